@@ -1,0 +1,39 @@
+"""The vocabulary everything else speaks: architectures, objectives, trials, interfaces and errors."""
+
+from hwnas.core.architecture import Architecture, Value
+from hwnas.core.errors import (
+    DataError,
+    HwnasError,
+    InfeasibleError,
+    MachineError,
+    RunMismatchError,
+    StudyError,
+    UsageError,
+    VerificationError,
+    unknown,
+)
+from hwnas.core.objective import Objective
+from hwnas.core.protocols import Evaluator, LatencyMeter, Measurement, Predictor, Searcher
+from hwnas.core.trial import Proposal, Trial
+
+__all__ = [
+    "Architecture",
+    "DataError",
+    "Evaluator",
+    "HwnasError",
+    "InfeasibleError",
+    "LatencyMeter",
+    "MachineError",
+    "Measurement",
+    "Objective",
+    "Predictor",
+    "Proposal",
+    "RunMismatchError",
+    "Searcher",
+    "StudyError",
+    "Trial",
+    "UsageError",
+    "Value",
+    "VerificationError",
+    "unknown",
+]

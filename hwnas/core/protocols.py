@@ -1,0 +1,86 @@
+"""The few interfaces that the rooms of the house meet at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.trial import Proposal, Trial
+
+
+@runtime_checkable
+class Searcher(Protocol):
+    """Proposes architectures.
+
+    What ``ask`` returns is a function of the trials told, of ``pending`` and of the seed alone, so a run that was cut
+    off goes on exactly where it stopped, and nothing has to be pickled.
+    """
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """Replaces what is known: all finished trials so far, in the order of their numbers."""
+
+    def ask(self, n: int, *, pending: Sequence[Architecture]) -> list[Proposal]:
+        """Proposes up to ``n`` new architectures; fewer only when the space has no more to give.
+
+        Args:
+            n: How many.
+            pending: Architectures under evaluation at this moment, not to be proposed again.
+        """
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """Finds the expensive values of an architecture."""
+
+    def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
+        """Values by name, always the same for the same architecture and settings."""
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Knows a cost of any architecture before it exists."""
+
+    def predict(self, architectures: Sequence[Architecture]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Value and spread, both of shape ``(n,)`` and in the predictor's unit."""
+
+
+class Measurement(Protocol):
+    """A latency measured on a device, as any measuring package may return it."""
+
+    @property
+    def latency_ms(self) -> float:
+        """The estimate that the measuring protocol makes of the raw times."""
+
+    @property
+    def median_ms(self) -> float:
+        """Median of the raw times."""
+
+    @property
+    def iqr_ms(self) -> float:
+        """Interquartile range of the raw times."""
+
+    @property
+    def n(self) -> int:
+        """Number of raw times."""
+
+    @property
+    def provider(self) -> str:
+        """Execution provider that ran the model."""
+
+    @property
+    def device_speed(self) -> float | None:
+        """Latency of reference networks now over their latency in the table: above 1, the device is slower today.
+
+        ``None`` where no reference was measured.
+        """
+
+
+class LatencyMeter(Protocol):
+    """Runs a model on the device the table is of. Lives outside ``hwnas``, which never touches a device's clock."""
+
+    def __call__(self, model: bytes) -> Measurement:
+        """Measures one serialised ONNX model."""

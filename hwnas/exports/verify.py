@@ -1,0 +1,140 @@
+"""Checks of an exported model: does it compute what was trained, and does it take the time that was promised?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from hwnas.core import MachineError, Measurement
+from hwnas.training import logits
+
+PARITY_TOLERANCE = 1e-3  # absolute, on logits; fp32 sums in another order stay far below
+LATENCY_TOLERANCE = 0.25  # relative
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How far ONNX Runtime and torch are apart on real images.
+
+    Attributes:
+        samples: Images compared.
+        max_abs: Largest absolute difference of a logit.
+        max_rel: Largest difference relative to the largest logit of its image.
+        top1_agreement: Share of the images that both put into the same class.
+        tolerance_abs: What ``max_abs`` may be at most.
+        passed: Whether it is, and every class agrees.
+    """
+
+    samples: int
+    max_abs: float
+    max_rel: float
+    top1_agreement: float
+    tolerance_abs: float
+    passed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Field by field."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyCheck:
+    """The promise and the truth.
+
+    Attributes:
+        predicted_ms: From the table, before the network was built.
+        measured_ms: On the device, the exported file itself.
+        median_ms: Median of the raw times.
+        iqr_ms: Their interquartile range.
+        n: Number of raw times.
+        provider: Execution provider that ran it.
+        device_speed: How slow reference networks of the table were in the same minutes, relative to the table.
+        ratio: Measured over predicted.
+        tolerance: How far the ratio may be from 1, as it is or with the device's present speed taken out.
+        passed: Whether it is within.
+    """
+
+    predicted_ms: float
+    measured_ms: float
+    median_ms: float
+    iqr_ms: float
+    n: int
+    provider: str
+    device_speed: float | None
+    ratio: float
+    tolerance: float
+    passed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Field by field."""
+        return asdict(self)
+
+
+def check_parity(module: nn.Module, model: bytes, images: torch.Tensor) -> Parity:
+    """Compares an ONNX model with the module it was made from.
+
+    Args:
+        module: The torch module.
+        model: Serialised ONNX model with batch 1.
+        images: Real images as the network reads them, shape ``(n, c, h, w)``.
+
+    Raises:
+        MachineError: ONNX Runtime is not installed.
+    """
+    expected = logits(module, images).numpy()
+    found = _onnx_logits(model, images.numpy())
+    difference = np.abs(found - expected)
+    max_abs = float(difference.max()) if np.isfinite(found).all() else float("inf")
+    scale = np.maximum(np.abs(expected).max(axis=1, keepdims=True), 1e-12)
+    agreement = float((found.argmax(axis=1) == expected.argmax(axis=1)).mean())
+    return Parity(
+        samples=len(images),
+        max_abs=max_abs,
+        max_rel=float((difference / scale).max()) if np.isfinite(max_abs) else float("inf"),
+        top1_agreement=agreement,
+        tolerance_abs=PARITY_TOLERANCE,
+        passed=max_abs <= PARITY_TOLERANCE and agreement == 1.0,
+    )
+
+
+def check_latency(predicted_ms: float, measured: Measurement, *, tolerance: float) -> LatencyCheck:
+    """Compares a prediction with a measurement.
+
+    Args:
+        predicted_ms: From the table.
+        measured: From the device.
+        tolerance: How far their ratio may be from 1.
+    """
+    ratio = measured.latency_ms / predicted_ms
+    today = ratio / measured.device_speed if measured.device_speed else ratio
+    return LatencyCheck(
+        predicted_ms=predicted_ms,
+        measured_ms=measured.latency_ms,
+        median_ms=measured.median_ms,
+        iqr_ms=measured.iqr_ms,
+        n=measured.n,
+        provider=measured.provider,
+        device_speed=measured.device_speed,
+        ratio=ratio,
+        tolerance=tolerance,
+        passed=min(abs(ratio - 1), abs(today - 1)) <= tolerance,
+    )
+
+
+def _onnx_logits(model: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    try:
+        import onnxruntime  # noqa: PLC0415  (an extra: only where a model is checked)
+    except ImportError as error:
+        raise MachineError(
+            'checking an export needs ONNX Runtime, which is not installed: pip install "hwnas[cpu]" (or "hwnas[gpu]")'
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return np.concatenate([session.run(None, {name: images[i : i + 1]})[0] for i in range(len(images))])

@@ -1,0 +1,17 @@
+"""From an architecture to its network: blocks, the torch module, the ONNX graph, and the counts of both."""
+
+from hwnas.networks.catalog import SPACES, network_family
+from hwnas.networks.family import ImageShape, NetworkFamily, Workload
+from hwnas.networks.layers import Block, flops_m, macs_m, params_m
+
+__all__ = [
+    "SPACES",
+    "Block",
+    "ImageShape",
+    "NetworkFamily",
+    "Workload",
+    "flops_m",
+    "macs_m",
+    "network_family",
+    "params_m",
+]

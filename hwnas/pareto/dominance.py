@@ -1,0 +1,56 @@
+"""Pareto dominance. All costs are minimised; arrays in, arrays out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Costs = NDArray[np.float64]
+
+
+def dominates(costs: Costs) -> NDArray[np.bool_]:
+    """Who dominates whom.
+
+    Args:
+        costs: Shape ``(n, m)``.
+
+    Returns:
+        Shape ``(n, n)``: entry ``(i, j)`` is true when point i is nowhere worse than point j and somewhere better.
+    """
+    points = np.asarray(costs, dtype=np.float64)
+    no_worse = (points[:, None, :] <= points[None, :, :]).all(axis=-1)  # (n, n)
+    better = (points[:, None, :] < points[None, :, :]).any(axis=-1)  # (n, n)
+    return np.asarray(no_worse & better)
+
+
+def dominance_counts(costs: Costs) -> NDArray[np.int64]:
+    """How many of the points dominate each point, shape ``(n,)``; 0 for the non-dominated."""
+    return np.asarray(dominates(costs).sum(axis=0), dtype=np.int64)
+
+
+def non_dominated(costs: Costs) -> NDArray[np.bool_]:
+    """Mask of the non-dominated points, shape ``(n,)``; of equal points all are kept."""
+    if len(costs) == 0:
+        return np.zeros(0, dtype=np.bool_)
+    return np.asarray(dominance_counts(costs) == 0)
+
+
+def knee(costs: Costs) -> int:
+    """Index of the knee: the non-dominated point nearest to the ideal point.
+
+    Distances are Euclidean, after every objective of the non-dominated set is scaled to [0, 1]; an objective in which
+    the set does not differ does not count.
+
+    Args:
+        costs: Shape ``(n, m)``, ``n`` at least 1.
+
+    Raises:
+        ValueError: There are no points.
+    """
+    if len(costs) == 0:
+        raise ValueError("expected at least one point to find a knee, received none")
+    members = np.flatnonzero(non_dominated(costs))
+    front = np.asarray(costs, dtype=np.float64)[members]
+    extent = front.max(axis=0) - front.min(axis=0)
+    scaled = (front - front.min(axis=0)) / np.where(extent > 0, extent, 1.0)
+    return int(members[np.argmin((scaled**2).sum(axis=1))])

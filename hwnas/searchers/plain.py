@@ -1,0 +1,39 @@
+"""Searchers without a model: an inner searcher with the whole space as its region. The baselines, had for free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hwnas.core import Architecture, Proposal, Trial
+from hwnas.searchers.history import History
+from hwnas.searchers.inner import InnerSearcher, leftovers, take
+from hwnas.searchers.problem import SearchProblem
+
+
+class PlainSearcher:
+    """Proposes what an inner searcher draws, feasible and never twice.
+
+    Args:
+        problem: What to solve.
+        inner: Where candidates come from.
+        seed: Of the randomness.
+    """
+
+    def __init__(self, problem: SearchProblem, inner: InnerSearcher, *, seed: int) -> None:
+        self._problem = problem
+        self._inner = inner
+        self._seed = seed
+        self._history = History(problem)
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """Replaces what is known."""
+        self._history.replace(trials)
+
+    def ask(self, n: int, *, pending: Sequence[Architecture]) -> list[Proposal]:
+        """Proposes up to ``n`` new architectures."""
+        rng = self._history.rng(self._seed, pending)
+        taken = self._history.seen | {architecture.id for architecture in pending}
+        stream = self._inner.candidates(self._history, rng)
+        found = take(n, stream, self._problem.feasible, taken=taken)
+        found += leftovers(n - len(found), self._history, rng, taken=taken) if len(found) < n else []
+        return [Proposal(architecture=architecture, why={"inner": self._inner.name}) for architecture in found]

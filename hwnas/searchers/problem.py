@@ -1,0 +1,41 @@
+"""What a searcher is asked to solve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.core import Architecture, Objective, Trial
+from hwnas.spaces import SearchSpace
+
+
+def _everything(architectures: Sequence[Architecture]) -> NDArray[np.bool_]:
+    return np.ones(len(architectures), dtype=np.bool_)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchProblem:
+    """A space, what to improve in it, and what is allowed.
+
+    Attributes:
+        space: Where architectures come from.
+        objectives: What to improve.
+        reference: The costs that bound the hypervolume, shape ``(m,)``, one an objective, minimised.
+        feasible: Which of some architectures satisfy all limits, shape ``(n,)``; exact, and cheap to ask.
+        known: A cost of some architectures that is known before they are evaluated, shape ``(n,)``, minimised;
+            ``None`` where every objective has to be paid for.
+    """
+
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    reference: NDArray[np.float64]
+    feasible: Callable[[Sequence[Architecture]], NDArray[np.bool_]] = _everything
+    known: Callable[[Sequence[Architecture]], NDArray[np.float64]] | None = None
+
+    def costs(self, trials: Sequence[Trial]) -> NDArray[np.float64]:
+        """Costs of finished trials, shape ``(n, m)``, all minimised."""
+        rows = [[objective.to_cost(trial.values[objective.name]) for objective in self.objectives] for trial in trials]
+        return np.array(rows, dtype=np.float64).reshape(len(trials), len(self.objectives))

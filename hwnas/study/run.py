@@ -1,0 +1,232 @@
+"""A run: the folder a search leaves behind."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from hwnas.core import Objective, StudyError, Trial, UsageError
+from hwnas.networks import NetworkFamily, network_family
+from hwnas.objectives import KnownCosts, Limits, objectives
+from hwnas.pareto import hypervolume, knee, non_dominated
+from hwnas.predictors import LatencyPredictor
+from hwnas.study.record import StudyRecord
+from hwnas.study.settings import SETTINGS_VERSION, RunSettings
+from latency_tables import LatencyTable, read_table, write_atomically, write_table
+
+PICKS = ("knee", "fastest", "best")
+_PACKAGES = ("hwnas", "torch", "onnx", "onnxruntime", "onnxruntime-gpu", "optuna", "scikit-learn", "numpy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, opened.
+
+    Attributes:
+        folder: Where it is.
+        settings: What was searched.
+        table: The latency table it was searched with.
+        reference: Reference point of the hypervolume by objective name, in the objective's own unit and sign.
+        begun: Versions and platform when the run was begun.
+    """
+
+    folder: Path
+    settings: RunSettings
+    table: LatencyTable
+    reference: Mapping[str, float]
+    begun: Mapping[str, Any]
+
+    @cached_property
+    def family(self) -> NetworkFamily:
+        """The space and its networks."""
+        return network_family(self.settings.space, channels=self.settings.channels, classes=self.settings.classes)
+
+    @cached_property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What was traded."""
+        return objectives(self.settings.targets)
+
+    @cached_property
+    def predictor(self) -> LatencyPredictor:
+        """Latency from the run's own table."""
+        return LatencyPredictor(self.table, self.family.block_keys)
+
+    @cached_property
+    def costs(self) -> KnownCosts:
+        """Every cost known without training."""
+        return KnownCosts(self.family, self.predictor)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """The limits that held."""
+        return Limits(self.settings.limits, self.costs)
+
+    @cached_property
+    def record(self) -> StudyRecord:
+        """The trials on disk."""
+        return StudyRecord(self.folder / "study.db", self.family.space, self.objectives)
+
+    def trials(self) -> list[Trial]:
+        """Finished trials that did not fail, in order."""
+        return [trial for trial in self.record.finished() if trial.failed is None]
+
+    def cost_matrix(self, trials: list[Trial]) -> NDArray[np.float64]:
+        """Costs of trials, shape ``(n, m)``, minimised."""
+        rows = [[objective.to_cost(trial.values[objective.name]) for objective in self.objectives] for trial in trials]
+        return np.array(rows, dtype=np.float64).reshape(len(trials), len(self.objectives))
+
+    @cached_property
+    def reference_costs(self) -> NDArray[np.float64]:
+        """Reference point as costs, shape ``(m,)``, minimised."""
+        return np.array([objective.to_cost(self.reference[objective.name]) for objective in self.objectives])
+
+    def hypervolume(self, trials: list[Trial]) -> float:
+        """Hypervolume of some trials."""
+        return hypervolume(self.cost_matrix(trials), self.reference_costs)
+
+    def front(self) -> list[Trial]:
+        """Non-dominated trials, the fastest first."""
+        trials = self.trials()
+        kept = [trial for trial, good in zip(trials, non_dominated(self.cost_matrix(trials)), strict=True) if good]
+        return sorted(kept, key=lambda trial: (trial.values["latency_ms"], trial.number))
+
+    def pick(self, which: str) -> Trial:
+        """One trial by role or name.
+
+        Args:
+            which: ``knee``, ``fastest``, ``best`` (most accurate), an architecture's id or a trial's number.
+
+        Raises:
+            UsageError: No such trial, or no trial at all.
+        """
+        front = self.front()
+        if not front:
+            raise UsageError(f"{self.folder} has no finished trial yet: let `hwnas search --out {self.folder}` go on")
+        if which == "fastest":
+            return min(front, key=lambda trial: (trial.values["latency_ms"], -trial.values["accuracy"]))
+        if which == "best":
+            return max(front, key=lambda trial: (trial.values["accuracy"], -trial.values["latency_ms"]))
+        if which == "knee":
+            return front[knee(self.cost_matrix(front))]
+        for trial in self.trials():
+            if which in {trial.architecture.id, str(trial.number)}:
+                return trial
+        raise UsageError(
+            f"{self.folder} has no finished trial {which!r}: expected {', '.join(PICKS)}, a trial's number or an "
+            f"architecture's id, for example {front[0].architecture.id}"
+        )
+
+    def picks(self) -> dict[str, Trial]:
+        """The three winners by role; one architecture may have several roles."""
+        return {which: self.pick(which) for which in PICKS}
+
+    def is_finished(self) -> bool:
+        """Whether the budget is spent, or the space is."""
+        spent = len(self.record.finished()) >= self.settings.trials and not self.record.unfinished()
+        return spent or "exhausted" in self.record.notes()
+
+    def write_front(self) -> Path:
+        """Writes ``front.csv``: a line for each non-dominated trial."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        columns = ["accuracy", "latency_ms", "flops_m", "params_m"]
+        writer.writerow(["trial", "id", *columns, "architecture"])
+        for trial in self.front():
+            figures = [trial.values[name] for name in columns]
+            writer.writerow([trial.number, trial.architecture.id, *figures, json.dumps(dict(trial.architecture))])
+        return write_atomically(self.folder / "front.csv", text.getvalue())
+
+
+def begin_run(folder: Path, settings: RunSettings, table: LatencyTable, reference: Mapping[str, float]) -> Run:
+    """Makes a run folder.
+
+    Args:
+        folder: Where; may exist, but must not hold a run.
+        settings: What will be searched.
+        table: Copied into the folder.
+        reference: Reference point by objective name.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    write_table(table, folder / "latency_table.jsonl")
+    begun = {"python": platform.python_version(), "platform": platform.platform(), "versions": _versions()}
+    content = {
+        "schema": "hwnas-run",
+        "schema_version": SETTINGS_VERSION,
+        "settings": settings.to_json(),
+        "reference": dict(reference),
+        "begun": begun,
+    }
+    write_atomically(folder / "run.json", json.dumps(content, indent=2) + "\n")  # last: its presence makes it a run
+    return Run(folder, settings, table, dict(reference), begun)
+
+
+def open_run(folder: str | Path) -> Run:
+    """Opens a run folder.
+
+    Raises:
+        UsageError: There is no run.
+        StudyError: What is there is damaged.
+        TableFormatError: Its latency table is.
+    """
+    path = Path(folder)
+    if not (path / "run.json").is_file():
+        raise UsageError(f"{path} is no run folder: it has no run.json. `hwnas search --out {path}` makes one")
+    try:
+        content = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        if content.get("schema_version") != SETTINGS_VERSION:
+            raise StudyError(
+                f"{path / 'run.json'}: expected schema version {SETTINGS_VERSION}, "
+                f"received {content.get('schema_version')!r}. Begin a new run with another --out."
+            )
+        settings = RunSettings.from_json(content["settings"])
+        reference, begun = content["reference"], content["begun"]
+    except (ValueError, KeyError, AttributeError) as error:
+        raise StudyError(f"{path / 'run.json'} is damaged ({error}). Begin a new run with another --out.") from error
+    return Run(path, settings, read_table(path / "latency_table.jsonl"), reference, begun)
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Keeps two searches from working on one run.
+
+    Raises:
+        UsageError: Another process has it.
+        OSError: The folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(
+            f"another process is working on {folder} at this moment: wait for it, or give another --out"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,247 @@
+"""The search itself: ask, evaluate, record, tell."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.core import Architecture, Evaluator, HwnasError, Objective, Searcher, StudyError, Trial, UsageError
+from hwnas.evaluators import TrainedEvaluator
+from hwnas.networks import network_family
+from hwnas.objectives import KnownCosts, Limits, lowest, objectives
+from hwnas.predictors import LatencyPredictor
+from hwnas.searchers import SearchProblem, make_searcher, require_algorithm
+from hwnas.study.run import Run, begin_run, exclusive, open_run
+from hwnas.study.settings import RunSettings
+from hwnas.training import Recipe, load_data
+from latency_tables import LatencyTable, read_table, table_sha256
+
+DEFAULT_TRIALS = 24
+_MARGIN = 1.1  # the reference point lies this far beyond the worst value, so that the worst point still counts
+_FAILURES_IN_A_ROW = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchProgress:
+    """How far a search is, after a trial.
+
+    Attributes:
+        trial: The trial that just ended; ``None`` at the start.
+        done: Finished trials.
+        total: Trials in all.
+        front_size: Non-dominated trials.
+        hypervolume: Of all finished trials.
+        best: Best value of each objective, by name.
+        eta_s: Seconds left at the present pace; ``None`` before the first trial of this process.
+    """
+
+    trial: Trial | None
+    done: int
+    total: int
+    front_size: int
+    hypervolume: float
+    best: Mapping[str, float]
+    eta_s: float | None
+
+
+def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the command line)
+    *,
+    table: LatencyTable | str | Path,
+    out: str | Path,
+    space: str = "mobilenet",
+    data: str = "digits",
+    targets: Sequence[str] = ("latency",),
+    algorithm: str = "lamoo",
+    trials: int = DEFAULT_TRIALS,
+    limits: Mapping[str, float] | None = None,
+    seed: int = 0,
+    recipe: Recipe | None = None,
+    on_progress: Callable[[SearchProgress], None] | None = None,
+) -> Run:
+    """Searches a space, or goes on with a search that was cut off.
+
+    Args:
+        table: The device's latency table, or its file.
+        out: The run folder.
+        space: Name of the search space.
+        data: Name or path of the data; see ``load_data``.
+        targets: Costs to trade against accuracy: ``latency``, ``flops``, ``params``.
+        algorithm: ``lamoo``, ``mutation`` or ``random``.
+        trials: Architectures to evaluate.
+        limits: Upper bounds by cost name (``latency_ms``, ``flops_m``, ``params_m``) in that unit.
+        seed: The same seed gives the same trials with the same table, data and versions.
+        recipe: How candidates are trained.
+        on_progress: Called after every trial.
+
+    Returns:
+        The run, with its front.
+
+    Raises:
+        UsageError: A name, number, limit or data set that nobody can serve; nothing has been trained then.
+        InfeasibleError: No architecture satisfies the limits.
+        RunMismatchError: ``out`` was begun with other settings.
+        MissingRowError: The table lacks kernels of the space; the message says how to measure them.
+        MachineError: The record cannot be written.
+        StudyError: The record is damaged, or trial after trial fails.
+        OSError: ``out`` cannot be written.
+    """
+    if trials < 1:
+        raise UsageError(f"expected at least 1 trial, received {trials}")
+    require_algorithm(algorithm)
+    known_table = table if isinstance(table, LatencyTable) else read_table(table)
+    goals = objectives(targets)
+    images = load_data(data)
+    family = network_family(space, channels=images.channels, classes=images.classes)
+    predictor = LatencyPredictor(known_table, family.block_keys)
+    predictor.require_coverage(family.design.covering())
+    costs = KnownCosts(family, predictor)
+    bounds = Limits(dict(limits or {}), costs)
+    bounds.require_feasible(family.space)
+    if trials > family.space.size:
+        raise UsageError(
+            f"space {family.space.name} has {family.space.size} architectures: {trials} trials are more than that"
+        )
+    settings = RunSettings(
+        space=family.space.name,
+        data=data,
+        data_sha256=images.fingerprint,
+        channels=images.channels,
+        classes=images.classes,
+        targets=tuple(dict.fromkeys(targets)),
+        algorithm=algorithm,
+        trials=trials,
+        limits=bounds.upper,
+        seed=seed,
+        recipe=recipe or Recipe(),
+        table_sha256=table_sha256(known_table),
+    )
+    folder = Path(out)
+    with exclusive(folder):
+        if (folder / "run.json").exists():
+            run = open_run(folder)
+            run.settings.require_same(settings, folder=str(folder))
+        else:
+            reference = _reference(costs, bounds, goals, classes=images.classes)
+            run = begin_run(folder, settings, known_table, reference)
+        evaluator = TrainedEvaluator(family=family, data=images, recipe=settings.recipe, seed=seed)
+        _work(run, evaluator, on_progress)
+    return run
+
+
+def _reference(costs: KnownCosts, bounds: Limits, goals: Sequence[Objective], *, classes: int) -> dict[str, float]:
+    """The point that bounds the hypervolume: guessing for accuracy, the limit or the largest value for each cost."""
+    space = costs.family.space
+    reference = {}
+    for goal in goals:
+        if goal.name == "accuracy":
+            reference[goal.name] = 1 / classes
+        elif goal.name in bounds.upper:
+            reference[goal.name] = _MARGIN * bounds.upper[goal.name]
+        else:
+            worst = lowest(space, lambda batch, name=goal.name: -costs.values(batch)[name])  # type: ignore[misc]
+            reference[goal.name] = _MARGIN * float(costs.values([worst])[goal.name][0])
+    return reference
+
+
+def _work(run: Run, evaluator: Evaluator, on_progress: Callable[[SearchProgress], None] | None) -> None:
+    """Evaluates until the budget is spent; the front on disk is that of the trials finished so far."""
+    try:
+        problem = SearchProblem(
+            space=run.family.space,
+            objectives=run.objectives,
+            reference=run.reference_costs,
+            feasible=run.limits.feasible,
+            known=_first_known(run),
+        )
+        searcher = make_searcher(run.settings.algorithm, problem, seed=run.settings.seed)
+        begun, start = len(run.record.finished()), time.monotonic()
+        run.write_front()
+        _report(run, None, on_progress, eta_s=None)
+        while not run.is_finished():
+            trial = _one_trial(run, searcher, evaluator)
+            if trial is None:
+                run.record.note("exhausted", len(run.record.finished()))
+                break
+            done = len(run.record.finished())
+            pace_s = (time.monotonic() - start) / (done - begun)
+            run.write_front()
+            _report(run, trial, on_progress, eta_s=pace_s * (run.settings.trials - done))
+            _require_progress(run)
+    finally:
+        run.record.close()
+
+
+def _first_known(run: Run) -> Callable[[Sequence[Architecture]], NDArray[np.float64]]:
+    """The first target, as a function of architectures."""
+    name = next(objective.name for objective in run.objectives if not objective.expensive)
+    return lambda architectures: run.costs.values(architectures)[name]
+
+
+def _one_trial(run: Run, searcher: Searcher, evaluator: Evaluator) -> Trial | None:
+    """The trial a killed process left behind, or the next one; ``None`` when the searcher has nothing more."""
+    left = run.record.unfinished()
+    if left:
+        number, architecture = left[0]
+    else:
+        searcher.tell(run.record.finished())
+        proposals = searcher.ask(1, pending=[])
+        if not proposals:
+            return None
+        architecture = proposals[0].architecture
+        number = run.record.begin(proposals[0], _known(run, architecture))
+    try:
+        values = {**_known(run, architecture), **evaluator.evaluate(architecture)}
+        _require_finite(run, values)
+    except (HwnasError, RuntimeError, ArithmeticError, MemoryError) as error:
+        # what one architecture does to torch must not end a night of trials; the reason is kept with the trial
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        run.record.fail(number, reason)
+        return Trial(number=number, architecture=architecture, failed=reason)
+    run.record.finish(number, values)
+    return Trial(number=number, architecture=architecture, values=values)
+
+
+def _require_finite(run: Run, values: Mapping[str, float]) -> None:
+    for goal in run.objectives:
+        if not math.isfinite(values[goal.name]):
+            raise ArithmeticError(f"{goal.name} is {values[goal.name]}, not a finite number")
+
+
+def _known(run: Run, architecture: Architecture) -> dict[str, float]:
+    return {name: float(values[0]) for name, values in run.costs.values([architecture]).items()}
+
+
+def _require_progress(run: Run) -> None:
+    recent = run.record.finished()[-_FAILURES_IN_A_ROW:]
+    if len(recent) == _FAILURES_IN_A_ROW and all(trial.failed for trial in recent):
+        raise StudyError(
+            f"the last {_FAILURES_IN_A_ROW} trials failed, the latest with: {recent[-1].failed}. Mend the cause; the "
+            "same command then goes on"
+        )
+
+
+def _report(
+    run: Run, trial: Trial | None, on_progress: Callable[[SearchProgress], None] | None, *, eta_s: float | None
+) -> None:
+    if on_progress is None:
+        return
+    trials = run.trials()
+    best = {}
+    for goal in run.objectives if trials else ():
+        best[goal.name] = goal.from_cost(min(goal.to_cost(entry.values[goal.name]) for entry in trials))
+    progress = SearchProgress(
+        trial=trial,
+        done=len(run.record.finished()),
+        total=run.settings.trials,
+        front_size=len(run.front()),
+        hypervolume=run.hypervolume(trials),
+        best=best,
+        eta_s=eta_s,
+    )
+    on_progress(progress)

@@ -1,0 +1,86 @@
+"""The settings of a run: what has to be the same for a run to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from hwnas.core import RunMismatchError, StudyError
+from hwnas.training import Recipe
+
+SETTINGS_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Everything that decides the course of a search.
+
+    Attributes:
+        space: Name of the search space.
+        data: Name or path of the data.
+        data_sha256: Hash of images, labels and split.
+        channels: Image channels.
+        classes: Number of classes.
+        targets: Costs traded against accuracy.
+        algorithm: Name of the searcher.
+        trials: Architectures to evaluate.
+        limits: Upper bounds by cost name, in the cost's unit.
+        seed: Of everything random.
+        recipe: How candidates are trained.
+        table_sha256: Hash of the latency table.
+    """
+
+    space: str
+    data: str
+    data_sha256: str
+    channels: int
+    classes: int
+    targets: tuple[str, ...]
+    algorithm: str
+    trials: int
+    limits: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+    recipe: Recipe = field(default_factory=Recipe)
+    table_sha256: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Field by field, as lists, numbers and strings."""
+        return {**asdict(self), "targets": list(self.targets), "limits": dict(self.limits)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> RunSettings:
+        """Undoes ``to_json``.
+
+        Raises:
+            StudyError: A field is missing or unknown.
+        """
+        try:
+            known = {entry.name: value[entry.name] for entry in fields(cls)}
+            return cls(**{**known, "targets": tuple(known["targets"]), "recipe": Recipe(**known["recipe"])})
+        except (KeyError, TypeError) as error:
+            raise StudyError(
+                f"the settings recorded in the run folder are damaged or of another version: {error}"
+            ) from error
+
+    def require_same(self, asked: RunSettings, *, folder: str) -> None:
+        """Refuses to go on with a run under other settings.
+
+        Args:
+            asked: The settings of the present command.
+            folder: The run folder, for the message.
+
+        Raises:
+            RunMismatchError: Names every setting that differs.
+        """
+        recorded, wanted = self.to_json(), asked.to_json()
+        differences = {name: (recorded[name], wanted[name]) for name in recorded if recorded[name] != wanted[name]}
+        if differences:
+            listing = "; ".join(
+                f"{name}: recorded {old!r}, asked for {new!r}" for name, (old, new) in differences.items()
+            )
+            raise RunMismatchError(
+                f"{folder} was begun with other settings ({listing}). Repeat its own command to go on with it, or give "
+                "another --out to begin a new run.",
+                differences=differences,
+            )

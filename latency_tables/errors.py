@@ -1,0 +1,67 @@
+"""What can be wrong with a latency table.
+
+Tree::
+
+    TableError
+    ├── TableFormatError (also ValueError)      the file is not a sound table
+    ├── TableMismatchError (also ValueError)    a sound table, but of another device, runtime or schema
+    └── MissingRowError (also KeyError)         a lookup found nothing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class TableError(Exception):
+    """Base class of everything this package raises."""
+
+
+class TableFormatError(TableError, ValueError):
+    """A file that is not a sound table: truncated, edited by hand, or something else altogether.
+
+    Attributes:
+        path: The file.
+        line: The line the trouble starts at, from 1; ``None`` where it concerns the whole file.
+    """
+
+    def __init__(self, message: str, *, path: str, line: int | None = None) -> None:
+        self.path = path
+        self.line = line
+        place = path if line is None else f"{path}, line {line}"
+        super().__init__(f"{place}: {message}")
+
+
+class TableMismatchError(TableError, ValueError):
+    """A sound table that does not fit what it is asked for.
+
+    Attributes:
+        differences: Field name to ``(expected, received)``.
+    """
+
+    def __init__(self, message: str, *, differences: dict[str, tuple[object, object]]) -> None:
+        self.differences = differences
+        super().__init__(message)
+
+
+class MissingRowError(TableError, KeyError):
+    """A lookup found no row.
+
+    Attributes:
+        missing: The keys that have no row.
+        nearest: For the first of them, the most similar keys the table does hold.
+    """
+
+    def __init__(self, *, kind: str, missing: Sequence[str], nearest: Sequence[str], rows: int) -> None:
+        self.missing = tuple(missing)
+        self.nearest = tuple(nearest)
+        near = f" Nearest: {', '.join(nearest)}." if nearest else ""
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        self.message = (
+            f"the table holds no {kind} {missing[0]}{more} among its {rows} {kind} rows.{near} "
+            "Measure what is missing with `hwnas profile`, for the same space and data, into the same file."
+        )
+        super().__init__(self.message)
+
+    def __str__(self) -> str:  # KeyError would show the quoted repr
+        return self.message

@@ -1,0 +1,108 @@
+"""A latency table in memory: rows by key, and lookups that never guess."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from latency_tables.errors import MissingRowError, TableMismatchError
+from latency_tables.schema import BlockRow, Json, KernelRow, Manifest, NetworkRow, Row
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Measured rows under one manifest.
+
+    Attributes:
+        manifest: Where the figures come from.
+        kernels: Kernel rows by key, in its order; ``from_rows`` sees to that.
+        blocks: Block rows by key, likewise.
+        networks: Whole-network rows by key, likewise.
+    """
+
+    manifest: Manifest
+    kernels: Mapping[str, KernelRow] = field(default_factory=dict)
+    blocks: Mapping[str, BlockRow] = field(default_factory=dict)
+    networks: Mapping[str, NetworkRow] = field(default_factory=dict)
+
+    @classmethod
+    def from_rows(cls, manifest: Manifest, rows: Iterable[Row]) -> LatencyTable:
+        """Sorts rows into a table; of two rows with one key the later counts.
+
+        Everything is kept in the order of its keys, as in the file, so that sums over a table and over its copy on
+        disk agree to the last digit.
+        """
+        latest = {(type(row), row.key): row for row in rows}
+        ordered = sorted(latest.values(), key=lambda row: row.key)
+        return cls(
+            manifest,
+            kernels={row.key: row for row in ordered if isinstance(row, KernelRow)},
+            blocks={
+                row.key: replace(row, kernels=dict(sorted(row.kernels.items())))
+                for row in ordered
+                if isinstance(row, BlockRow)
+            },
+            networks={
+                row.key: replace(row, blocks=dict(sorted(row.blocks.items())))
+                for row in ordered
+                if isinstance(row, NetworkRow)
+            },
+        )
+
+    def rows(self) -> list[Row]:
+        """All rows, kernels first, each kind sorted by key, so that equal tables are equal files."""
+        return [*self.kernels.values(), *self.blocks.values(), *self.networks.values()]
+
+    def block_cost(self, key: str) -> tuple[float, int]:
+        """Summed latency and number of kernels of a block.
+
+        Args:
+            key: The block as the space names it.
+
+        Returns:
+            ``(latency_ms, kernels)``.
+
+        Raises:
+            MissingRowError: The block, or one of its kernels, has no row.
+        """
+        if key not in self.blocks:
+            raise self.missing("block", [key])
+        kernels = self.blocks[key].kernels
+        absent = [kernel for kernel in kernels if kernel not in self.kernels]
+        if absent:
+            raise self.missing("kernel", absent)
+        total_ms = sum(self.kernels[kernel].timing.latency_ms * count for kernel, count in kernels.items())
+        return total_ms, sum(kernels.values())
+
+    def missing(self, kind: str, keys: list[str]) -> MissingRowError:
+        """The error that names ``keys`` as missing, with the most similar keys that are there."""
+        held = list(self.blocks if kind == "block" else self.kernels)
+        return MissingRowError(
+            kind=kind, missing=keys, nearest=difflib.get_close_matches(keys[0], held, n=3, cutoff=0.3), rows=len(held)
+        )
+
+    def require_fingerprint(self, current: Mapping[str, Json], *, override: str) -> None:
+        """Refuses a table that was made under other conditions than the current ones.
+
+        Args:
+            current: The fingerprint of the machine as it is now.
+            override: The option that accepts the table all the same, named in the message.
+
+        Raises:
+            TableMismatchError: With every field that differs.
+        """
+        recorded = self.manifest.fingerprint
+        differences: dict[str, tuple[object, object]] = {
+            name: (current.get(name), recorded.get(name))
+            for name in sorted({*current, *recorded})
+            if current.get(name) != recorded.get(name)
+        }
+        if not differences:
+            return
+        listing = "; ".join(f"{name}: here {a!r}, in the table {b!r}" for name, (a, b) in differences.items())
+        raise TableMismatchError(
+            f"the table was made under other conditions than this machine's ({listing}). "
+            f"Make a new one with `hwnas profile`, or accept it with {override}.",
+            differences=differences,
+        )

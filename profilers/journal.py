@@ -1,0 +1,91 @@
+"""The journal of a campaign: a line a finished measurement, so that a killed campaign goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from profilers.errors import CampaignError
+
+
+@dataclass
+class Journal:
+    """Finished measurements of one campaign.
+
+    Attributes:
+        path: The file, next to the table it will become.
+        entries: What it held when it was opened, and what was added since.
+    """
+
+    path: Path
+    entries: list[dict[str, Any]] = field(default_factory=list)
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Adds one measurement; once this returns, killing the process does not lose it.
+
+        Raises:
+            OSError: No space left, or no permission.
+        """
+        line = json.dumps(entry, separators=(",", ":")) + "\n"
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(line)
+        self.entries.append(entry)
+
+
+@contextmanager
+def open_journal(table: Path, header: Mapping[str, Any]) -> Iterator[Journal]:
+    """The journal of the campaign that writes ``table``, held by this process alone.
+
+    A last line that a killed process left unfinished is dropped.
+
+    Args:
+        table: Where the finished table goes.
+        header: What identifies the campaign; the first line.
+
+    Raises:
+        CampaignError: The journal there belongs to another campaign, is damaged, or is in use by another process.
+        OSError: The folder cannot be written.
+    """
+    table.parent.mkdir(parents=True, exist_ok=True)
+    path = table.with_name(f"{table.name}.partial")
+    lock = FileLock(f"{path}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise CampaignError(
+            f"another process is measuring into {table} at this moment: wait for it, or choose another --out"
+        ) from error
+    try:
+        yield Journal(path, _resume(path, header))
+    finally:
+        lock.release()
+        if os.name == "posix" and not path.exists():
+            Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _resume(path: Path, header: Mapping[str, Any]) -> list[dict[str, Any]]:
+    kept = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    whole, _, rest = kept.rpartition("\n")
+    if not whole:
+        path.write_text(json.dumps(header) + "\n", encoding="utf-8")
+        return []
+    cure = f"Delete {path} to begin anew, or choose another --out."
+    try:
+        lines = [json.loads(line) for line in whole.split("\n")]
+    except ValueError as error:
+        raise CampaignError(f"the journal of an unfinished campaign is damaged. {cure}") from error
+    if lines[0] != json.loads(json.dumps(header)):
+        changed = [name for name in header if not isinstance(lines[0], dict) or lines[0].get(name) != header[name]]
+        raise CampaignError(
+            f"an unfinished campaign of other conditions stands in the way (different: {', '.join(changed)}). {cure}"
+        )
+    if rest:
+        path.write_text(whole + "\n", encoding="utf-8")
+    return lines[1:]

@@ -1,0 +1,141 @@
+"""The kernels a runtime really executes: nodes of its own optimised graph, under canonical keys.
+
+ONNX Runtime saves the graph it executes, with fusions and layout, and its profiler tells the shapes that ran; the saved
+graph lacks the shapes, the profile lacks the attributes, and only both together make a key.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx
+from onnx import helper
+
+KEY_VERSION = 1
+
+Shape = tuple[int, ...]
+
+# Attributes that say nothing about the work: defaults written out by the optimiser.
+_SILENT = {
+    "auto_pad": "NOTSET",
+    "channels_last": 0,
+    "noop_with_empty_axes": 0,
+    "allowzero": 0,
+    "alpha": 1.0,
+    "beta": 1.0,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorType:
+    """Element type and shape of a tensor, as the runtime reported it."""
+
+    element: str
+    shape: Shape
+
+    def __str__(self) -> str:
+        return f"{self.element}[{'x'.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelUse:
+    """One node of the optimised graph.
+
+    Attributes:
+        node: Its name, unique in the graph.
+        key: Canonical key of the kernel it runs.
+        part: Prefix of the part of the network it belongs to.
+    """
+
+    node: str
+    key: str
+    part: str
+
+
+def kernel_uses(
+    model: onnx.ModelProto,
+    outputs: Mapping[str, Sequence[TensorType]],
+    parts: Mapping[str, str],
+) -> tuple[KernelUse, ...]:
+    """The kernels of an optimised graph, in its order.
+
+    Args:
+        model: The graph as the runtime saved it.
+        outputs: Node name to the types of its outputs, from the profile; nodes that never ran are absent.
+        parts: Prefixes of the parts; names of tensors begin with one of them and a slash.
+
+    Returns:
+        One use a node that ran.
+    """
+    types = {value.name: _declared(value) for value in model.graph.input}
+    types |= {
+        weight.name: TensorType(element=_element(weight.data_type), shape=tuple(weight.dims))
+        for weight in model.graph.initializer
+    }
+    for node in model.graph.node:
+        for name, found in zip(node.output, outputs.get(node.name, ()), strict=False):
+            types[name] = found
+    owner: dict[str, str] = {}  # tensor name -> part that made it
+    uses = []
+    for node in model.graph.node:
+        part = _part(node, parts, owner)
+        owner |= dict.fromkeys(node.output, part)
+        if node.name in outputs:
+            uses.append(KernelUse(node=node.name, key=_key(node, types), part=part))
+    return tuple(uses)
+
+
+def block_kernels(uses: Sequence[KernelUse], parts: Mapping[str, str]) -> list[tuple[str, Counter[str]]]:
+    """For every part of a network its block key and the kernels it became."""
+    kernels: dict[str, Counter[str]] = {prefix: Counter() for prefix in parts}
+    for use in uses:
+        kernels[use.part][use.key] += 1
+    return [(parts[prefix], count) for prefix, count in kernels.items()]
+
+
+def _part(node: onnx.NodeProto, parts: Mapping[str, str], owner: Mapping[str, str]) -> str:
+    """The part a node belongs to.
+
+    Fused and reordered nodes keep the name of a tensor of the original graph, either as their own name or as an output;
+    a layout change in front of a node is named after its input; failing all, a node belongs where its input was made.
+    """
+    for name in (node.name, *node.output, *node.input):
+        prefix = str(name).partition("/")[0]
+        if prefix in parts:
+            return prefix
+    return next((owner[name] for name in node.input if name in owner), next(iter(parts)))
+
+
+def _declared(value: onnx.ValueInfoProto) -> TensorType:
+    tensor = value.type.tensor_type
+    return TensorType(element=_element(tensor.elem_type), shape=tuple(d.dim_value for d in tensor.shape.dim))
+
+
+def _element(code: int) -> str:
+    return str(onnx.TensorProto.DataType.Name(code)).lower()
+
+
+def _key(node: onnx.NodeProto, types: Mapping[str, TensorType]) -> str:
+    domain = "" if node.domain in {"", "ai.onnx"} else f"{node.domain}."
+    attributes = ",".join(_attributes(node))
+    read = ",".join(str(types[name]) if name in types else "-" for name in node.input)
+    written = ",".join(str(types[name]) for name in node.output if name in types)
+    return f"{domain}{node.op_type}({read})->{written}" + (f"{{{attributes}}}" if attributes else "")
+
+
+def _attributes(node: onnx.NodeProto) -> list[str]:
+    found = []
+    for attribute in sorted(node.attribute, key=lambda a: a.name):
+        value = helper.get_attribute_value(attribute)
+        if isinstance(value, bytes):
+            value = value.decode()
+        if attribute.name in _SILENT and value == _SILENT[attribute.name]:
+            continue
+        if isinstance(value, (list, tuple)) or (hasattr(value, "__len__") and not isinstance(value, str)):
+            value = "x".join(f"{item:g}" for item in value)
+        elif isinstance(value, float):
+            value = f"{value:g}"
+        found.append(f"{attribute.name}={value}")
+    return found

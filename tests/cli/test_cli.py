@@ -1,0 +1,350 @@
+"""The command line: exit statuses, messages without tracebacks, and what survives a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import cli
+from hwnas.study import open_run
+from latency_tables import LatencyTable, read_table, write_table
+from profilers import open_device
+from tests.builders import made_up_table
+
+
+class Answer(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+Hwnas = Callable[..., Answer]
+
+
+@pytest.fixture
+def hwnas(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Hwnas:
+    """Runs the command line in a temporary folder and gives its status and what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["hwnas", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        printed = capsys.readouterr()
+        return Answer(int(caught.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def here_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up table of ``mobilenet:tiny`` under the fingerprint of this machine."""
+    from dataclasses import replace
+
+    from hwnas.networks import network_family
+
+    table = made_up_table(network_family("mobilenet:tiny"))
+    manifest = replace(table.manifest, fingerprint=open_device("cpu").fingerprint())
+    return write_table(
+        LatencyTable(manifest, table.kernels, table.blocks, table.networks), tmp_path_factory.mktemp("t") / "here.jsonl"
+    )
+
+
+TINY = ("--space", "mobilenet:tiny")
+
+
+def test_help_answers_without_importing_torch() -> None:
+    script = "import sys, cli\nsys.argv = ['hwnas', '--help']\ntry:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+    script += "print([m for m in ('torch', 'onnx', 'optuna', 'sklearn', 'matplotlib', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", ["profile", "search", "export", "report", "doctor"])
+def test_every_command_has_help(hwnas: Hwnas, command: str) -> None:
+    answer = hwnas(command, "--help")
+    assert answer.status == 0
+    assert "--json" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["profile", "--device", "tpu"], 2, "unknown device 'tpu': expected one of auto, cpu, gpu"),
+        (["search", "--device", "tpu"], 2, "unknown device 'tpu'"),
+        (["search", "--space", "mobilnet"], 2, "unknown space 'mobilnet'.*Did you mean 'mobilenet'"),
+        (["search", "--space", "mobilenet:huge"], 2, "unknown space 'mobilenet:huge'"),
+        (["search", "--algorithm", "lamo"], 2, "unknown algorithm 'lamo'.*Did you mean 'lamoo'"),
+        (["search", "--target", "energy"], 2, "unknown target 'energy': expected one of flops, latency, params"),
+        (
+            ["search", "--max-latency", "5 minutes"],
+            2,
+            "cannot read '5 minutes': expected a number with one of the units",
+        ),
+        (["search", "--max-latency", "-5ms"], 2, "cannot read '-5ms'|No such option"),
+        (["search", "--max-params", "0"], 2, "expected a quantity above 0"),
+        (["search", "--data", "mnist"], 2, "unknown data 'mnist'"),
+        (["search", "--data", "nowhere/data.npz"], 2, "no data at nowhere/data.npz"),
+        (["search", "--seed", "-1"], 2, "-1"),
+        (["search", "--trials", "many"], 2, "many"),
+        (["search", "--table", "nowhere.jsonl"], 3, "cannot use nowhere.jsonl: No such file"),
+        (["search", "--no-such-option"], 2, "No such option"),
+        (["frobnicate"], 2, "No such command"),
+        (["export", "nowhere"], 2, "nowhere is no run folder"),
+        (["export"], 2, "Missing argument"),
+        (["report", "nowhere"], 2, "nowhere is no run folder"),
+    ],
+)
+def test_a_users_mistake_is_one_message_with_its_status(
+    hwnas: Hwnas, arguments: list[str], status: int, message: str
+) -> None:
+    answer = hwnas(*arguments)
+    assert answer.status == status
+    assert pytest.importorskip("re").search(message, answer.err), answer.err
+    assert "Traceback" not in answer.err
+    assert answer.out == ""
+
+
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["hwnas", "--debug", "report", "nowhere"])
+    with pytest.raises(ValueError, match="no run folder"):
+        cli.main()
+
+
+def test_gpu_without_a_usable_gpu_exits_3_with_cause_and_cure_and_measures_nothing(hwnas: Hwnas) -> None:
+    answer = hwnas("profile", "--device", "gpu", "--out", "gpu.jsonl")
+    if answer.status == 0:
+        pytest.skip("this machine has a usable GPU")
+    assert answer.status == 3
+    assert "no usable GPU" in answer.err
+    assert "hwnas[gpu]" in answer.err
+    assert not Path("gpu.jsonl").exists()
+
+
+def damaged(table: Path, how: str, to: Path) -> Path:
+    text = table.read_text()
+    if how == "truncated":
+        text = text[: len(text) // 2]
+    elif how == "edited":
+        text = text.replace('"latency_ms": 0', '"latency_ms": 1', 1)
+    elif how == "schema":
+        text = text.replace('"schema_version": 1', '"schema_version": 7', 1)
+    elif how == "empty":
+        text = ""
+    elif how == "binary":
+        to.write_bytes(bytes(range(256)))
+        return to
+    to.write_text(text)
+    return to
+
+
+@pytest.mark.parametrize("how", ["truncated", "edited", "schema", "empty", "binary"])
+@pytest.mark.parametrize("command", ["search", "profile"])
+def test_a_damaged_table_is_refused_and_left_alone(hwnas: Hwnas, here_table: Path, how: str, command: str) -> None:
+    bad = damaged(here_table, how, Path("bad.jsonl"))
+    before = bad.read_bytes()
+    answer = hwnas(command, *TINY, "--table" if command == "search" else "--out", str(bad))
+    assert answer.status == 2
+    assert "bad.jsonl" in answer.err
+    assert "hwnas profile" in answer.err
+    assert bad.read_bytes() == before
+
+
+def test_a_table_of_another_machine_is_refused_unless_accepted(hwnas: Hwnas, tmp_path: Path) -> None:
+    from hwnas.networks import network_family
+
+    write_table(made_up_table(network_family("mobilenet:tiny")), tmp_path / "other.jsonl")
+    arguments = ["search", *TINY, "--table", "other.jsonl", "--trials", "2", "--out", "run"]
+    answer = hwnas(*arguments)
+    assert answer.status == 2
+    assert "other conditions" in answer.err
+    assert "--allow-other-device" in answer.err
+    assert hwnas(*arguments, "--allow-other-device", "--json").status == 0
+    card = json.loads(Path("run/models/knee.json").read_text())
+    assert card["latency"] == {"skipped": "the table is of another device"}
+
+
+def test_a_table_that_lacks_kernels_names_the_command_that_measures_them(hwnas: Hwnas, here_table: Path) -> None:
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 255, (60, 8, 8, 3), dtype=np.uint8), np.arange(60) % 3
+    np.savez("colour.npz", images=images, labels=labels)
+    answer = hwnas("search", *TINY, "--table", str(here_table), "--data", "colour.npz")
+    assert answer.status == 2
+    assert "the table holds no block stem(in=3" in answer.err
+    assert "hwnas profile" in answer.err
+
+
+def test_an_impossible_limit_names_the_nearest_feasible_value_before_any_training(
+    hwnas: Hwnas, here_table: Path
+) -> None:
+    answer = hwnas("search", *TINY, "--table", str(here_table), "--max-latency", "1ns", "--out", "run")
+    assert answer.status == 2
+    nearest = answer.err.split("the smallest reachable value is ")[1].split("ms")[0]
+    assert not Path("run").exists()
+    again = hwnas("search", *TINY, "--table", str(here_table), "--max-latency", f"{nearest}ms", "--trials", "1",
+                  "--out", "run", "--json")  # fmt: skip
+    assert again.status == 0
+
+
+@pytest.mark.parametrize("kind", ["one class", "nan", "shape", "labels", "text"])
+def test_unusable_data_are_refused_before_any_training(hwnas: Hwnas, kind: str) -> None:
+    images, labels = np.zeros((40, 8, 8), dtype=np.float32), np.arange(40) % 2
+    if kind == "one class":
+        labels = np.zeros(40, dtype=int)
+    elif kind == "nan":
+        images[3, 2, 1] = np.nan
+    elif kind == "shape":
+        images = np.zeros((40, 64), dtype=np.float32)
+    elif kind == "labels":
+        labels = labels[:-1]
+    np.savez("bad.npz", images=images, labels=labels)
+    if kind == "text":
+        Path("bad.npz").write_text("not an archive")
+    answer = hwnas("search", *TINY, "--data", "bad.npz")
+    assert answer.status == 2
+    assert "bad.npz" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_an_unwritable_place_is_named_with_status_3(hwnas: Hwnas, here_table: Path) -> None:
+    Path("file").write_text("in the way")
+    answer = hwnas("search", *TINY, "--table", str(here_table), "--out", "file/run")
+    assert answer.status == 3
+    assert "file/run" in answer.err
+    assert hwnas("profile", *TINY, "--out", "file/table.jsonl").status == 3
+
+
+def test_doctor_says_what_there_is(hwnas: Hwnas) -> None:
+    answer = hwnas("doctor", "--json")
+    assert answer.status == 0
+    assert json.loads(answer.out)["device"] in {"cpu", "gpu"}
+    assert "onnxruntime" in hwnas("doctor").out
+
+
+def test_profile_search_export_report_in_one_folder(hwnas: Hwnas) -> None:
+    """The main job on the tiny space, for real: every command, its files, and the same commands again."""
+    profiled = hwnas("profile", "--device", "cpu", *TINY, "--out", "cpu.jsonl", "--json")
+    assert profiled.status == 0
+    assert json.loads(profiled.out)["kernels"] == len(read_table("cpu.jsonl").kernels)
+    stamp = Path("cpu.jsonl").stat().st_mtime_ns
+    assert hwnas("profile", "--device", "cpu", *TINY, "--out", "cpu.jsonl").status == 0
+    assert Path("cpu.jsonl").stat().st_mtime_ns == stamp
+
+    command = ["search", "--target", "latency", "--target", "flops", *TINY, "--table", "cpu.jsonl", "--trials", "6"]
+    searched = hwnas(*command, "--json")
+    assert searched.status in {0, 4}, searched.err  # 4: a machine too restless for the latency check
+    run = Path("runs/search")
+    if searched.status == 0:
+        result = json.loads(searched.out)
+        assert [row["trial"] for row in result["front"]] == [t.number for t in open_run(run).front()]
+        assert result["winners"]["knee"]["parity"]["passed"]
+    assert {"study.db", "front.csv", "report.html", "latency_table.jsonl", "run.json"} <= {
+        f.name for f in run.iterdir()
+    }
+    again = hwnas(*command)
+    assert "finished: 6 of 6 trials" in again.err
+    refused = hwnas(*command, "--seed", "3")
+    assert refused.status == 2
+    assert "seed: recorded 0, asked for 3" in refused.err
+
+    exported = hwnas("export", str(run), "--pick", "2", "--latency-tolerance", "5")
+    assert exported.status == 0
+    assert "parity" in exported.out
+    assert hwnas("export", str(run), "--pick", "nobody").status == 2
+    assert hwnas("report", str(run)).status == 0
+    name = open_run(run).pick("2").architecture.id
+    assert_runs_with_only_onnxruntime_and_numpy(run / "models" / f"{name}.onnx")
+
+
+def assert_runs_with_only_onnxruntime_and_numpy(model: Path) -> None:
+    """In a process in which nothing but these two, and what they need, can be imported."""
+    script = f"""
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {{"torch", "hwnas", "profilers", "latency_tables", "onnx", "sklearn", "optuna", "scipy"}}:
+            raise ImportError(name + " is not here")
+sys.meta_path.insert(0, Refuse())
+import json, numpy, onnxruntime
+session = onnxruntime.InferenceSession({str(model)!r}, providers=["CPUExecutionProvider"])
+entry = session.get_inputs()[0]
+logits = session.run(None, {{entry.name: numpy.zeros(entry.shape, dtype=numpy.float32)}})[0]
+meta = session.get_modelmeta().custom_metadata_map
+print(json.dumps([list(logits.shape), sorted(meta), json.loads(meta["hwnas.labels"])]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    shape, keys, labels = json.loads(done.stdout)
+    assert shape == [1, 10]
+    assert labels == [str(i) for i in range(10)]
+    assert {"hwnas.architecture", "hwnas.preprocessing", "hwnas.table_sha256", "hwnas.versions"} <= set(keys)
+
+
+def test_a_deliberately_broken_export_exits_4(hwnas: Hwnas, here_table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hwnas("search", *TINY, "--table", str(here_table), "--trials", "1", "--allow-other-device").status == 0
+    for card in Path("runs/search/models").glob("*.json"):
+        card.unlink()
+    from hwnas.exports import exporting
+
+    whole = exporting.to_onnx
+
+    def broken(module: object, image: object, *, exporter: str) -> bytes:
+        import onnx
+
+        model = onnx.load_model_from_string(whole(module, image, exporter=exporter))  # type: ignore[arg-type]
+        for weight in model.graph.initializer:
+            if weight.data_type == 1 and len(weight.dims) == 2:
+                weight.CopyFrom(onnx.numpy_helper.from_array(-onnx.numpy_helper.to_array(weight), weight.name))
+        return bytes(model.SerializeToString())
+
+    monkeypatch.setattr(exporting, "to_onnx", broken)
+    answer = hwnas("export", "runs/search", "--allow-other-device")
+    assert answer.status == 4
+    assert "differs from torch by up to" in answer.err
+    assert json.loads(Path("runs/search/models/knee.json").read_text())["passed"] is False
+
+
+def test_a_latency_outside_the_tolerance_exits_4(hwnas: Hwnas, here_table: Path) -> None:
+    answer = hwnas("search", *TINY, "--table", str(here_table), "--trials", "1", "--out", "run")
+    assert answer.status == 4  # the made-up table is far from the truth
+    assert "ms were predicted" in answer.err
+    assert Path("run/report.html").exists()
+    assert Path("run/models/knee.onnx").exists()
+
+
+def test_ctrl_c_stops_cleanly_and_kill_9_loses_and_doubles_nothing(here_table: Path, tmp_path: Path) -> None:
+    """Real processes: one Ctrl-C and three kills at random moments, then the same command to the end."""
+    command = [sys.executable, "-m", "cli", "search", *TINY, "--table", str(here_table), "--trials", "12",
+               "--algorithm", "lamoo", "--out", str(tmp_path / "run"), "--allow-other-device"]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent)}
+    rng = np.random.default_rng(7)
+    begun: dict[int, str] = {}
+    for how in (signal.SIGINT, signal.SIGKILL, signal.SIGKILL, signal.SIGKILL):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("search: trials"):
+                break
+        time.sleep(float(rng.uniform(0.1, 1.5)))
+        process.send_signal(how)
+        err = process.communicate(timeout=60)[1]
+        if how == signal.SIGINT:
+            assert process.returncode == 1
+            assert "Every finished trial is kept" in err
+            assert "Traceback" not in err
+        for trial in open_run(tmp_path / "run").record.finished():
+            assert begun.setdefault(trial.number, trial.architecture.id) == trial.architecture.id
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    finished = open_run(tmp_path / "run").record.finished()
+    assert [t.number for t in finished] == list(range(12))
+    assert len({t.architecture.id for t in finished}) == 12
+    assert all(finished[number].architecture.id == name for number, name in begun.items())

@@ -1,0 +1,344 @@
+"""Networks: one description, and the module, the graph and the counts that must agree on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from hwnas.core import Architecture, UsageError, Value
+from hwnas.networks import SPACES, Block, NetworkFamily, flops_m, macs_m, network_family, params_m
+from hwnas.networks.graph import network_graph
+from hwnas.networks.layers import Conv, SqueezeExcite
+from hwnas.networks.module import network_module
+from profilers import OnnxRuntimeBackend
+
+SHAPES = [(1, 10), (3, 2), (3, 37)]
+families = pytest.mark.parametrize(
+    "family",
+    [network_family(space, channels=channels, classes=classes) for space in SPACES for channels, classes in SHAPES],
+    ids=lambda family: f"{family.space.name}, {family.shape}",
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """These networks are so small that more threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def samples(family: NetworkFamily, n: int, *, seed: int = 0) -> list[Architecture]:
+    """Random architectures, the smallest and the largest."""
+    rng = np.random.default_rng(seed)
+    choices = family.space.choices
+    extremes = [family.space.architecture({c.name: c.options[i] for c in choices}) for i in (0, -1)]
+    return [*extremes, *(family.space.sample(rng) for _ in range(n))]
+
+
+def images(family: NetworkFamily, architecture: Architecture, batch: int, *, seed: int = 0) -> torch.Tensor:
+    size = family.resolution(architecture)
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(batch, family.shape.channels, size, size, generator=generator)
+
+
+def runtime(model: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+# --- modules and counts
+
+
+@families
+def test_a_module_maps_images_to_logits(family: NetworkFamily) -> None:
+    for architecture in samples(family, 2):
+        module = family.module(architecture, seed=0).eval()
+        with torch.no_grad():
+            logits = module(images(family, architecture, 3))
+        assert logits.shape == (3, family.shape.classes)
+        assert torch.isfinite(logits).all()
+        assert logits.std() > 0
+
+
+@families
+def test_counted_parameters_are_those_of_the_module(family: NetworkFamily) -> None:
+    for architecture in samples(family, 6):
+        blocks, module = family.blocks(architecture), family.module(architecture, seed=0)
+        assert [block.params for block in blocks] == [sum(p.numel() for p in part.parameters()) for part in module]
+        assert params_m(blocks) == pytest.approx(sum(p.numel() for p in module.parameters()) / 1e6, rel=1e-12)
+
+
+@families
+def test_counted_operations_are_those_torch_counts_and_the_gates(family: NetworkFamily) -> None:
+    for architecture in samples(family, 3):
+        blocks, module = family.blocks(architecture), family.module(architecture, seed=0).eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            module(images(family, architecture, 1))
+        assert sum(block.macs for block in blocks) == counter.get_total_flops() // 2 + gating_products(blocks)
+        assert macs_m(blocks) == sum(block.macs for block in blocks) / 1e6
+        assert flops_m(blocks) == 2 * macs_m(blocks)
+
+
+def gating_products(blocks: tuple[Block, ...]) -> int:
+    """One product a pixel and channel of every squeeze-and-excitation, which torch's counter leaves out."""
+    total = 0
+    for block in blocks:
+        size = block.size
+        for layer in block.layers:
+            total += layer.channels * size**2 if isinstance(layer, SqueezeExcite) else 0
+            size = layer.out_size(size)
+    return total
+
+
+@families
+def test_blocks_fit_together(family: NetworkFamily) -> None:
+    for architecture in samples(family, 20):
+        blocks = family.blocks(architecture)
+        channels, size = family.shape.channels, int(architecture["resolution"])
+        assert family.resolution(architecture) == size
+        assert family.block_keys(architecture) == tuple(block.key for block in blocks)
+        for block in blocks:
+            first, last = block.layers[0], block.layers[-1]
+            assert isinstance(first, Conv)
+            assert (first.in_channels, block.size) == (channels, size)
+            for layer in block.layers:
+                size = layer.out_size(size)
+            channels = last.out_channels if isinstance(last, Conv) else 0
+            assert not block.residual or (first.in_channels, block.size) == (channels, size)
+
+
+# --- blocks as keys
+
+
+@families
+def test_the_covering_architectures_contain_every_block_of_random_ones(family: NetworkFamily) -> None:
+    covered = {key for architecture in family.design.covering() for key in family.block_keys(architecture)}
+    for architecture in samples(family, 500):
+        assert covered.issuperset(family.block_keys(architecture))
+
+
+def test_nothing_is_covered_that_no_architecture_needs(tiny_family: NetworkFamily) -> None:
+    covering = tiny_family.design.covering()
+    covered = {key for architecture in covering for key in tiny_family.block_keys(architecture)}
+    needed = {key for architecture in tiny_family.space.enumerate() for key in tiny_family.block_keys(architecture)}
+    assert covered == needed
+    assert len({architecture.id for architecture in covering}) == len(covering)
+
+
+def test_blocks_with_equal_keys_are_equal_across_shapes_and_presets() -> None:
+    seen: dict[str, Block] = {}
+    for space in SPACES:
+        for channels, classes in SHAPES:
+            family = network_family(space, channels=channels, classes=classes)
+            for architecture in samples(family, 60):
+                for block in family.blocks(architecture):
+                    assert seen.setdefault(block.key, block) == block
+    assert len(seen) > 300
+    contents = Counter((block.layers, block.size, block.residual) for block in seen.values())
+    assert max(contents.values()) == 1  # and different keys are different blocks
+
+
+# --- weights
+
+
+def test_the_weights_are_given_by_the_seed_alone(tiny_family: NetworkFamily) -> None:
+    architecture = samples(tiny_family, 0)[-1]
+    first = tiny_family.module(architecture, seed=3).state_dict()
+    torch.rand(7)
+    network_module(tiny_family.blocks(samples(tiny_family, 1)[-1]), seed=9)
+    with torch.random.fork_rng():
+        torch.manual_seed(12345)
+        again = tiny_family.module(architecture, seed=3).state_dict()
+    other = tiny_family.module(architecture, seed=4).state_dict()
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_making_a_module_leaves_the_random_state_of_the_process_alone(tiny_family: NetworkFamily) -> None:
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    for architecture in samples(tiny_family, 3):
+        tiny_family.module(architecture, seed=0)
+        tiny_family.workload(architecture)
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert np.array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
+
+
+def test_a_fresh_module_has_every_value_set(tiny_family: NetworkFamily) -> None:
+    for architecture in samples(tiny_family, 3):
+        module = tiny_family.module(architecture, seed=0)
+        for name, tensor in module.state_dict().items():
+            assert tensor.device.type == "cpu", name
+            assert torch.isfinite(tensor).all(), name
+        for part in module.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                assert (part.running_mean, part.running_var, part.num_batches_tracked) != (None, None, None)
+                assert part.running_mean.eq(0).all()
+                assert part.running_var.eq(1).all()
+                assert part.num_batches_tracked.item() == 0
+            if isinstance(part, nn.Conv2d):
+                fan_out = part.weight[0, 0].numel() * part.out_channels // part.groups
+                assert part.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.5)
+
+
+# --- graphs
+
+
+@families
+def test_the_graph_is_valid_and_runs(family: NetworkFamily) -> None:
+    for architecture in samples(family, 2):
+        workload = family.workload(architecture)
+        onnx.checker.check_model(onnx.load_from_string(workload.model), full_check=True)
+        session = runtime(workload.model)
+        found = session.run(None, {session.get_inputs()[0].name: images(family, architecture, 1).numpy()})
+        assert [output.shape for output in found] == [(1, family.shape.classes)]
+        assert np.isfinite(found[0]).all()
+
+
+@families
+def test_every_tensor_of_the_graph_tells_its_block(family: NetworkFamily) -> None:
+    for architecture in samples(family, 3):
+        workload = family.workload(architecture)
+        assert workload.name == architecture.id
+        assert tuple(workload.parts.values()) == family.block_keys(architecture)
+        graph = onnx.load_from_string(workload.model).graph
+        tensors = [name for node in graph.node for name in node.output] + [w.name for w in graph.initializer]
+        assert {name.partition("/")[0] for name in tensors} == set(workload.parts)
+        assert len(tensors) == len(set(tensors))
+
+
+def test_the_graph_is_given_by_the_blocks_and_the_seed(tiny_family: NetworkFamily) -> None:
+    architecture = samples(tiny_family, 1)[-1]
+    blocks = tiny_family.blocks(architecture)
+    assert tiny_family.workload(architecture) == tiny_family.workload(architecture)
+    assert network_graph(blocks, in_channels=1) == network_graph(blocks, in_channels=1)
+    assert network_graph(blocks, in_channels=1)[0] != network_graph(blocks, in_channels=1, seed=1)[0]
+
+
+def test_a_network_without_a_classifier_has_no_graph(tiny_family: NetworkFamily) -> None:
+    blocks = tiny_family.blocks(samples(tiny_family, 0)[0])
+    with pytest.raises(TypeError, match="ends in a Classifier, received Conv"):
+        network_graph(blocks[:-1], in_channels=1)
+
+
+@families
+def test_references_are_the_same_every_time_and_spread_over_the_sizes(family: NetworkFamily) -> None:
+    references = family.references(6)
+    assert [found.name for found in references] == [found.name for found in family.references(6)]
+    assert len({found.name for found in references}) == 6
+    assert len(family.references(1)) == 1
+    sizes = [len(found.model) for found in references]
+    assert max(sizes) > 2 * min(sizes)
+
+
+def one_of(family: NetworkFamily, *, activation: str, squeeze: bool, seed: int) -> Architecture:
+    rng = np.random.default_rng(seed)
+    values: dict[str, Value] = {c.name: c.options[rng.integers(len(c.options))] for c in family.space.choices}
+    values |= {name: squeeze for name in values if name.endswith(".se")}
+    values |= {name: 2 for name in values if name.endswith(".depth")}  # blocks with and without a residual, no more
+    return family.space.architecture(values | {"activation": activation})
+
+
+def randomised(module: nn.Sequential, family: NetworkFamily, architecture: Architecture) -> nn.Sequential:
+    """The module with statistics and parameters as training leaves them: none at its initial value.
+
+    Biases matter: the exporter drops those that are zero throughout, as they are in a fresh module.
+    """
+    generator = torch.Generator().manual_seed(1)
+    module.train()
+    with torch.no_grad():
+        for seed in range(3):
+            module(images(family, architecture, 8, seed=seed))
+        for part in module.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.weight.normal_(1.0, 0.3, generator=generator)
+            if getattr(part, "bias", None) is not None:
+                part.bias.normal_(0.0, 0.3, generator=generator)
+    return module.eval()
+
+
+@pytest.mark.filterwarnings(r"ignore:.isinstance\(treespec, LeafSpec\). is deprecated:FutureWarning")  # inside torch
+@pytest.mark.parametrize(
+    ("space", "channels", "activation", "squeeze"),
+    [
+        ("mobilenet:tiny", 1, "relu", True),
+        ("mobilenet:tiny", 3, "hswish", False),
+        ("mobilenet:small", 3, "relu", False),
+        ("mobilenet:small", 1, "hswish", True),
+    ],
+)
+def test_what_is_profiled_is_what_torch_exports(space: str, channels: int, activation: str, squeeze: bool) -> None:
+    family = network_family(space, channels=channels, classes=10)
+    architecture = one_of(family, activation=activation, squeeze=squeeze, seed=channels)
+    module = randomised(family.module(architecture, seed=0), family, architecture)
+    image = images(family, architecture, 1)
+    program = torch.onnx.export(module, (image,), dynamo=True, opset_version=18, verbose=False)
+    assert program is not None
+    exported, workload = program.model_proto.SerializeToString(), family.workload(architecture)
+    backend = OnnxRuntimeBackend("cpu")
+    profiled = Counter(use.key for use in backend.profile(workload.model, workload.parts, warmup=1, runs=2).uses)
+    promised = Counter(use.key for use in backend.profile(exported, {"": "all"}, warmup=1, runs=2).uses)
+    assert profiled == promised
+    assert profiled.total() > 10
+
+
+def test_the_graph_computes_what_the_module_computes(tiny_family: NetworkFamily) -> None:
+    for activation, squeeze in (("relu", False), ("hswish", True)):
+        architecture = one_of(tiny_family, activation=activation, squeeze=squeeze, seed=2)
+        model = onnx.load_from_string(tiny_family.workload(architecture).model)
+        module = tiny_family.module(architecture, seed=0).eval()
+        image = images(tiny_family, architecture, 1)
+        _load(module, model, tiny_family.blocks(architecture))
+        session = runtime(model.SerializeToString())
+        found = session.run(None, {session.get_inputs()[0].name: image.numpy()})[0]
+        with torch.no_grad():
+            expected = module(image).numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def _load(module: nn.Sequential, model: onnx.ModelProto, blocks: tuple[Block, ...]) -> None:
+    """Gives a module the weights of a graph; its normalisations, made neutral, add the graph's biases."""
+    weights = {w.name: torch.from_numpy(onnx.numpy_helper.to_array(w).copy()) for w in model.graph.initializer}
+    with torch.no_grad():
+        for i, block in enumerate(blocks):
+            for j, layer in enumerate(block.layers):
+                name, part = f"p{i:02d}/l{j}", module[i].layers[j]
+                if isinstance(layer, Conv):
+                    part[0].weight.copy_(weights[f"{name}.weight"])
+                    part[1].weight.fill_((1 + part[1].eps) ** 0.5)
+                    part[1].bias.copy_(weights[f"{name}.bias"])
+                    continue
+                inner = {"narrow": ".narrow", "wide": ".wide"} if isinstance(layer, SqueezeExcite) else {"linear": ""}
+                for attribute, suffix in inner.items():
+                    getattr(part, attribute).weight.copy_(weights[f"{name}{suffix}.weight"])
+                    getattr(part, attribute).bias.copy_(weights[f"{name}{suffix}.bias"])
+
+
+# --- names
+
+
+def test_an_unknown_space_is_refused_with_the_known_ones() -> None:
+    for name in ("resnet", "mobilenet:huge", "mobilenet:tiny:1", "", "MobileNet"):
+        with pytest.raises(UsageError) as caught:
+            network_family(name)
+        for known in ("mobilenet", *SPACES):
+            assert known in str(caught.value)
+        assert repr(name) in str(caught.value)
+    with pytest.raises(UsageError, match="Did you mean 'mobilenet:tiny'"):
+        network_family("mobilenet:tinny")
+
+
+def test_the_name_without_a_preset_is_the_small_one() -> None:
+    assert network_family("mobilenet").space == network_family("mobilenet:small").space
+    assert network_family("mobilenet").space.name == "mobilenet:small"

@@ -1,0 +1,291 @@
+"""Quantities, objectives and limits."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hwnas.core import Architecture, InfeasibleError, UsageError
+from hwnas.networks import NetworkFamily, macs_m, params_m
+from hwnas.objectives import ACCURACY, COSTS, KnownCosts, Limits, lowest, objectives, parse_quantity
+from hwnas.predictors import LatencyPredictor
+from hwnas.spaces import Choice, SearchSpace
+from latency_tables import LatencyTable, MissingRowError
+from tests.builders import additive_device, made_up_table
+
+UNITS = {
+    "ms": {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3},
+    "M": {"": 1e-6, "k": 1e-3, "K": 1e-3, "M": 1.0, "G": 1e3, "B": 1e3},
+}
+NAMES = ("latency_ms", "flops_m", "params_m")
+
+
+def known_costs(family: NetworkFamily, seed: int = 0) -> KnownCosts:
+    table = made_up_table(family, device=additive_device(0.02, 0.9, -0.0004), seed=seed)
+    return KnownCosts(family, LatencyPredictor(table, family.block_keys))
+
+
+@pytest.fixture(scope="module")
+def costs(tiny_family: NetworkFamily) -> KnownCosts:
+    return known_costs(tiny_family)
+
+
+@pytest.fixture(scope="module")
+def everything(tiny_family: NetworkFamily) -> list[Architecture]:
+    return list(tiny_family.space.enumerate())
+
+
+@pytest.fixture(scope="module")
+def all_values(costs: KnownCosts, everything: list[Architecture]) -> dict[str, NDArray[np.float64]]:
+    """Every cost of every architecture of the tiny space."""
+    return costs.values(everything)
+
+
+# --- quantities
+
+
+@given(
+    value=st.floats(1e-6, 1e6),
+    unit=st.sampled_from([(unit, name) for unit, names in UNITS.items() for name in names]),
+    space=st.sampled_from(["", " ", "  "]),
+)
+@settings(max_examples=150, deadline=None)
+def test_quantities_are_read_in_every_unit(value: float, unit: tuple[str, str], space: str) -> None:
+    wanted, name = unit
+    expected = value * UNITS[wanted][name]
+    for text in (f"{value!r}{space}{name}", f" {value:.17e}{space}{name} "):
+        assert parse_quantity(text, unit=wanted) == pytest.approx(expected, rel=1e-12)
+
+
+@given(value=st.floats(1e-9, 1e9), unit=st.sampled_from(["ms", "M"]))
+@settings(max_examples=100, deadline=None)
+def test_a_quantity_in_its_own_unit_survives_exactly(value: float, unit: str) -> None:
+    assert parse_quantity(f"{value!r}{unit}", unit=unit) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "expected"),
+    [
+        ("5ms", "ms", 5.0),
+        ("5 ms", "ms", 5.0),
+        ("\t0.2s\n", "ms", 200.0),
+        ("300us", "ms", 0.3),
+        ("300µs", "ms", 0.3),
+        (".5ms", "ms", 0.5),
+        ("1e-1s", "ms", 100.0),
+        ("007ms", "ms", 7.0),
+        ("1.5M", "M", 1.5),
+        ("300k", "M", 0.3),
+        ("300000", "M", 0.3),
+        ("3e5", "M", 0.3),
+        ("2G", "M", 2000.0),
+        ("2B", "M", 2000.0),
+    ],
+)
+def test_quantities_as_people_write_them(text: str, unit: str, expected: float) -> None:
+    assert parse_quantity(text, unit=unit) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("unit", ["ms", "M"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "ms", "M", "k", "-5ms", "-5M", "- 5ms", "five ms", "5m", "5 minutes", "5MS", "5mss", "5 m s"),
+        *("5ms 6ms", "5,5ms", "5..5ms", "0x10ms", "nan", "nanms", "nanM", "inf", "infms", "-inf", "1_000k", "٥ms"),
+        *("5%", "5ms\x00"),
+    ],
+)
+def test_what_is_no_quantity_is_refused_with_the_text_and_the_units(text: str, unit: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_quantity(text, unit=unit)
+    assert repr(text) in str(caught.value)
+    for name in UNITS[unit]:
+        assert name in str(caught.value)
+
+
+def test_a_time_without_a_unit_or_with_that_of_a_count_is_refused() -> None:
+    for text, unit in (("5", "ms"), ("5M", "ms"), ("5k", "ms"), ("5ms", "M"), ("5s", "M")):
+        with pytest.raises(UsageError, match=f"cannot read '{text}': expected a number with one of the units"):
+            parse_quantity(text, unit=unit)
+
+
+@pytest.mark.parametrize("text", ["0ms", "0.0 s", "0e5us", "1e999ms", "1e-999ms"])
+def test_nothing_and_too_much_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="expected a quantity above 0, for example 5ms"):
+        parse_quantity(text, unit="ms")
+
+
+@given(text=st.text(max_size=8) | st.text("0123456789.eE+-kKMGBnumsµ ", max_size=8), unit=st.sampled_from(["ms", "M"]))
+@example(text="1" * 400 + "s", unit="ms")
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_typed_is_refused_or_above_zero(text: str, unit: str) -> None:
+    try:
+        value = parse_quantity(text, unit=unit)
+    except UsageError:
+        return
+    assert 0 < value < math.inf
+
+
+# --- objectives
+
+
+def test_accuracy_comes_first_and_each_target_once() -> None:
+    assert objectives([]) == (ACCURACY,)
+    assert objectives(["latency", "params", "latency"]) == (ACCURACY, COSTS["latency"], COSTS["params"])
+    assert [found.name for found in objectives(["params", "flops"])] == ["accuracy", "params_m", "flops_m"]
+
+
+def test_an_unknown_target_is_refused_with_the_known_ones_and_the_likeliest() -> None:
+    with pytest.raises(UsageError, match=r"target 'latncy': .* flops, latency, params\. Did you mean 'latency'\?"):
+        objectives(["flops", "latncy"])
+    with pytest.raises(UsageError, match=r"unknown target 'energy': expected one of flops, latency, params\.$"):
+        objectives(["energy"])
+
+
+@given(value=st.floats(-1e6, 1e6))
+@settings(max_examples=20, deadline=None)
+def test_a_cost_is_smaller_where_the_value_is_better_and_can_be_undone(value: float) -> None:
+    for objective in objectives(list(COSTS)):
+        assert objective.from_cost(objective.to_cost(value)) == value
+        better = value + 1 if objective.direction == "maximize" else value - 1
+        assert objective.to_cost(better) < objective.to_cost(value)
+        assert objective.expensive == (objective is ACCURACY)
+
+
+# --- known costs
+
+
+def test_costs_are_those_of_the_network(
+    tiny_family: NetworkFamily, costs: KnownCosts, everything: list[Architecture]
+) -> None:
+    some = everything[::1000]
+    values = costs.values(some)
+    assert set(values) == set(NAMES) == {objective.name for objective in COSTS.values()}
+    for i, architecture in enumerate(some):
+        blocks = tiny_family.blocks(architecture)
+        assert values["flops_m"][i] == 2 * macs_m(blocks)
+        assert values["params_m"][i] == params_m(blocks)
+        assert values["latency_ms"][i] == pytest.approx(costs.latency.predict([architecture])[0][0], rel=1e-12)
+    assert {name: found.shape for name, found in costs.values([]).items()} == dict.fromkeys(NAMES, (0,))
+
+
+def test_a_table_that_lacks_a_block_has_no_cost(tiny_family: NetworkFamily, everything: list[Architecture]) -> None:
+    empty = LatencyTable(made_up_table(tiny_family).manifest)
+    with pytest.raises(MissingRowError):
+        KnownCosts(tiny_family, LatencyPredictor(empty, tiny_family.block_keys)).values(everything[:1])
+
+
+# --- limits
+
+
+@given(latency=st.floats(0, 1), flops=st.floats(0, 1), params=st.floats(0, 1), seed=st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_feasible_is_what_exceeds_no_limit(
+    costs: KnownCosts, everything: list[Architecture], latency: float, flops: float, params: float, seed: int
+) -> None:
+    picked = np.random.default_rng(seed).choice(len(everything), 40)
+    some = [everything[i] for i in picked]
+    values = costs.values(some)
+    upper = {name: float(np.quantile(values[name], q)) for name, q in zip(NAMES, (latency, flops, params), strict=True)}
+    limits = Limits(upper, costs)
+    kept = limits.feasible(some)
+    assert kept.tolist() == [all(values[name][i] <= upper[name] for name in NAMES) for i in range(len(some))]
+    assert ((limits.excess(some) == 0) == kept).all()
+
+
+def test_without_limits_everything_is_feasible(costs: KnownCosts, everything: list[Architecture]) -> None:
+    limits = Limits({}, costs)
+    assert limits.feasible(everything[:5]).all()
+    assert limits.feasible([]).shape == (0,)
+    assert limits.require_feasible(costs.family.space) in costs.family.space.enumerate()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_limits_that_can_be_met_are_met(
+    costs: KnownCosts, all_values: dict[str, NDArray[np.float64]], name: str
+) -> None:
+    for quantile in (0.001, 0.1, 0.5, 1.0):
+        limits = Limits({name: float(np.quantile(all_values[name], quantile))}, costs)
+        found = limits.require_feasible(costs.family.space)
+        assert limits.feasible([found]).all()
+
+
+@pytest.mark.parametrize(("name", "target", "unit"), [(c.name, t, c.unit) for t, c in COSTS.items()])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_value_named_for_an_impossible_limit_is_a_possible_one(
+    tiny_family: NetworkFamily, name: str, target: str, unit: str, seed: int
+) -> None:
+    space, costs = tiny_family.space, known_costs(tiny_family, seed)
+    with pytest.raises(InfeasibleError) as caught:
+        Limits({name: 1e-6}, costs).require_feasible(space)
+    message = str(caught.value)
+    assert f"no architecture of space mobilenet:tiny satisfies the limits. --max-{target} 1e-06{unit}" in message
+    printed = re.search(r"smallest reachable value is (\S+)\.$", message)
+    assert printed is not None
+    value = parse_quantity(printed[1], unit=unit)
+    assert set(caught.value.nearest) == {name}
+    nearest = caught.value.nearest[name]
+    assert nearest <= value <= 1.011 * nearest
+    for bound in (value, nearest):
+        found = Limits({name: bound}, costs).require_feasible(space)
+        assert costs.values([found])[name][0] <= bound
+    with pytest.raises(InfeasibleError):
+        Limits({name: 0.97 * nearest}, costs).require_feasible(space)
+
+
+def test_limits_that_exclude_each_other_are_said_to_do_so(
+    costs: KnownCosts, all_values: dict[str, NDArray[np.float64]], tiny_family: NetworkFamily
+) -> None:
+    fastest = int(np.argmin(all_values["latency_ms"]))
+    upper = {"latency_ms": 1e-6, "params_m": float(all_values["params_m"][fastest])}
+    with pytest.raises(InfeasibleError, match="satisfies all of them together") as caught:
+        Limits(upper, costs).require_feasible(tiny_family.space)
+    assert set(caught.value.nearest) == set(upper)
+    for part in ("--max-latency 1e-06ms", "--max-params", "; "):
+        assert part in str(caught.value)
+
+
+# --- the lowest
+
+
+@pytest.mark.parametrize("name", ["flops_m", "params_m"])
+def test_the_lowest_is_that_of_all(costs: KnownCosts, all_values: dict[str, NDArray[np.float64]], name: str) -> None:
+    found = lowest(costs.family.space, lambda batch: costs.values(batch)[name])
+    assert costs.values([found])[name][0] == all_values[name].min()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_lowest_latency_is_close_to_that_of_all(
+    tiny_family: NetworkFamily, everything: list[Architecture], seed: int
+) -> None:
+    costs = known_costs(tiny_family, seed)
+    found = lowest(tiny_family.space, lambda batch: costs.latency.predict(batch)[0])
+    assert costs.latency.predict([found])[0][0] <= 1.02 * costs.latency.predict(everything)[0].min()
+
+
+@given(widths=st.lists(st.integers(1, 6), min_size=1, max_size=12), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=25, deadline=None)
+def test_the_lowest_sum_over_independent_choices_is_found_exactly(widths: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    space = SearchSpace("flat", tuple(Choice(name=f"c{i}", options=tuple(range(n))) for i, n in enumerate(widths)))
+    price = {(c.name, option): float(rng.normal()) for c in space.choices for option in c.options}
+
+    def total(batch: Sequence[Architecture]) -> NDArray[np.float64]:
+        return np.array([sum(price[item] for item in architecture.items()) for architecture in batch])
+
+    expected = {c.name: min(c.options, key=lambda option, c=c: price[c.name, option]) for c in space.choices}
+    assert dict(lowest(space, total)) == expected
+
+
+def test_the_lowest_is_the_same_every_time(costs: KnownCosts) -> None:
+    def latency(batch: Sequence[Architecture]) -> NDArray[np.float64]:
+        return costs.latency.predict(batch)[0]
+
+    assert lowest(costs.family.space, latency) == lowest(costs.family.space, latency)

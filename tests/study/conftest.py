@@ -1,0 +1,70 @@
+"""A search whose trials cost nothing: the trainer is replaced by a made-up accuracy. Marked as a fake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hwnas.core import Architecture
+from hwnas.networks import NetworkFamily
+from hwnas.study import Run, search
+from latency_tables import LatencyTable
+from tests.builders import made_up_table
+
+Accuracy = Callable[[Architecture], float]
+
+
+@dataclass
+class FakeTrainer:
+    """Stands for ``TrainedEvaluator``: same call, no training.
+
+    Attributes:
+        accuracy: What it says; may raise.
+        evaluated: Ids in the order they were asked for.
+    """
+
+    accuracy: Accuracy
+    evaluated: list[str]
+
+    def __call__(self, **settings: Any) -> FakeTrainer:
+        return self
+
+    def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
+        self.evaluated.append(architecture.id)
+        return {"accuracy": self.accuracy(architecture), "train_s": 0.0}
+
+
+def accuracy_by_id(architecture: Architecture) -> float:
+    return 0.2 + int(architecture.id, 16) % 7919 / 10_000
+
+
+@pytest.fixture
+def trainer(monkeypatch: pytest.MonkeyPatch) -> FakeTrainer:
+    fake = FakeTrainer(accuracy_by_id, [])
+    monkeypatch.setattr("hwnas.study.searching.TrainedEvaluator", fake)
+    return fake
+
+
+@pytest.fixture(scope="session")
+def tiny_table(tiny_family: NetworkFamily) -> LatencyTable:
+    return made_up_table(tiny_family)
+
+
+@pytest.fixture
+def begin(tiny_table: LatencyTable, trainer: FakeTrainer, tmp_path: Path) -> Callable[..., Run]:
+    """Begins or resumes a search of ``mobilenet:tiny`` in a temporary folder."""
+
+    def start(**changes: Any) -> Run:
+        settings: dict[str, Any] = {
+            "table": tiny_table,
+            "out": tmp_path / "run",
+            "space": "mobilenet:tiny",
+            "trials": 15,
+        }
+        return search(**{**settings, **changes})
+
+    return start

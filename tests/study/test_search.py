@@ -1,0 +1,267 @@
+"""The study: what is recorded, what is refused, and what a crash costs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from filelock import FileLock
+
+from hwnas.core import (
+    Architecture,
+    InfeasibleError,
+    MachineError,
+    RunMismatchError,
+    StudyError,
+    UsageError,
+)
+from hwnas.networks import NetworkFamily
+from hwnas.study import Run, SearchProgress, open_run
+from hwnas.training import TrainingDivergedError
+from latency_tables import LatencyTable, MissingRowError
+from tests.study.conftest import FakeTrainer, accuracy_by_id
+
+Begin = Callable[..., Run]
+
+
+def trace(run: Run) -> list[tuple[str, dict[str, float]]]:
+    return [(t.architecture.id, {k: v for k, v in t.values.items() if k != "train_s"}) for t in run.record.finished()]
+
+
+def test_the_same_seed_gives_the_same_trace_and_another_seed_another(begin: Begin, tmp_path: Path) -> None:
+    traces = [trace(begin(out=tmp_path / str(i), seed=seed)) for i, seed in enumerate((1, 1, 2))]
+    assert traces[0] == traces[1]
+    assert traces[0] != traces[2]
+
+
+def test_every_trial_holds_the_known_costs_and_why_it_was_proposed(begin: Begin) -> None:
+    run = begin()
+    for trial in run.trials():
+        known = run.costs.values([trial.architecture])
+        assert {name: trial.values[name] for name in known} == {n: pytest.approx(v[0]) for n, v in known.items()}
+        assert "inner" in run.record.attributes(trial.number)["why"]
+
+
+@pytest.mark.parametrize("stop", [0, 3, 9, 14])
+def test_a_search_stopped_in_the_middle_of_a_trial_resumes_to_the_uninterrupted_one(
+    begin: Begin, trainer: FakeTrainer, tmp_path: Path, stop: int
+) -> None:
+    whole = trace(begin(out=tmp_path / "whole"))
+    trainer.evaluated.clear()
+
+    def interrupted(architecture: Architecture) -> float:
+        if len(trainer.evaluated) == stop + 1:
+            raise KeyboardInterrupt
+        return accuracy_by_id(architecture)
+
+    trainer.accuracy = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        begin(out=tmp_path / "cut")
+    assert len(open_run(tmp_path / "cut").record.finished()) == stop
+    assert (tmp_path / "cut" / "front.csv").exists()
+    trainer.accuracy = accuracy_by_id
+    assert trace(begin(out=tmp_path / "cut")) == whole
+
+
+def test_a_finished_run_evaluates_nothing_more(begin: Begin, trainer: FakeTrainer) -> None:
+    begin()
+    trainer.evaluated.clear()
+    seen: list[SearchProgress] = []
+    begin(on_progress=seen.append)
+    assert trainer.evaluated == []
+    assert [p.done for p in seen] == [15]
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [({"trials": 16}, "trials"), ({"seed": 5}, "seed"), ({"algorithm": "random"}, "algorithm"),
+     ({"targets": ["latency", "flops"]}, "targets"), ({"limits": {"params_m": 1.0}}, "limits")],
+)  # fmt: skip
+def test_other_settings_than_the_recorded_ones_are_refused_and_named(
+    begin: Begin, change: dict[str, object], name: str
+) -> None:
+    begin()
+    with pytest.raises(RunMismatchError, match=rf"{name}: recorded .*, asked for .*another --out") as caught:
+        begin(**change)
+    assert list(caught.value.differences) == [name]
+    assert caught.value.exit_code == 2
+
+
+def test_another_table_is_refused(begin: Begin, tiny_table: LatencyTable) -> None:
+    begin()
+    kernels = dict(tiny_table.kernels)
+    kernels.popitem()
+    with pytest.raises((RunMismatchError, MissingRowError)):
+        begin(table=LatencyTable(tiny_table.manifest, kernels, tiny_table.blocks, tiny_table.networks))
+
+
+def test_an_impossible_limit_is_refused_before_anything_is_evaluated(begin: Begin, trainer: FakeTrainer) -> None:
+    with pytest.raises(InfeasibleError, match="smallest reachable value is") as caught:
+        begin(limits={"latency_ms": 1e-6})
+    assert trainer.evaluated == []
+    nearest = caught.value.nearest["latency_ms"]
+    run = begin(limits={"latency_ms": nearest * 1.05})
+    assert all(t.values["latency_ms"] <= nearest * 1.05 for t in run.trials())
+
+
+def test_limits_hold_for_every_trial(begin: Begin) -> None:
+    run = begin(limits={"flops_m": 0.5, "params_m": 0.012}, trials=20)
+    assert len(run.trials()) == 20
+    assert all(t.values["flops_m"] <= 0.5 and t.values["params_m"] <= 0.012 for t in run.trials())
+
+
+def test_a_failing_trial_is_kept_with_its_reason_and_the_search_goes_on(begin: Begin, trainer: FakeTrainer) -> None:
+    def sometimes(architecture: Architecture) -> float:
+        if len(trainer.evaluated) in {2, 6}:
+            raise TrainingDivergedError("the loss became nan")
+        return accuracy_by_id(architecture)
+
+    trainer.accuracy = sometimes
+    run = begin()
+    finished = run.record.finished()
+    assert len(finished) == 15
+    assert [t.failed for t in finished if t.failed] == ["TrainingDivergedError: the loss became nan"] * 2
+    assert len(run.trials()) == 13
+
+
+def test_a_search_in_which_everything_fails_stops_and_says_why(begin: Begin, trainer: FakeTrainer) -> None:
+    def never(_: Architecture) -> float:
+        raise RuntimeError("out of memory")
+
+    trainer.accuracy = never
+    with pytest.raises(StudyError, match=r"last 5 trials failed.*out of memory"):
+        begin()
+    assert len(trainer.evaluated) == 5
+
+
+def test_an_accuracy_that_is_no_number_is_a_failed_trial(begin: Begin, trainer: FakeTrainer) -> None:
+    trainer.accuracy = lambda a: float("nan") if len(trainer.evaluated) == 3 else accuracy_by_id(a)
+    run = begin()
+    assert len(run.trials()) == 14
+    assert "not a finite number" in str(run.record.finished()[2].failed)
+
+
+def test_the_front_file_holds_exactly_the_non_dominated_trials(begin: Begin) -> None:
+    run = begin()
+    rows = list(csv.DictReader((run.folder / "front.csv").read_text().splitlines()))
+    assert [int(row["trial"]) for row in rows] == [t.number for t in run.front()]
+    for row in rows:
+        assert run.family.space.architecture(json.loads(row["architecture"])).id == row["id"]
+    latency = [float(row["latency_ms"]) for row in rows]
+    accuracy = [float(row["accuracy"]) for row in rows]
+    assert latency == sorted(latency)
+    assert accuracy == sorted(accuracy)
+
+
+def test_picks_are_the_ends_and_the_knee_of_the_front(begin: Begin) -> None:
+    run = begin(targets=["latency", "params"])
+    front = run.front()
+    assert run.pick("fastest").values["latency_ms"] == min(t.values["latency_ms"] for t in front)
+    assert run.pick("best").values["accuracy"] == max(t.values["accuracy"] for t in front)
+    assert run.pick("knee").number in {t.number for t in front}
+    trial = run.trials()[4]
+    assert run.pick("4") == run.pick(trial.architecture.id) == trial
+    with pytest.raises(UsageError, match="no finished trial 'fast': expected knee, fastest, best"):
+        run.pick("fast")
+
+
+def test_optuna_opens_the_record_as_it_is(begin: Begin) -> None:
+    run = begin()
+    study = optuna.load_study(study_name="hwnas", storage=f"sqlite:///{run.folder / 'study.db'}")
+    assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert study.metric_names == ["accuracy", "latency_ms"]
+    assert len(study.trials) == 15
+    assert {t.number for t in study.best_trials} == {t.number for t in run.front()}
+    assert study.trials[0].params == dict(run.trials()[0].architecture)
+
+
+def test_a_second_process_on_the_same_run_is_refused(begin: Begin, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with FileLock(tmp_path / "run" / ".lock"), pytest.raises(UsageError, match="another process is working on"):
+        begin()
+
+
+def test_more_trials_than_architectures_are_refused(begin: Begin, tiny_family: NetworkFamily) -> None:
+    with pytest.raises(UsageError, match=f"has {tiny_family.space.size} architectures"):
+        begin(trials=tiny_family.space.size + 1)
+    with pytest.raises(UsageError, match="at least 1 trial"):
+        begin(trials=0)
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"schema_version": 99}', '{"schema_version": 1}'])
+def test_a_damaged_run_folder_is_an_error_that_names_it(begin: Begin, damage: str) -> None:
+    run = begin()
+    (run.folder / "run.json").write_text(damage)
+    with pytest.raises(StudyError, match=r"run\.json"):
+        open_run(run.folder)
+
+
+def test_a_damaged_record_is_an_error_that_names_it(begin: Begin) -> None:
+    run = begin()
+    (run.folder / "study.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(StudyError, match=r"study\.db.*damaged"):
+        begin()
+
+
+def test_a_folder_without_a_run_is_an_error_with_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="hwnas search --out"):
+        open_run(tmp_path)
+
+
+def test_a_full_disk_loses_nothing_and_the_same_search_goes_on(
+    begin: Begin, tiny_table: LatencyTable, tmp_path: Path
+) -> None:
+    """The disk is made full for another process by limiting the size of the files that it may write."""
+    from latency_tables import write_table
+
+    write_table(tiny_table, tmp_path / "table.jsonl")
+    script = f"""
+import resource, sys
+from tests.study.conftest import FakeTrainer, accuracy_by_id
+import hwnas.study.searching as module
+module.TrainedEvaluator = FakeTrainer(accuracy_by_id, [])
+def fill(progress):
+    if progress.done == 6:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    module.search(table={str(tmp_path / "table.jsonl")!r}, out={str(tmp_path / "run")!r}, space="mobilenet:tiny",
+                  trials=15, on_progress=fill)
+except module.HwnasError as error:
+    print(type(error).__name__, error.exit_code, error)
+except OSError as error:
+    print("OSError", error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "MachineError 3 cannot use the record" in done.stdout
+    assert "nothing finished is lost" in done.stdout
+    kept = len(open_run(tmp_path / "run").record.finished())
+    assert kept >= 6
+    whole = trace(begin(out=tmp_path / "whole"))
+    assert trace(begin()) == whole
+
+
+def test_an_unwritable_place_is_an_error_before_anything_is_evaluated(
+    begin: Begin, trainer: FakeTrainer, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="file"):
+        begin(out=tmp_path / "file" / "run")
+    assert trainer.evaluated == []
+
+
+def test_three_objectives_are_searched_and_recorded(begin: Begin) -> None:
+    run = begin(targets=["latency", "flops", "latency"])
+    assert [o.name for o in run.objectives] == ["accuracy", "latency_ms", "flops_m"]
+    assert run.hypervolume(run.trials()) > 0
+    assert np.isfinite(run.reference_costs).all()
+
+
+def test_unused_errors_of_the_machine_have_their_exit_status() -> None:
+    assert (MachineError.exit_code, StudyError.exit_code, UsageError.exit_code) == (3, 1, 2)
