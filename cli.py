@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from profilers import DeviceMeter, Diagnosis, OnnxRuntimeBackend, Progress
 
 EXIT_FAULT, EXIT_USAGE, EXIT_ENVIRONMENT = 1, 2, 3
+INTERRUPTED = 130  # what newer versions of typer turn Ctrl-C into; here it is a fault like any other end before the end
 TABLES = Path("hwnas-tables")  # where tables go that nobody gave a name
 
 app = typer.Typer(
@@ -85,7 +86,7 @@ def profile(
     _render(
         result,
         f"{path}: {len(table.kernels)} kernels on {table.manifest.device_name} ({table.manifest.provider}), "
-        f"{noisy} of them noisy.\nWhole networks composed of them are off by {fit.spread:.1%} (root mean square, "
+        f"{noisy} of them noisy.\nPredictions for whole networks are off by {fit.spread:.1%} (standard deviation, "
         f"leave-one-out over {fit.networks} networks).\n"
         f"Next: hwnas search --target latency --space {space} --data {data} --table {path}",
         as_json=as_json,
@@ -209,8 +210,9 @@ def main() -> None:
     debug = "--debug" in arguments or bool(os.environ.get("HWNAS_DEBUG"))
     status = EXIT_FAULT
     try:
-        status = app([word for word in arguments if word != "--debug"], standalone_mode=False) or 0
+        status = _parse_and_run([word for word in arguments if word != "--debug"])
     except KeyboardInterrupt:
+        status = EXIT_FAULT
         _say("Stopped; the same command goes on where it was.")
     except Exception as error:  # the last line of defence: whatever it is, a user's terminal sees one message
         if debug:
@@ -219,30 +221,40 @@ def main() -> None:
     sys.exit(status)
 
 
+def _parse_and_run(arguments: list[str]) -> int:
+    status = int(app(arguments, standalone_mode=False) or 0)
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt
+    return status
+
+
 def _explain(error: Exception) -> int:
     """Prints what went wrong; returns the exit status."""
-    import click
-
     from latency_tables import TableError
 
-    status = getattr(type(error), "exit_code", None)
-    if isinstance(error, click.ClickException):
-        error.show()
-        return EXIT_USAGE
-    if isinstance(error, click.Abort):
+    if isinstance(error, typer.Abort):
         _say("Stopped; the same command goes on where it was.")
         return EXIT_FAULT
-    if status is None and isinstance(error, TableError):
-        status = EXIT_USAGE
-    if status is None and isinstance(error, OSError):
+    if hasattr(error, "format_message"):  # wrong usage: click's own class in older versions of typer, a copy in newer
+        _say(f"Error: {_usage(error)}. `hwnas --help` and `hwnas COMMAND --help` say what there is.")
+        return EXIT_USAGE
+    status = getattr(type(error), "exit_code", EXIT_USAGE if isinstance(error, TableError) else None)
+    if status is not None:
+        _say(f"Error: {error}")
+        return int(status)
+    if isinstance(error, OSError):
         cause = error.strerror or error
         _say(f"Error: cannot use {error.filename or 'a file'}: {cause}. Mend it or choose another path.")
         return EXIT_ENVIRONMENT
-    if status is None:
-        _say(f"Error: an unforeseen {type(error).__name__}: {error}. Run again with --debug and report what it prints.")
-        return EXIT_FAULT
-    _say(f"Error: {error}")
-    return int(status)
+    _say(f"Error: an unforeseen {type(error).__name__}: {error}. Run again with --debug and report what it prints.")
+    return EXIT_FAULT
+
+
+def _usage(error: Any) -> str:
+    """The message of a usage error, beginning with the option it is about."""
+    message = str(error.format_message()).rstrip(".")
+    names = getattr(getattr(error, "param", None), "opts", None)
+    return f"{names[0]}: {message}" if names and names[0] not in message else message
 
 
 def _table_for(

@@ -5,7 +5,8 @@ searched on another. This package knows its format, reads and writes it, and ref
 """
 
 from latency_tables.errors import MissingRowError, TableError, TableFormatError, TableMismatchError
-from latency_tables.io import dumps, loads, read_table, table_sha256, write_atomically, write_table
+from latency_tables.io import dumps, read_table, table_sha256, write_atomically, write_table
+from latency_tables.parse import loads
 from latency_tables.schema import BlockRow, KernelRow, Manifest, NetworkRow, Row, Timing, fingerprint_sha256
 from latency_tables.table import LatencyTable
 

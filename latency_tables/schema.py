@@ -46,6 +46,13 @@ class Timing:
     n: int
     noise: Noise
 
+    def __post_init__(self) -> None:
+        for name in ("latency_ms", "min_ms", "median_ms", "iqr_ms"):
+            time_ms = float(getattr(self, name))
+            if not 0 <= time_ms < float("inf"):
+                raise ValueError(f"expected a finite {name} of at least 0, received {time_ms}")
+            object.__setattr__(self, name, time_ms)  # 1 and 1.0 are one time, and one line in a file
+
 
 @dataclass(frozen=True, kw_only=True)
 class KernelRow:

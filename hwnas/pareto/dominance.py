@@ -16,8 +16,13 @@ def dominates(costs: Costs) -> NDArray[np.bool_]:
 
     Returns:
         Shape ``(n, n)``: entry ``(i, j)`` is true when point i is nowhere worse than point j and somewhere better.
+
+    Raises:
+        ValueError: A cost is NaN.
     """
     points = np.asarray(costs, dtype=np.float64)
+    if np.isnan(points).any():
+        raise ValueError("expected numbers as costs, received NaN; leave failed evaluations out")
     no_worse = (points[:, None, :] <= points[None, :, :]).all(axis=-1)  # (n, n)
     better = (points[:, None, :] < points[None, :, :]).any(axis=-1)  # (n, n)
     return np.asarray(no_worse & better)
@@ -45,10 +50,10 @@ def knee(costs: Costs) -> int:
         costs: Shape ``(n, m)``, ``n`` at least 1.
 
     Raises:
-        ValueError: There are no points.
+        ValueError: There are no points, or a cost is not finite.
     """
-    if len(costs) == 0:
-        raise ValueError("expected at least one point to find a knee, received none")
+    if len(costs) == 0 or not np.isfinite(costs).all():
+        raise ValueError("expected at least one point to find a knee, and finite costs")
     members = np.flatnonzero(non_dominated(costs))
     front = np.asarray(costs, dtype=np.float64)[members]
     extent = front.max(axis=0) - front.min(axis=0)

@@ -22,11 +22,11 @@ def hypervolume(costs: Costs, reference: Costs) -> float:
     """
     if len(costs) == 0:
         return 0.0
-    points = np.asarray(costs, dtype=np.float64).reshape(len(costs), -1)
+    points = np.asarray(costs, dtype=np.float64)
     corner = np.asarray(reference, dtype=np.float64)
-    if corner.ndim != 1 or points.shape[1] != len(corner):
-        raise ValueError(f"expected costs (n, m) and reference (m,), received {points.shape} and {corner.shape}")
-    if np.isnan(points).any():
+    if corner.ndim != 1 or np.ndim(costs) != 2 or points.shape[1] != len(corner):
+        raise ValueError(f"expected costs (n, m) and reference (m,), received {np.shape(costs)} and {corner.shape}")
+    if np.isnan(points).any() or np.isnan(corner).any():
         raise ValueError("expected numbers as costs, received NaN; leave failed evaluations out")
     inside = np.unique(points[(points < corner).all(axis=1)], axis=0)
     front = inside[non_dominated(inside)]

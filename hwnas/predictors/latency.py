@@ -17,6 +17,7 @@ from hwnas.core import Architecture
 from latency_tables import LatencyTable
 
 _FEWEST_NETWORKS = 8  # below this, three coefficients would follow the noise
+_GAUSSIAN = 1.4826  # standard deviation of a normal variable over its median absolute value
 _FLOOR = 0.1  # no network is predicted faster than this share of its kernels' sum: keeps predictions positive
 
 
@@ -28,7 +29,8 @@ class Calibration:
         offset_ms: Added once a run.
         scale: Factor on the sum of the kernels.
         per_kernel_ms: Added once a kernel; negative where the profiler inflates.
-        spread: Standard deviation of the relative error on networks left out of the fit.
+        spread: Standard deviation of the relative error on networks left out of the fit, from the median error, so that
+            one network whose measurement was disturbed does not pass for a bad predictor.
         networks: How many networks it was fitted on; 0 for the plain sum.
     """
 
@@ -100,7 +102,7 @@ class LatencyPredictor:
         if len(held) < _FEWEST_NETWORKS:
             return plain
         errors = np.array([_left_out_error(sums, truth_ms, i) for i in range(len(held))])
-        return _fit(sums, truth_ms, spread=float(np.sqrt(np.mean(errors**2))))
+        return _fit(sums, truth_ms, spread=_GAUSSIAN * float(np.median(np.abs(errors))))
 
 
 def _left_out_error(sums: NDArray[np.float64], truth_ms: NDArray[np.float64], left_out: int) -> float:
@@ -110,16 +112,20 @@ def _left_out_error(sums: NDArray[np.float64], truth_ms: NDArray[np.float64], le
 
 
 def _fit(sums: NDArray[np.float64], truth_ms: NDArray[np.float64], *, spread: float) -> Calibration:
-    """Relative least squares, reweighted after Huber so that a disturbed network does not bend the fit."""
-    design = np.column_stack([np.ones(len(sums)), sums]) / truth_ms[:, None]  # (n, 3): relative errors count
-    weights = np.ones(len(sums))
-    coefficients = np.array([0.0, 1.0, 0.0])
+    """Least squares of relative errors, reweighted after Huber so that a disturbed network does not bend the fit.
+
+    Errors are relative to the fitted value, not to the measured one: a network whose time was recorded far too small
+    would otherwise weigh more than all others together.
+    """
+    design = np.column_stack([np.ones(len(sums)), sums])  # (n, 3)
+    fitted_ms: NDArray[np.float64] = float(np.median(truth_ms / sums[:, 0])) * sums[:, 0]
+    coefficients: NDArray[np.float64] = np.zeros(3)
     for _ in range(10):
-        root = np.sqrt(weights)
-        coefficients = np.linalg.lstsq(design * root[:, None], root, rcond=None)[0]
-        errors = np.abs(design @ coefficients - 1)
-        scale = max(1.5 * float(np.median(errors)), 1e-6)
-        weights = np.minimum(1.0, scale / np.maximum(errors, 1e-12))
+        errors = np.abs(truth_ms / fitted_ms - 1)
+        limit = max(1.5 * float(np.median(errors)), 1e-6)
+        root = np.sqrt(np.minimum(1.0, limit / np.maximum(errors, 1e-12))) / fitted_ms
+        coefficients = np.linalg.lstsq(design * root[:, None], truth_ms * root, rcond=None)[0]
+        fitted_ms = np.asarray(np.maximum(design @ coefficients, _FLOOR * sums[:, 0]), dtype=np.float64)
     return Calibration(
         offset_ms=float(coefficients[0]),
         scale=float(coefficients[1]),

@@ -73,7 +73,7 @@ class SearchSpace:
                     f"choice {choice.name!r} of space {self.name}: expected one of {choice.options}, "
                     f"received {values[choice.name]!r}"
                 )
-            kept[choice.name] = values[choice.name]
+            kept[choice.name] = choice.options[choice.options.index(values[choice.name])]  # 1 becomes 1.0, 0 False
         return Architecture(kept)
 
     @cached_property

@@ -1,0 +1,94 @@
+"""The shape of the house: its top level, its public names, and what must not stand anywhere in it."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("hwnas", "profilers", "latency_tables")
+TOP_LEVEL = {
+    "hwnas", "profilers", "latency_tables", "tests", "cli.py", "pyproject.toml", "README.md", "CHANGELOG.md",
+    "CONTRIBUTING.md", "LICENSE", "Makefile", "constraints.txt", "docs", "benchmarks", "examples", ".ci", ".github",
+    ".gitignore", ".pre-commit-config.yaml",
+}  # fmt: skip
+
+PUBLIC = {
+    "hwnas": {"export", "load_data", "network_family", "open_run", "report", "search"},
+    "profilers": {
+        "DEVICES", "CampaignError", "Check", "DeviceError", "DeviceMeter", "Diagnosis", "MeasuredLatency",
+        "MeasuringProtocol", "ModelError", "OnnxRuntimeBackend", "ProfilerError", "Progress", "Reference", "Workload",
+        "examine", "open_device", "profile",
+    },
+    "latency_tables": {
+        "BlockRow", "KernelRow", "LatencyTable", "Manifest", "MissingRowError", "NetworkRow", "Row", "TableError",
+        "TableFormatError", "TableMismatchError", "Timing", "dumps", "fingerprint_sha256", "loads", "read_table",
+        "table_sha256", "write_atomically", "write_table",
+    },
+}  # fmt: skip
+
+SOURCES = sorted([ROOT / "cli.py", *(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))])
+
+
+def tracked() -> list[str]:
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return done.stdout.splitlines()
+
+
+def test_the_top_level_holds_what_was_agreed_and_nothing_else() -> None:
+    assert {Path(name).parts[0] for name in tracked()} <= TOP_LEVEL
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_public_names_are_pinned_and_there(package: str) -> None:
+    module = importlib.import_module(package)
+    assert set(module.__all__) == PUBLIC[package]
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+
+
+def test_the_verbs_are_functions_whatever_was_imported_first() -> None:
+    script = "import hwnas.exports, hwnas.reports, hwnas.study.searching, hwnas\n"
+    script += "print(all(type(getattr(hwnas, n)).__name__ == 'function' for n in hwnas.__all__))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "hwnas.core", "hwnas.spaces", "hwnas.pareto"])
+def test_light_packages_stay_light(package: str) -> None:
+    heavy = ("torch", "optuna", "onnxruntime", "matplotlib")
+    script = f"import sys, {package}\nprint([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def called(tree: ast.AST) -> set[str]:
+    return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_source_prints_pickles_or_touches_process_wide_randomness(file: Path) -> None:
+    calls = called(ast.parse(file.read_text(encoding="utf-8")))
+    forbidden = {
+        *("print", "eval", "exec", "pickle.load", "pickle.loads", "torch.load"),
+        *("torch.manual_seed", "random.seed", "random.random", "np.random.seed", "np.random.rand"),
+    }
+    assert not calls & forbidden
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_error_of_a_package_knows_its_base_class(package: str) -> None:
+    errors = importlib.import_module({"hwnas": "hwnas.core"}.get(package, package))
+    base = {"hwnas": "HwnasError", "profilers": "ProfilerError", "latency_tables": "TableError"}[package]
+    root = getattr(errors, base)
+    leaves = [value for name in errors.__all__ if isinstance(value := getattr(errors, name), type)
+              and issubclass(value, Exception)]  # fmt: skip
+    assert len(leaves) > 2
+    assert all(issubclass(leaf, root) for leaf in leaves)
