@@ -2,8 +2,8 @@
 
 The family holds the space's uniform settings: every stage alike, kernel 3, expansion 6, ReLU, no squeeze-and-
 excitation, at every combination of resolution, width and depth: 27 networks. The search gets 27 trials. Both are
-trained by the same recipe and judged on the same validation images and the same reference point. Printed: hypervolume of the
-search's front over the family's, for three seeds.
+trained by the same recipe and judged on the same validation images and the same reference point. Printed: hypervolume
+of the search's front over the family's, for three seeds.
 """
 
 from __future__ import annotations

@@ -124,8 +124,8 @@ def _fit(sums: NDArray[np.float64], truth_ms: NDArray[np.float64], *, spread: fl
         errors = np.abs(truth_ms / fitted_ms - 1)
         limit = max(1.5 * float(np.median(errors)), 1e-6)
         root = np.sqrt(np.minimum(1.0, limit / np.maximum(errors, 1e-12))) / fitted_ms
-        coefficients = np.linalg.lstsq(design * root[:, None], truth_ms * root, rcond=None)[0]
-        fitted_ms = np.asarray(np.maximum(design @ coefficients, _FLOOR * sums[:, 0]), dtype=np.float64)
+        coefficients = np.asarray(np.linalg.lstsq(design * root[:, None], truth_ms * root, rcond=None)[0], np.float64)
+        fitted_ms = np.maximum(design @ coefficients, _FLOOR * sums[:, 0])
     return Calibration(
         offset_ms=float(coefficients[0]),
         scale=float(coefficients[1]),

@@ -229,7 +229,7 @@ def test_class_names_are_those_of_the_file(read: Callable[[Arrays], ImageData]) 
         (with_test(test_images=pictures(9, channels=3)), r"training images are \(6, 7, 1\), test images \(6, 7, 3\)"),
         (with_test(test_labels=np.arange(9)), "test label 8 does not occur in training"),
         (with_test(test_labels=np.arange(8) % 3), r"\(test\): expected one label for each of 9 images"),
-        (with_test(test_images=pictures(0), test_labels=np.zeros(0, dtype=int)), r"\(test\): .*received shape \(0, 6, 7\)"),
+        (with_test(test_images=pictures(0), test_labels=np.zeros(0, dtype=int)), r"\(test\): .*shape \(0, 6, 7\)"),
         (with_test(test_images=pictures(9) / 255 * np.nan), r"\(test\): 378 pixel values are NaN"),
     ],
 )  # fmt: skip
@@ -276,8 +276,15 @@ def test_a_missing_file_is_refused_with_what_is_expected(tmp_path: Path) -> None
 COLOURS = {"L": 1, "RGB": 3}
 
 
-def image_folder(root: Path, *, classes: tuple[str, ...] = ("cat", "dog"), n: int = 6, mode: str = "L", kind: str = "png",
-                 size: tuple[int, int] = (12, 10)) -> Path:  # fmt: skip
+def image_folder(
+    root: Path,
+    *,
+    classes: tuple[str, ...] = ("cat", "dog"),
+    n: int = 6,
+    mode: str = "L",
+    kind: str = "png",
+    size: tuple[int, int] = (12, 10),
+) -> Path:
     """Images of random noise, a sub-folder a class."""
     for label, name in enumerate(classes):
         (root / name).mkdir(parents=True)

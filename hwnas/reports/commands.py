@@ -1,0 +1,42 @@
+"""The command lines that make a run, its exports and its report again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from hwnas.objectives import COSTS
+from hwnas.study import Run
+
+
+def search_command(run: Run, *, out: str) -> str:
+    """The search, one option a line, ready for a POSIX shell.
+
+    Args:
+        run: The run to repeat or to go on with.
+        out: The run folder; that of ``run`` goes on with it.
+    """
+    settings = run.settings
+    options = [("--space", settings.space), ("--data", settings.data)]
+    options += [("--target", target) for target in settings.targets]
+    options += [("--algorithm", settings.algorithm), ("--trials", str(settings.trials)), ("--seed", str(settings.seed))]
+    for target, cost in COSTS.items():
+        if cost.name in settings.limits:
+            # repr: the shortest text that gives exactly this number back
+            options.append((f"--max-{target}", f"{float(settings.limits[cost.name])!r}{cost.unit}"))
+    options += [("--table", str(run.folder / "latency_table.jsonl")), ("--out", out)]
+    return _command(["hwnas", "search"], [f"{name} {shlex.quote(value)}" for name, value in options])
+
+
+def export_command(run: Run, pick: str) -> str:
+    """The export of a winner or of an architecture."""
+    return f"hwnas export {shlex.quote(str(run.folder))} --pick {shlex.quote(pick)}"
+
+
+def report_command(run: Run) -> str:
+    """The report itself."""
+    return f"hwnas report {shlex.quote(str(run.folder))}"
+
+
+def _command(words: Sequence[str], options: Sequence[str]) -> str:
+    return " \\\n  ".join([" ".join(words), *options])

@@ -1,0 +1,104 @@
+"""The page: figures and drawings put into the template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from hwnas.reports import commands, formats
+from hwnas.reports.figures import Drawing, front_figure, hypervolume_figure, latency_figure
+from hwnas.reports.numbers import COST_LABELS, COST_UNITS, Numbers, collect
+from hwnas.study import PICKS, Run
+from latency_tables import write_atomically
+
+
+def report(run: Run, *, out: Path | None = None) -> Path:
+    """Writes the report of a run: one HTML page that needs nothing but itself.
+
+    A run may be reported at any time: before its first trial has ended, halfway, and without exports. Equal runs give
+    equal pages.
+
+    Args:
+        run: The run.
+        out: Where to write; by default ``report.html`` in the run folder.
+
+    Returns:
+        The page.
+
+    Raises:
+        StudyError: The record of the run cannot be read.
+        OSError: The page cannot be written; an older one is untouched.
+    """
+    target = run.folder / "report.html" if out is None else Path(out)
+    return write_atomically(target, _page(collect(run)))
+
+
+def _page(numbers: Numbers) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "percent": formats.percent,
+        "significant": formats.significant,
+        "with_unit": formats.with_unit,
+        "ms": formats.milliseconds,
+        "whole": formats.whole,
+        "tiny": formats.tiny,
+        "plain": formats.plain,
+        "listed": formats.listed,
+        "runs_of": _runs_of,
+    }
+    environment.globals["number_of"] = formats.number_of
+    return environment.get_template("page.html").render(_content(numbers))
+
+
+def _runs_of(items: Iterable[Any], attribute: str) -> list[tuple[Any, list[Any]]]:
+    """Neighbours that agree in an attribute; unlike jinja's ``groupby``, the order stays."""
+    return [(value, list(run)) for value, run in groupby(items, key=attrgetter(attribute))]
+
+
+def _content(numbers: Numbers) -> dict[str, Any]:
+    run = numbers.run
+    folder, targets = str(run.folder), [objective.name for objective in run.objectives[1:]]
+    usual = type(run.settings.recipe)()  # what the command line trains with
+    return {
+        "n": numbers,
+        "run": run,
+        "settings": run.settings,
+        "manifest": run.table.manifest,
+        "calibration": run.predictor.calibration,
+        "cost_labels": COST_LABELS,
+        "cost_units": COST_UNITS,
+        "targets": targets,
+        "target_labels": [COST_LABELS[name] for name in targets],
+        "drawings": _drawings(numbers),
+        "go_on": commands.search_command(run, out=folder),
+        "again": commands.search_command(run, out=f"{folder}-again"),
+        "exports": {pick: commands.export_command(run, pick) for pick in PICKS},
+        "report_command": commands.report_command(run),
+        "usual_recipe": run.settings.recipe == usual,
+    }
+
+
+def _drawings(numbers: Numbers) -> dict[str, Any]:
+    """The drawings there is something to draw for."""
+    fronts: dict[str, Drawing] = {}
+    if numbers.valued:
+        costs = dict.fromkeys(["latency_ms", *(objective.name for objective in numbers.run.objectives[1:])])
+        fronts = {cost: front_figure(numbers, cost) for cost in costs}
+    measured = [card for card in numbers.cards if card.latency is not None]
+    return {
+        "fronts": fronts,
+        "hypervolume": hypervolume_figure(numbers) if numbers.valued else None,
+        "latency": latency_figure(measured) if measured else None,
+    }

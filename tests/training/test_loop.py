@@ -1,0 +1,249 @@
+"""Training: what networks read, the same result for the same seed, and figures that can be computed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hwnas.core import Architecture
+from hwnas.networks import NetworkFamily
+from hwnas.training import (
+    ImageData,
+    Recipe,
+    Split,
+    accuracy,
+    load_data,
+    logits,
+    prepared,
+    train,
+)
+
+SIZE = 8
+SHORT = Recipe(epochs=1, batch=32)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small are slower on two threads than on one, by far on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageData:
+    return load_data("digits")
+
+
+@pytest.fixture(scope="module")
+def few(digits: ImageData) -> ImageData:
+    """A hundred of the digits."""
+    train_part = Split(digits.train.images[:100], digits.train.labels[:100])
+    return ImageData(
+        name="few", class_names=digits.class_names, train=train_part, validation=digits.validation, test=digits.test
+    )
+
+
+@pytest.fixture(scope="module")
+def small(tiny_family: NetworkFamily) -> Architecture:
+    """The smallest network for images of eight pixels."""
+    return tiny_family.space.architecture({choice.name: choice.options[0] for choice in tiny_family.space.choices})
+
+
+def colour_data(n: int = 12, *, size: tuple[int, int] = (10, 14), seed: int = 0) -> ImageData:
+    """Random colour images whose channels differ in brightness."""
+    rng = np.random.default_rng(seed)
+    images = (rng.integers(0, 120, (n, *size, 3)) + np.array([0, 60, 130])).astype(np.uint8)
+    split = Split(images, np.arange(n, dtype=np.int64) % 2)
+    return ImageData(name="colour", class_names=("a", "b"), train=split, validation=split, test=split)
+
+
+def state(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+# --- what networks read
+
+
+@pytest.mark.parametrize("size", [4, 10, 12, 32])
+def test_images_become_a_batch_of_the_size_asked_for(size: int) -> None:
+    data = colour_data()
+    found = prepared(data.train.images, data, size=size)
+    assert found.shape == (12, 3, size, size)
+    assert found.dtype == torch.float32
+    assert found.is_contiguous()
+    assert torch.isfinite(found).all()
+
+
+def test_training_images_have_mean_0_and_deviation_1_in_every_channel() -> None:
+    data = colour_data(size=(10, 10))
+    found = prepared(data.train.images, data, size=10)
+    assert torch.allclose(found.mean((0, 2, 3)), torch.zeros(3), atol=1e-4)
+    assert torch.allclose(found.std((0, 2, 3)), torch.ones(3), atol=1e-3)
+
+
+def test_pixels_keep_their_place_and_are_normalised_by_the_training_images(digits: ImageData) -> None:
+    images = digits.test.images[:5]
+    (mean,), (std,) = digits.mean_std
+    expected = (images.astype(np.float64) / 255 - mean) / std
+    found = prepared(images, digits, size=SIZE).numpy()
+    assert np.allclose(found, expected.transpose(0, 3, 1, 2), atol=1e-5)
+    assert mean == pytest.approx(digits.train.images.mean() / 255, abs=1e-5)
+
+
+def test_an_image_of_one_colour_stays_so_when_it_is_resized() -> None:
+    data = colour_data()
+    flat = np.broadcast_to(np.array([10, 100, 200], dtype=np.uint8), (1, 10, 14, 3))
+    found = prepared(flat, data, size=5)
+    assert torch.allclose(found, found[:, :, :1, :1].expand_as(found), atol=1e-5)
+
+
+def test_the_images_themselves_are_left_alone(digits: ImageData) -> None:
+    before = digits.train.images.copy()
+    prepared(digits.train.images, digits, size=16)
+    assert np.array_equal(digits.train.images, before)
+
+
+# --- training
+
+
+def test_a_network_learns_digits_in_two_passes(
+    tiny_family: NetworkFamily, small: Architecture, digits: ImageData
+) -> None:
+    module = tiny_family.module(small, seed=0)
+    before = accuracy(module, digits.validation, digits, size=SIZE)
+    finished: list[int] = []
+    train(module, digits, Recipe(epochs=2, batch=32), size=SIZE, seed=0, on_epoch=finished.append)
+    assert before < 0.3
+    assert accuracy(module, digits.validation, digits, size=SIZE) > 0.5
+    assert accuracy(module, digits.test, digits, size=SIZE) > 0.5
+    assert finished == [1, 2]
+    assert not module.training
+
+
+def test_the_same_seed_gives_the_same_network_and_another_seed_another(
+    tiny_family: NetworkFamily, small: Architecture, few: ImageData
+) -> None:
+    found = []
+    for seed in (3, 3, 4):
+        module = tiny_family.module(small, seed=0)
+        train(module, few, SHORT, size=SIZE, seed=seed)
+        found.append(state(module))
+    assert same(found[0], found[1])
+    assert not same(found[0], found[2])
+
+
+def test_training_neither_reads_nor_changes_the_global_random_states(
+    tiny_family: NetworkFamily, small: Architecture, few: ImageData
+) -> None:
+    found = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002  (the global generator is the point)
+        torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+        module = tiny_family.module(small, seed=0)
+        train(module, few, SHORT, size=SIZE, seed=0)
+        accuracy(module, few.validation, few, size=SIZE)
+        assert torch.equal(torch.get_rng_state(), torch_before)
+        assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+        found.append(state(module))
+    assert same(*found)
+
+
+def test_training_sees_the_training_images_alone(
+    tiny_family: NetworkFamily, small: Architecture, few: ImageData
+) -> None:
+    nothing = Split(np.zeros_like(few.test.images), np.zeros_like(few.test.labels))
+    blind = ImageData(name="blind", class_names=few.class_names, train=few.train, validation=nothing, test=nothing)
+    found = []
+    for data in (few, blind):
+        module = tiny_family.module(small, seed=0)
+        train(module, data, SHORT, size=SIZE, seed=0)
+        found.append(state(module))
+    assert same(*found)
+
+
+def test_every_image_counts_at_most_once_a_pass(few: ImageData) -> None:
+    """The rest that fills no batch is left out: 100 images make three batches of 32."""
+
+    class Recorder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(SIZE * SIZE, 10)
+            self.seen: list[torch.Tensor] = []
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.seen.append(x.flatten(1).clone())
+            logits_: torch.Tensor = self.linear(x.flatten(1))
+            return logits_
+
+    module = Recorder()
+    train(module, few, Recipe(epochs=2, batch=32), size=SIZE, seed=0)
+    assert [len(batch) for batch in module.seen] == [32] * 6
+    passes = [torch.cat(module.seen[start : start + 3]) for start in (0, 3)]
+    known = {tuple(image.tolist()) for image in prepared(few.train.images, few, size=SIZE).flatten(1)}
+    for images in passes:
+        seen = [tuple(image.tolist()) for image in images]
+        assert set(seen) <= known
+        assert len(set(seen)) == len(seen)
+    assert not torch.equal(*passes)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5])
+def test_a_batch_larger_than_the_data_is_all_of_the_data(
+    tiny_family: NetworkFamily, small: Architecture, few: ImageData, epochs: int
+) -> None:
+    before = state(tiny_family.module(small, seed=0))
+    found = []
+    for batch in (10**6, 100):
+        module = tiny_family.module(small, seed=0)
+        train(module, few, Recipe(epochs=epochs, batch=batch), size=SIZE, seed=0)
+        found.append(state(module))
+    assert same(*found)
+    assert not same(found[0], before)
+
+
+# --- accuracy
+
+
+def test_accuracy_is_the_share_of_right_answers_counted_one_by_one(
+    tiny_family: NetworkFamily, small: Architecture, digits: ImageData
+) -> None:
+    module = tiny_family.module(small, seed=0)
+    train(module, digits, SHORT, size=SIZE, seed=0)
+    part = Split(digits.test.images[:60], digits.test.labels[:60])
+    (mean,), (std,) = digits.mean_std
+    right = 0
+    for image, label in zip(part.images, part.labels, strict=True):
+        pixels = torch.from_numpy((image.astype(np.float32) / 255 - mean) / std).permute(2, 0, 1)[None].float()
+        with torch.no_grad():
+            right += int(module(pixels).argmax()) == label
+    assert 0 < right < 60
+    assert accuracy(module, part, digits, size=SIZE) == pytest.approx(right / 60)
+
+
+def test_the_split_into_batches_does_not_change_the_outputs(
+    tiny_family: NetworkFamily, small: Architecture, digits: ImageData
+) -> None:
+    module = tiny_family.module(small, seed=0).train()
+    images = prepared(digits.test.images[:50], digits, size=SIZE)
+    whole = logits(module, images)
+    assert whole.shape == (50, 10)
+    assert not module.training
+    assert not whole.requires_grad
+    for batch in (1, 7, 50):
+        assert torch.allclose(logits(module, images, batch=batch), whole, atol=1e-5)
+
+
+def test_a_recipe_is_recorded_field_by_field() -> None:
+    recipe = Recipe(epochs=3, batch=17, learning_rate=0.5, weight_decay=0.25, label_smoothing=0.125)
+    assert Recipe(**recipe.to_json()) == recipe  # type: ignore[arg-type]
