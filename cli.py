@@ -115,10 +115,13 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     as_json: AsJson = False,
 ) -> None:
     """Search for the networks that are best on a device, export the winners and write the report."""
+    import optuna
+
     import hwnas
     from hwnas.objectives import COSTS, objectives, parse_quantity
     from hwnas.searchers import require_algorithm
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # its remarks on opening a study would break the display
     targets = target or ["latency"]
     objectives(targets)
     require_algorithm(algorithm)
@@ -471,11 +474,9 @@ def _profile_progress(path: Path) -> Iterator[Callable[[Progress], None]]:
 
 @contextmanager
 def _search_progress() -> Iterator[Callable[[SearchProgress], None]]:
-    import optuna
     from rich.live import Live
     from rich.table import Table
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # its remarks on opening a study would break the display
     with Live(console=_stderr(), refresh_per_second=4) as live:
 
         def show(progress: SearchProgress) -> None:

@@ -29,7 +29,7 @@ class Trial:
     Attributes:
         number: Position in the study, from 0.
         architecture: What was evaluated.
-        values: Objective name to value, in the objective's own unit and sign.
+        values: Objective name to value, in the objective's own unit and sign; other costs and figures beside them.
         failed: The reason when the evaluation failed; then ``values`` is empty.
     """
 

@@ -193,17 +193,16 @@ def collect(run: Run) -> Numbers:
 
 
 def _rows(run: Run, front: set[int], picks: Mapping[str, Trial]) -> tuple[TrialRow, ...]:
-    rows = []
+    rows, recorded = [], run.record.attributes()
     for trial in run.record.finished():
         good: State = "front" if trial.number in front else "dominated"
-        rows.append(_row(run, trial, "failed" if trial.failed is not None else good, picks))
+        rows.append(_row(trial, "failed" if trial.failed is not None else good, picks, recorded[trial.number]))
     for number, architecture in run.record.unfinished():
-        rows.append(_row(run, Trial(number=number, architecture=architecture), "unfinished", picks))
+        rows.append(_row(Trial(number=number, architecture=architecture), "unfinished", picks, recorded[number]))
     return tuple(sorted(rows, key=lambda row: row.number))
 
 
-def _row(run: Run, trial: Trial, state: State, picks: Mapping[str, Trial]) -> TrialRow:
-    recorded = run.record.attributes(trial.number)
+def _row(trial: Trial, state: State, picks: Mapping[str, Trial], recorded: Mapping[str, Any]) -> TrialRow:
     known = {**{name: recorded[name] for name in COST_LABELS if name in recorded}, **trial.values}
     return TrialRow(
         number=trial.number,

@@ -36,8 +36,28 @@ class StudyRecord:
 
     Raises:
         MachineError: The file cannot be opened or written.
-        StudyError: It is damaged, or no study of these objectives.
+        StudyError: It is missing, damaged, or no study of these objectives.
     """
+
+    @classmethod
+    def create(cls, path: Path, space: SearchSpace, objectives: Sequence[Objective]) -> StudyRecord:
+        """Makes the file, or opens the one that a process killed at this very point left behind.
+
+        Raises:
+            MachineError: The file cannot be written.
+            StudyError: What is there is damaged, or no study of these objectives.
+        """
+        with _storage_errors(path):
+            study = optuna.create_study(
+                storage=_storage(path),
+                study_name=_STUDY,
+                directions=[objective.direction for objective in objectives],
+                load_if_exists=True,
+            )
+            with warnings.catch_warnings():  # the names are for people; should this interface change, nothing else does
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.set_metric_names([objective.name for objective in objectives])
+        return cls(path, space, objectives)
 
     def __init__(self, path: Path, space: SearchSpace, objectives: Sequence[Objective]) -> None:
         self._path = path
@@ -46,18 +66,11 @@ class StudyRecord:
         self._distributions: dict[str, BaseDistribution] = {
             choice.name: CategoricalDistribution(choice.options) for choice in space.choices
         }
-        with self._storage_errors():
-            url = f"sqlite:///{path.resolve()}"
-            self._storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
-            self._study = optuna.create_study(
-                storage=self._storage,
-                study_name=_STUDY,
-                directions=[objective.direction for objective in objectives],
-                load_if_exists=True,
-            )
-            with warnings.catch_warnings():  # the names are for people; should this interface change, nothing else does
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                self._study.set_metric_names([objective.name for objective in objectives])
+        if not path.is_file():
+            raise StudyError(f"{path} is missing: the run has lost its record. Begin a new run with another --out")
+        with _storage_errors(path):
+            self._storage = _storage(path)
+            self._study = optuna.load_study(storage=self._storage, study_name=_STUDY)
 
     def begin(self, proposal: Proposal, known: Mapping[str, float]) -> int:
         """Enters a trial as running.
@@ -79,7 +92,7 @@ class StudyRecord:
             distributions={name: self._distributions[name] for name in architecture},
             user_attrs={"id": architecture.id, "why": dict(proposal.why), **known},
         )
-        with self._storage_errors():
+        with _storage_errors(self._path):
             trial_id = self._storage.create_new_trial(self._study._study_id, template_trial=entry)  # noqa: SLF001
             return int(self._storage.get_trial(trial_id).number)
 
@@ -93,7 +106,7 @@ class StudyRecord:
         Raises:
             MachineError: The record cannot be written.
         """
-        with self._storage_errors():
+        with _storage_errors(self._path):
             trial_id = self._trial_id(number)
             for name, value in values.items():
                 self._storage.set_trial_user_attr(trial_id, name, value)
@@ -105,7 +118,7 @@ class StudyRecord:
         Raises:
             MachineError: The record cannot be written.
         """
-        with self._storage_errors():
+        with _storage_errors(self._path):
             self._storage.set_trial_user_attr(self._trial_id(number), "failed", reason)
             self._study.tell(number, state=TrialState.FAIL)
 
@@ -125,18 +138,18 @@ class StudyRecord:
             if not entry.state.is_finished()
         ]
 
-    def attributes(self, number: int) -> dict[str, Any]:
-        """Everything recorded with a trial beside its values."""
-        return dict(self._entries()[number].user_attrs)
+    def attributes(self) -> dict[int, dict[str, Any]]:
+        """Everything recorded with each trial beside its values, by the trial's number; unfinished ones included."""
+        return {entry.number: dict(entry.user_attrs) for entry in self._entries()}
 
     def note(self, name: str, value: Any) -> None:
         """Writes something about the whole study into the record."""
-        with self._storage_errors():
+        with _storage_errors(self._path):
             self._study.set_user_attr(name, json.loads(json.dumps(value)))
 
     def notes(self) -> dict[str, Any]:
         """What was noted about the whole study."""
-        with self._storage_errors():
+        with _storage_errors(self._path):
             return dict(self._study.user_attrs)
 
     def close(self) -> None:
@@ -145,7 +158,7 @@ class StudyRecord:
         self._storage.engine.dispose()
 
     def _entries(self) -> list[FrozenTrial]:
-        with self._storage_errors():
+        with _storage_errors(self._path):
             return sorted(self._study.get_trials(deepcopy=False), key=lambda entry: entry.number)
 
     def _trial_id(self, number: int) -> int:
@@ -164,19 +177,24 @@ class StudyRecord:
             failed=failed,
         )
 
-    @contextmanager
-    def _storage_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError) as error:
-            inner = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
-            origin = getattr(inner, "orig", None) or inner or error
-            cause = str(origin).splitlines()[0]
-            if isinstance(origin, sqlite3.DatabaseError) and not isinstance(origin, sqlite3.OperationalError):
-                raise StudyError(f"{self._path} is damaged: {cause}. Begin a new run with another --out") from error
-            raise MachineError(
-                f"cannot use the record {self._path}: {cause}. Free some space or mend the permissions; nothing "
-                "finished is lost, and the same command goes on"
-            ) from error
-        except ValueError as error:
-            raise StudyError(f"{self._path} is not the record of this run: {error}") from error
+
+def _storage(path: Path) -> optuna.storages.RDBStorage:
+    return optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}", engine_kwargs={"connect_args": {"timeout": 60}})
+
+
+@contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError) as error:
+        inner = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
+        origin = getattr(inner, "orig", None) or inner or error
+        cause = str(origin).splitlines()[0]
+        if isinstance(origin, sqlite3.DatabaseError) and not isinstance(origin, sqlite3.OperationalError):
+            raise StudyError(f"{path} is damaged: {cause}. Begin a new run with another --out") from error
+        raise MachineError(
+            f"cannot use the record {path}: {cause}. Free some space or mend the permissions; nothing "
+            "finished is lost, and the same command goes on"
+        ) from error
+    except (KeyError, ValueError) as error:
+        raise StudyError(f"{path} is not the record of this run: {error}") from error

@@ -160,9 +160,15 @@ def begin_run(folder: Path, settings: RunSettings, table: LatencyTable, referenc
         reference: Reference point by objective name.
 
     Raises:
+        UsageError: The folder's name will not do.
+        MachineError: The record cannot be written.
         OSError: The folder cannot be written.
     """
+    if "?" in str(folder):
+        raise UsageError(f"the record cannot be kept in {folder}: choose an --out without a question mark")
     write_table(table, folder / "latency_table.jsonl")
+    family = network_family(settings.space, channels=settings.channels, classes=settings.classes)
+    StudyRecord.create(folder / "study.db", family.space, objectives(settings.targets)).close()
     begun = {"python": platform.python_version(), "platform": platform.platform(), "versions": _versions()}
     content = {
         "schema": "hwnas-run",

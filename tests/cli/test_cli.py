@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 import cli
+from hwnas.networks import network_family
 from hwnas.study import open_run
 from latency_tables import LatencyTable, read_table, write_table
 from profilers import open_device
@@ -50,10 +52,6 @@ def hwnas(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 @pytest.fixture(scope="session")
 def here_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up table of ``mobilenet:tiny`` under the fingerprint of this machine."""
-    from dataclasses import replace
-
-    from hwnas.networks import network_family
-
     table = made_up_table(network_family("mobilenet:tiny"))
     manifest = replace(table.manifest, fingerprint=open_device("cpu").fingerprint())
     return write_table(
@@ -162,8 +160,6 @@ def test_a_damaged_table_is_refused_and_left_alone(hwnas: Hwnas, here_table: Pat
 
 
 def test_a_table_of_another_machine_is_refused_unless_accepted(hwnas: Hwnas, tmp_path: Path) -> None:
-    from hwnas.networks import network_family
-
     write_table(made_up_table(network_family("mobilenet:tiny")), tmp_path / "other.jsonl")
     arguments = ["search", *TINY, "--table", "other.jsonl", "--trials", "2", "--out", "run"]
     answer = hwnas(*arguments)
@@ -314,12 +310,19 @@ def test_a_deliberately_broken_export_exits_4(hwnas: Hwnas, here_table: Path, mo
     assert json.loads(Path("runs/search/models/knee.json").read_text())["passed"] is False
 
 
-def test_a_latency_outside_the_tolerance_exits_4(hwnas: Hwnas, here_table: Path) -> None:
-    answer = hwnas("search", *TINY, "--table", str(here_table), "--trials", "1", "--out", "run")
-    assert answer.status == 4  # the made-up table is far from the truth
+def test_a_latency_outside_the_tolerance_exits_4_with_everything_written(hwnas: Hwnas, here_table: Path) -> None:
+    table = read_table(here_table)
+    slow = {
+        key: replace(row, timing=replace(row.timing, latency_ms=50 * row.timing.latency_ms))
+        for key, row in table.kernels.items()
+    }
+    write_table(LatencyTable(table.manifest, slow, table.blocks, {}), "slow.jsonl")  # predicts fifty times too much
+    answer = hwnas("search", *TINY, "--table", "slow.jsonl", "--trials", "1", "--out", "run")
+    assert answer.status == 4
     assert "ms were predicted" in answer.err
     assert Path("run/report.html").exists()
     assert Path("run/models/knee.onnx").exists()
+    assert json.loads(Path("run/models/knee.json").read_text())["latency"]["passed"] is False
 
 
 def test_ctrl_c_stops_cleanly_and_kill_9_loses_and_doubles_nothing(here_table: Path, tmp_path: Path) -> None:

@@ -149,6 +149,30 @@ def test_a_cost_that_is_no_number_is_refused() -> None:
         costs[1, 0] = np.nan
         with pytest.raises(ValueError, match="received NaN; leave failed evaluations out"):
             hypervolume(costs, np.ones(m))
+        with pytest.raises(ValueError, match="received NaN; leave failed evaluations out"):
+            hypervolume(np.zeros((3, m)), costs[1])
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 4])
+def test_an_infinitely_bad_point_adds_no_volume(m: int) -> None:
+    costs, reference = np.random.default_rng(m).random((4, m)), np.ones(m)
+    worse = costs.copy()
+    worse[:2, -1] = np.inf
+    assert hypervolume(worse, reference) == hypervolume(costs[2:], reference) > 0
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 4])
+def test_a_volume_without_bounds_is_refused_or_infinite_and_never_no_number(m: int) -> None:
+    costs = np.random.default_rng(m).random((4, m))
+    endless, beyond = costs.copy(), np.ones(m)
+    endless[:, 0] = -np.inf
+    beyond[0] = np.inf
+    for points, reference in ((endless, np.ones(m)), (costs, beyond)):
+        try:
+            volume = hypervolume(points, reference)
+        except ValueError:
+            continue
+        assert volume == np.inf
 
 
 @pytest.mark.parametrize(
@@ -210,6 +234,24 @@ def test_some_point_is_never_dominated_and_equal_points_share_their_fate(costs: 
     assert non_dominated(np.concatenate([costs, costs])).tolist() == [*kept, *kept]
 
 
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_dominance_refuses_what_is_no_number(m: int) -> None:
+    for position in range(3):
+        costs = np.arange(3.0 * m).reshape(3, m)
+        costs[position, -1] = np.nan
+        for ask in (dominates, dominance_counts, non_dominated):
+            with pytest.raises(ValueError, match="received NaN; leave failed evaluations out"):
+                ask(costs)
+    with pytest.raises(ValueError, match="received NaN"):
+        non_dominated(np.full((1, m), np.nan))
+
+
+def test_an_infinite_cost_is_worse_than_every_other() -> None:
+    costs = np.array([[0.0, np.inf], [0.0, 1.0], [-np.inf, 2.0], [np.inf, np.inf]])
+    assert dominance_counts(costs).tolist() == [2, 0, 0, 3]
+    assert non_dominated(costs).tolist() == naive_non_dominated(costs)
+
+
 # --- knee
 
 
@@ -243,8 +285,19 @@ def test_an_objective_without_differences_does_not_count() -> None:
 
 
 def test_no_points_have_no_knee() -> None:
-    with pytest.raises(ValueError, match="at least one point to find a knee, received none"):
+    with pytest.raises(ValueError, match="expected at least one point to find a knee, and finite costs"):
         knee(np.zeros((0, 2)))
+
+
+@pytest.mark.parametrize("cost", [np.nan, np.inf, -np.inf])
+def test_a_knee_of_costs_that_are_not_finite_is_refused(cost: float) -> None:
+    for row, column in itertools.product(range(3), range(2)):
+        costs = np.array([[0.0, 1.0], [0.4, 0.4], [1.0, 0.0]])
+        costs[row, column] = cost
+        with pytest.raises(ValueError, match="finite costs"):
+            knee(costs)
+    with pytest.raises(ValueError, match="finite costs"):
+        knee(np.array([[cost, 1.0]]))
 
 
 def test_no_points_have_no_front() -> None:

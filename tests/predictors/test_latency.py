@@ -39,7 +39,7 @@ def truth_ms(
 
 
 def disturbed(table: LatencyTable, factors: Sequence[float]) -> LatencyTable:
-    """The table with its first networks slower by some factors."""
+    """The table with the times of its first networks multiplied by some factors."""
     rows = [
         NetworkRow(key=row.key, blocks=row.blocks, timing=made_up_timing(factor * row.timing.latency_ms))
         for row, factor in zip(table.networks.values(), factors, strict=False)
@@ -87,6 +87,34 @@ def test_one_network_disturbed_while_measured_does_not_bend_the_law(tiny_family:
         np.testing.assert_allclose(predictor.predict(architectures)[0], expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("factor", [0.1, 0.01])
+@pytest.mark.parametrize("law", [(0.05, 0.8, -0.0005), (0.0, 1.0, 0.0), (0.5, 1.2, 0.005)])
+def test_networks_recorded_far_too_fast_do_not_bend_the_law(
+    tiny_family: NetworkFamily, factor: float, law: tuple[float, float, float]
+) -> None:
+    device = additive_device(*law)
+    table, architectures = made_up_table(tiny_family, device=device), samples(tiny_family, 50)
+    expected = truth_ms(table, tiny_family, device, architectures)
+    assert len(table.networks) == 24
+    for positions in [*((i,) for i in range(0, 24, 3)), (0, 1), (22, 23), (0, 8, 16), (5, 6, 7)]:
+        factors = [factor if i in positions else 1.0 for i in range(24)]
+        predictor = LatencyPredictor(disturbed(table, factors), tiny_family.block_keys)
+        np.testing.assert_allclose(predictor.predict(architectures)[0], expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.01])
+@pytest.mark.parametrize("seed", range(8))
+def test_noise_with_a_network_recorded_far_too_fast_is_averaged_out(
+    tiny_family: NetworkFamily, factor: float, seed: int
+) -> None:
+    device, rng = additive_device(0.05, 0.8, -0.0005), np.random.default_rng(seed)
+    table, architectures = made_up_table(tiny_family, device=device, seed=seed), samples(tiny_family, 50)
+    factors = 1 + 0.03 * rng.standard_normal(len(table.networks))
+    factors[rng.integers(len(factors))] *= factor
+    predicted = LatencyPredictor(disturbed(table, factors), tiny_family.block_keys).predict(architectures)[0]
+    np.testing.assert_allclose(predicted, truth_ms(table, tiny_family, device, architectures), rtol=0.06)
+
+
 def test_noise_with_a_disturbed_network_is_averaged_out(tiny_family: NetworkFamily) -> None:
     device = additive_device(0.05, 0.8, -0.0005)
     table, rng = made_up_table(tiny_family, device=device, networks=48), np.random.default_rng(0)
@@ -120,7 +148,17 @@ def test_the_spread_comes_from_networks_left_out_of_the_fit(tiny_family: Network
         assert predictor.calibration.networks == 8
         errors.append(predictor.predict([Architecture({})])[0][0] / left_out.timing.latency_ms - 1)
     spread = LatencyPredictor(noisy, tiny_family.block_keys).calibration.spread
-    assert spread == pytest.approx(float(np.sqrt(np.mean(np.square(errors)))), rel=1e-6)
+    assert spread == pytest.approx(1.4826 * float(np.median(np.abs(errors))), rel=1e-6)  # normal: median to deviation
+
+
+@pytest.mark.parametrize("factor", [0.01, 0.1, 10.0])
+def test_one_disturbed_network_does_not_pass_for_a_bad_predictor(tiny_family: NetworkFamily, factor: float) -> None:
+    rng, table = np.random.default_rng(3), made_up_table(tiny_family, device=additive_device(0.05, 0.8, -0.0005))
+    for position in range(0, 24, 6):
+        factors = 1 + 0.03 * rng.standard_normal(len(table.networks))
+        factors[position] *= factor
+        found = LatencyPredictor(disturbed(table, factors), tiny_family.block_keys).calibration
+        assert 0.5 * 0.03 < found.spread < 1.7 * 0.03
 
 
 # --- few networks

@@ -20,7 +20,7 @@ from hwnas.networks.graph import network_graph
 from hwnas.networks.layers import Classifier, Conv, SqueezeExcite
 from profilers import ModelError, OnnxRuntimeBackend
 from profilers.backends import ProfiledRuns
-from profilers.kernels import KEY_VERSION, block_kernels
+from profilers.kernels import KEY_VERSION, TensorType, block_kernels, kernel_uses
 
 PROVIDER = "CPUExecutionProvider"
 CHANNELS = 16  # whole vectors, so that no layout change comes between the kernels looked at
@@ -217,6 +217,51 @@ def test_a_block_becomes_the_same_kernels_whichever_network_it_stands_in(
             seen[key] += 1
     assert sum(count > 1 for count in seen.values()) > 100
     assert {key: len(found) for key, found in variants.items() if len(found) > 1} == {}
+
+
+def optimised(*nodes: onnx.NodeProto) -> onnx.ModelProto:
+    """A made-up optimised graph from ``image`` to ``p01/out``."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 16, 4, 4]) for name in ("image", "p01/out")]
+    return helper.make_model(helper.make_graph(list(nodes), "g", ends[:1], ends[1:]))
+
+
+def test_nodes_that_the_optimiser_added_belong_where_their_names_point() -> None:
+    nodes = [
+        helper.make_node("ReorderInput", ["image"], ["reordered"], "ReorderInput"),
+        helper.make_node("Conv", ["reordered"], ["p00/conv_nchwc"], "p00/conv_nchwc"),
+        helper.make_node("ReorderOutput", ["p00/conv_nchwc"], ["plain"], "ReorderOutput"),
+        helper.make_node("Copy", ["plain"], ["copied"], "Copy"),
+        helper.make_node("ReorderInput", ["copied"], ["p01/in"], "ReorderInput_token_1"),
+        helper.make_node("Relu", ["p01/in"], ["p01/out"], "renamed"),
+        helper.make_node("Relu", ["p01/in"], ["unused"], "p01/never_ran"),
+    ]
+    ran = {node.name: [TensorType(element="float", shape=(1, 16, 4, 4))] for node in nodes[:-1]}
+    uses = kernel_uses(optimised(*nodes), ran, {"p00": "first", "p01": "second"})
+    assert [(use.node, use.part) for use in uses] == [
+        ("ReorderInput", "p00"),
+        ("p00/conv_nchwc", "p00"),
+        ("ReorderOutput", "p00"),
+        ("Copy", "p00"),
+        ("ReorderInput_token_1", "p01"),
+        ("renamed", "p01"),
+    ]
+
+
+def test_keys_know_neither_the_order_of_attributes_nor_defaults_that_are_written_out() -> None:
+    found = []
+    for attributes in (
+        {"strides": [2, 2], "group": 1, "activation": "Relu"},
+        {"activation": "Relu", "group": 1, "strides": [2, 2]},
+        {"group": 1, "activation": "Relu", "strides": [2, 2], "auto_pad": "NOTSET"},
+        {"group": 1, "activation": "Relu", "strides": [2, 1]},
+    ):
+        node = onnx.NodeProto(op_type="Conv", name="p01/conv", input=["image"], output=["p01/out"])
+        node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+        ran = {"p01/conv": [TensorType(element="float", shape=(1, 16, 2, 2))]}
+        (use,) = kernel_uses(optimised(node), ran, {"p01": "block"})
+        found.append(use.key)
+    assert found[0] == "Conv(float[1x16x4x4])->float[1x16x2x2]{activation=Relu,group=1,strides=2x2}"
+    assert found[0] == found[1] == found[2] != found[3]
 
 
 # --- models that cannot be measured

@@ -208,6 +208,27 @@ def test_an_architecture_survives_json_and_any_order(seed: int) -> None:
     assert list(again) == list(architecture)
 
 
+@pytest.mark.parametrize("spelling", [{"width": 1, "s1.se": 0}, {"width": 1.0, "s1.se": 0.0}, {"width": True}])
+def test_values_of_another_type_become_those_of_the_space(spelling: dict[str, Value]) -> None:
+    space = mobilenet_space("tiny")
+    usual = space.architecture({**TINY, "width": 1.0, "s1.se": False})
+    found = space.architecture({**TINY, "width": 1.0, "s1.se": False, **spelling})
+    assert found == usual
+    assert hash(found) == hash(usual)
+    assert found.id == usual.id
+    assert json.dumps(dict(found)) == json.dumps(dict(usual))
+    for name, value in found.items():
+        assert any(value is option for option in space.by_name[name].options)
+
+
+def test_a_choice_depends_on_the_value_of_its_parent_however_it_is_written() -> None:
+    values = {"depth": 3.0, "k1": 3.0, "k2": 7, "k3": 5.0, "gate": 1, "act": "gelu", "alone": True}
+    found = NESTED.architecture(values)
+    expected = {"depth": 3, "k1": 3, "k2": 7, "k3": 5, "gate": True, "act": "gelu", "alone": 1.0}
+    assert json.dumps(dict(found)) == json.dumps(expected)
+    assert found.id == NESTED.architecture(expected).id
+
+
 def test_architectures_are_equal_when_their_choices_are() -> None:
     one, same = Architecture({"a": 1, "b": 2}), Architecture({"b": 2, "a": 1})
     other = Architecture({"a": 1, "b": 3})

@@ -46,7 +46,7 @@ def test_every_trial_holds_the_known_costs_and_why_it_was_proposed(begin: Begin)
     for trial in run.trials():
         known = run.costs.values([trial.architecture])
         assert {name: trial.values[name] for name in known} == {n: pytest.approx(v[0]) for n, v in known.items()}
-        assert "inner" in run.record.attributes(trial.number)["why"]
+        assert "inner" in run.record.attributes()[trial.number]["why"]
 
 
 @pytest.mark.parametrize("stop", [0, 3, 9, 14])
