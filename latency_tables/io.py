@@ -25,8 +25,10 @@ def _line(value: Mapping[str, Any]) -> str:
 
 
 def _sorted(value: Any) -> Any:
-    """Records inside the manifest in the order of their names, so that equal tables are equal files."""
-    return {name: dict(sorted(v.items())) if isinstance(v, dict) else v for name, v in value.items()}
+    """Objects, however deep, in the order of their names, so that equal tables are equal files."""
+    if isinstance(value, dict):
+        return {name: _sorted(inner) for name, inner in sorted(value.items())}
+    return [_sorted(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def row_to_json(row: Row) -> dict[str, Any]:
@@ -40,7 +42,8 @@ def row_to_json(row: Row) -> dict[str, Any]:
 
 def dumps(table: LatencyTable) -> str:
     """The table as text, checksum line included."""
-    body = _line(_sorted(table.manifest.to_json())) + "".join(_line(row_to_json(row)) for row in table.rows())
+    manifest = {name: _sorted(value) for name, value in table.manifest.to_json().items()}
+    body = _line(manifest) + "".join(_line(row_to_json(row)) for row in table.rows())
     return body + _line({"kind": "end", "rows": len(table.rows()), "sha256": hashlib.sha256(body.encode()).hexdigest()})
 
 

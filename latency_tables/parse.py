@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, fields
 from typing import Any, NoReturn
 
@@ -13,6 +14,7 @@ from latency_tables.table import LatencyTable
 
 _CURE = "Make the table anew with `hwnas profile`."
 _LONGEST_MS = 1e12  # thirty years: what is longer is a damaged figure
+_DEEPEST = 50  # levels of a record: what is deeper nobody wrote
 _MOST = 10**9  # threads, batches, runs, kernels of a block: what is more is a damaged figure
 
 
@@ -39,6 +41,8 @@ class _Line:
         found = self.value.get(name)
         if not isinstance(found, dict):
             self.fail(f"a JSON object as {name!r}", found)
+        if not _sound(found, depth=_DEEPEST):
+            self.fail(f"Unicode text, finite numbers and at most {_DEEPEST} levels in {name!r}", found)
         return found
 
     def whole(self, name: str, *, least: int) -> int:
@@ -123,7 +127,7 @@ def loads(content: bytes, *, path: str = "<bytes>") -> LatencyTable:
 
 def _line(text: str, *, path: str, number: int) -> _Line:
     try:
-        value = json.loads(text, parse_constant=_no_number)
+        value = json.loads(text)  # NaN and infinities come through, to be refused by the field they stand in
     except (ValueError, RecursionError):
         value = text.strip()
     if not isinstance(value, dict):
@@ -131,13 +135,19 @@ def _line(text: str, *, path: str, number: int) -> _Line:
     return _Line(path, number, value)
 
 
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
-
-
 def _encodable(text: str) -> bool:
     """Whether a string can be written again; JSON can smuggle in halves of surrogate pairs."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _sound(value: Any, *, depth: int) -> bool:
+    """Whether a JSON value can be written again."""
+    if isinstance(value, str):
+        return _encodable(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return not inner or (depth > 0 and all(_sound(one, depth=depth - 1) for one in inner))
 
 
 def _check_end(texts: list[str], *, path: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
@@ -48,10 +49,10 @@ class Timing:
 
     def __post_init__(self) -> None:
         for name in ("latency_ms", "min_ms", "median_ms", "iqr_ms"):
-            time_ms = float(getattr(self, name))
-            if not 0 <= time_ms < float("inf"):
+            time_ms = getattr(self, name)
+            if not 0 <= time_ms <= sys.float_info.max:
                 raise ValueError(f"expected a finite {name} of at least 0, received {time_ms}")
-            object.__setattr__(self, name, time_ms)  # 1 and 1.0 are one time, and one line in a file
+            object.__setattr__(self, name, float(time_ms) + 0.0)  # 1 and 1.0 are one time, and one line in a file
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,12 +82,13 @@ class LatencyTable:
             kind=kind, missing=keys, nearest=difflib.get_close_matches(keys[0], held, n=3, cutoff=0.3), rows=len(held)
         )
 
-    def require_fingerprint(self, current: Mapping[str, Json], *, override: str) -> None:
+    def require_fingerprint(self, current: Mapping[str, Json], *, override: str | None) -> None:
         """Refuses a table that was made under other conditions than the current ones.
 
         Args:
             current: The fingerprint of the machine as it is now.
-            override: The option that accepts the table all the same, named in the message.
+            override: The option that accepts the table all the same, named in the message; ``None`` where a new table
+                would have to go elsewhere instead.
 
         Raises:
             TableMismatchError: With every field that differs.
@@ -101,8 +102,9 @@ class LatencyTable:
         if not differences:
             return
         listing = "; ".join(f"{name}: here {a!r}, in the table {b!r}" for name, (a, b) in differences.items())
+        cure = f"accept it with {override}" if override else "name another file"
         raise TableMismatchError(
             f"the table was made under other conditions than this machine's ({listing}). "
-            f"Make a new one with `hwnas profile`, or accept it with {override}.",
+            f"Make a new one with `hwnas profile`, or {cure}.",
             differences=differences,
         )

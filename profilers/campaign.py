@@ -106,14 +106,17 @@ def profile(
     target, rule = Path(out), protocol or MeasuringProtocol()
     conditions = backend.fingerprint()
     existing = _existing(target, conditions)
-    wanted = [w for w in workloads if existing is None or not set(w.parts.values()) <= set(existing.blocks)]
-    if existing is not None and not wanted:
-        return existing
+    wanted = list(workloads)
+    if existing is not None:
+        wanted = _lacking(workloads, existing)
+        if not wanted:
+            return existing
+        references = [reference for reference in references if reference.name not in existing.networks]
     header = {
         "campaign": "hwnas-profile",
         "fingerprint": conditions,
         "protocol": rule.to_json(),
-        "workloads": hashlib.sha256("".join(w.name for w in [*wanted, *references]).encode()).hexdigest(),
+        "workloads": _identity(wanted, references),
     }
     with open_journal(target, header) as journal:
         _measure(wanted, references, backend=backend, rule=rule, journal=journal, on_progress=on_progress)
@@ -121,7 +124,7 @@ def profile(
         manifest = existing.manifest if existing else _manifest(backend, conditions, rule, space, journal.entries)
         table = LatencyTable.from_rows(manifest, [*rows, *(existing.rows() if existing else [])])
         write_table(table, target)
-        journal.path.unlink()
+        journal.path.unlink()  # a kill just before leaves it behind: the next campaign finds it and says so
     return table
 
 
@@ -131,8 +134,24 @@ def _existing(target: Path, conditions: Mapping[str, Any]) -> LatencyTable | Non
     if target.is_dir():
         raise CampaignError(f"{target} is a folder: give --out the name of a file")
     table = read_table(target)
-    table.require_fingerprint(conditions, override="another --out")
+    table.require_fingerprint(conditions, override=None)
     return table
+
+
+def _lacking(workloads: Sequence[Workload], table: LatencyTable) -> list[Workload]:
+    """Enough of the workloads to hold every block that the table lacks."""
+    held, wanted = set(table.blocks), []
+    for workload in workloads:
+        if not held.issuperset(workload.parts.values()):
+            wanted.append(workload)
+            held.update(workload.parts.values())
+    return wanted
+
+
+def _identity(workloads: Sequence[Workload], references: Sequence[Workload]) -> str:
+    """Hash of what is measured: names alone are the same for images of any shape."""
+    content = [[[w.name, dict(w.parts)] for w in group] for group in (workloads, references)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _measure(

@@ -49,11 +49,13 @@ def _gpu_obstacle(report: GpuReport, runtime: RuntimeDescription) -> str | None:
         cure = report.cure or 'an NVIDIA GPU with its driver, and pip install "hwnas[gpu]"'
         return f"{report.reason or 'NVML reports none'}. Cure: {cure}"
     if runtime.version is None:
-        return " Cure: ".join(filter(None, (runtime.reason or "ONNX Runtime is missing", runtime.cure)))
+        return f"{runtime.reason or 'ONNX Runtime is missing'}. Cure: {runtime.cure}"
     provider = next((p for p in runtime.providers if p.name == PROVIDERS["gpu"]), None)
     if provider is None or not provider.listed:
         return (
             f"ONNX Runtime {runtime.version} has no CUDA provider. "
             'Cure: pip uninstall onnxruntime, then pip install "hwnas[gpu]"'
         )
-    return None if provider.loads else f"{provider.name} does not load: {provider.reason}"
+    if provider.loads:
+        return None
+    return f'{provider.name} does not load: {provider.reason}. Cure: what it names, or pip install "hwnas[gpu]" again'

@@ -81,11 +81,25 @@ def _resume(path: Path, header: Mapping[str, Any]) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in whole.split("\n")]
     except ValueError as error:
         raise CampaignError(f"the journal of an unfinished campaign is damaged. {cure}") from error
+    if not all(isinstance(entry, dict) and "id" in entry for entry in lines[1:]):
+        raise CampaignError(f"the journal of an unfinished campaign is damaged. {cure}")
     if lines[0] != json.loads(json.dumps(header)):
-        changed = [name for name in header if not isinstance(lines[0], dict) or lines[0].get(name) != header[name]]
+        changed = _changed(lines[0], json.loads(json.dumps(header)))
         raise CampaignError(
             f"an unfinished campaign of other conditions stands in the way (different: {', '.join(changed)}). {cure}"
         )
     if rest:
-        path.write_text(whole + "\n", encoding="utf-8")
+        with path.open("r+b") as stream:  # shortened in place: writing it anew could fail half-way
+            stream.truncate(stream.read().rindex(b"\n") + 1)
     return lines[1:]
+
+
+def _changed(recorded: Any, wanted: Any, name: str = "") -> list[str]:
+    """Names of the entries that differ, down into nested records."""
+    if not isinstance(recorded, dict) or not isinstance(wanted, dict):
+        return [name] if recorded != wanted else []
+    return [
+        found
+        for key in sorted({*recorded, *wanted})
+        for found in _changed(recorded.get(key), wanted.get(key), f"{name}.{key}" if name else key)
+    ]

@@ -48,7 +48,7 @@ class Workload:
     """One network to be profiled.
 
     Attributes:
-        name: Unique in the campaign: the architecture's id.
+        name: The architecture's id and the shape of the data, unique in a table.
         model: Serialised ONNX model.
         parts: Prefix of a part's tensor names, to the key of the block it is.
     """
@@ -93,7 +93,7 @@ class NetworkFamily:
     def workload(self, architecture: Architecture) -> Workload:
         """The network as an ONNX model with random weights, ready to be profiled."""
         model, parts = network_graph(self.blocks(architecture), in_channels=self.shape.channels)
-        return Workload(architecture.id, model, parts)
+        return Workload(f"{architecture.id}-{self.shape.channels}x{self.shape.classes}", model, parts)
 
     def workloads(self) -> Sequence[Workload]:
         """Networks that together contain every kernel the space can need."""

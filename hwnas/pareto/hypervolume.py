@@ -28,6 +28,8 @@ def hypervolume(costs: Costs, reference: Costs) -> float:
         raise ValueError(f"expected costs (n, m) and reference (m,), received {np.shape(costs)} and {corner.shape}")
     if np.isnan(points).any() or np.isnan(corner).any():
         raise ValueError("expected numbers as costs, received NaN; leave failed evaluations out")
+    if np.isneginf(points).any() or np.isinf(corner).any():
+        raise ValueError("expected costs above minus infinity and a finite reference, received infinities")
     inside = np.unique(points[(points < corner).all(axis=1)], axis=0)
     front = inside[non_dominated(inside)]
     return _volume(front, corner)

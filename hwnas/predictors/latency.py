@@ -18,6 +18,7 @@ from latency_tables import LatencyTable
 
 _FEWEST_NETWORKS = 8  # below this, three coefficients would follow the noise
 _GAUSSIAN = 1.4826  # standard deviation of a normal variable over its median absolute value
+_ROUNDS = 10  # of reweighting, with far-off networks and again without them
 _FLOOR = 0.1  # no network is predicted faster than this share of its kernels' sum: keeps predictions positive
 
 
@@ -94,7 +95,7 @@ class LatencyPredictor:
         held = [
             row
             for row in self._table.networks.values()
-            if row.timing.latency_ms > 0 and all(key in self._table.blocks for key in row.blocks)
+            if row.timing.latency_ms > 0 and row.blocks and all(key in self._table.blocks for key in row.blocks)
         ]
         plain = Calibration(offset_ms=0.0, scale=1.0, per_kernel_ms=0.0, spread=0.0, networks=0)
         sums = self._sums([[key for key, count in row.blocks.items() for _ in range(count)] for row in held])
@@ -115,15 +116,18 @@ def _fit(sums: NDArray[np.float64], truth_ms: NDArray[np.float64], *, spread: fl
     """Least squares of relative errors, reweighted after Huber so that a disturbed network does not bend the fit.
 
     Errors are relative to the fitted value, not to the measured one: a network whose time was recorded far too small
-    would otherwise weigh more than all others together.
+    would otherwise weigh more than all others together. In the last rounds, what is far off does not count at all.
     """
     design = np.column_stack([np.ones(len(sums)), sums])  # (n, 3)
     fitted_ms: NDArray[np.float64] = float(np.median(truth_ms / sums[:, 0])) * sums[:, 0]
     coefficients: NDArray[np.float64] = np.zeros(3)
-    for _ in range(10):
+    for step in range(2 * _ROUNDS):
         errors = np.abs(truth_ms / fitted_ms - 1)
         limit = max(1.5 * float(np.median(errors)), 1e-6)
-        root = np.sqrt(np.minimum(1.0, limit / np.maximum(errors, 1e-12))) / fitted_ms
+        weights = np.minimum(1.0, limit / np.maximum(errors, 1e-12))
+        if step >= _ROUNDS:
+            weights = np.where(errors > 4 * limit, 0.0, weights)
+        root = np.sqrt(weights) / fitted_ms
         coefficients = np.asarray(np.linalg.lstsq(design * root[:, None], truth_ms * root, rcond=None)[0], np.float64)
         fitted_ms = np.maximum(design @ coefficients, _FLOOR * sums[:, 0])
     return Calibration(

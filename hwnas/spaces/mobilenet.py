@@ -59,7 +59,7 @@ MOBILENET_PRESETS = {
             stage_strides=(1, 2, 2),
             head_width=128,
             resolutions=(16, 24, 32),
-            widths=(0.5, 1.0, 1.5),
+            widths=(0.5, 0.75, 1.0),
             depths=(1, 2, 3),
         ),
         MobileNetDesign(

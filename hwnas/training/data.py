@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.core import DataError, MachineError, unknown
+from hwnas.core import DataError, MachineError, UsageError, unknown
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -100,7 +100,9 @@ def load_data(source: str) -> ImageData:
     """
     if source in _NAMED:
         return _NAMED[source]()
-    path = Path(source).expanduser()
+    if not source:
+        raise UsageError("no data named: expected " + ", ".join((*_NAMED, "PATH.npz", "IMAGE-FOLDER")))
+    path = Path(source)
     if path.is_dir():
         from hwnas.training.folder import read_folder  # noqa: PLC0415  (a plug-in of this module, which it needs)
 
@@ -190,7 +192,7 @@ def _pixels(name: str, images: NDArray[Any]) -> Images:
         raise DataError(f"data {name}: expected images of at least 4 x 4 pixels, received shape {images.shape}")
     if images.dtype == np.uint8:
         pixels = images
-    elif np.issubdtype(images.dtype, np.number) and not np.issubdtype(images.dtype, np.complexfloating):
+    elif np.issubdtype(images.dtype, np.integer) or np.issubdtype(images.dtype, np.floating):
         if not np.isfinite(images).all():
             raise DataError(f"data {name}: {int((~np.isfinite(images)).sum())} pixel values are NaN or infinite")
         top = 1.0 if np.issubdtype(images.dtype, np.floating) and images.max() <= 1.0 else 255.0
@@ -208,7 +210,8 @@ def _pixels(name: str, images: NDArray[Any]) -> Images:
 def _targets(name: str, labels: NDArray[Any], n: int) -> Labels:
     if labels.shape != (n,):
         raise DataError(f"data {name}: expected one label for each of {n} images, received shape {labels.shape}")
-    if not np.issubdtype(labels.dtype, np.number) or not np.isfinite(labels).all() or (labels % 1 != 0).any():
+    real = np.issubdtype(labels.dtype, np.integer) or np.issubdtype(labels.dtype, np.floating)
+    if not real or not np.isfinite(labels).all() or (labels % 1 != 0).any():
         raise DataError(f"data {name}: expected whole numbers from 0 as labels, received {labels.dtype}")
     if labels.min() < 0 or labels.max() > 100_000:
         raise DataError(f"data {name}: expected labels from 0, received {labels.min()} to {labels.max()}")
@@ -217,7 +220,7 @@ def _targets(name: str, labels: NDArray[Any], n: int) -> Labels:
 
 def _read_npz(path: Path, *, name: str) -> ImageData:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays: Mapping[str, NDArray[Any]] = {key: archive[key] for key in archive.files}
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise DataError(f"cannot read {path} as an .npz file of plain arrays: {error}") from error
@@ -230,11 +233,20 @@ def _read_npz(path: Path, *, name: str) -> ImageData:
             f"{path} holds {', '.join(sorted(arrays)) or 'no arrays'}: expected images and labels, or train_images, "
             "train_labels, test_images and test_labels"
         )
-    names = tuple(str(entry) for entry in arrays["class_names"]) if "class_names" in arrays else None
+    names = _class_names(name, arrays["class_names"]) if "class_names" in arrays else None
     test = None
-    if "test_images" in arrays and "test_labels" in arrays:
+    if ("test_images" in arrays) != ("test_labels" in arrays):
+        raise DataError(f"{path} holds only one of test_images and test_labels: expected both or neither")
+    if "test_images" in arrays:
         test = (arrays["test_images"], arrays["test_labels"])
     return checked(name, images, labels, class_names=names, test=test)
+
+
+def _class_names(name: str, found: NDArray[Any]) -> tuple[str, ...]:
+    decoded = np.char.decode(found, "utf-8") if found.dtype.kind == "S" else found
+    if found.ndim != 1 or len(set(decoded.tolist())) != len(found):
+        raise DataError(f"data {name}: expected class_names of shape (classes,), all different, received {found.shape}")
+    return tuple(str(entry) for entry in decoded)
 
 
 def _digits() -> ImageData:

@@ -48,7 +48,12 @@ def _files(path: Path, names: tuple[str, ...]) -> list[tuple[Path, int]]:
     found: list[tuple[Path, int]] = []
     for label, name in enumerate(names):
         if (path / name).is_dir():
-            inside = sorted(file for file in (path / name).rglob("*") if file.suffix.lower() in _KINDS)
+            inside = sorted(
+                file
+                for file in (path / name).rglob("*")
+                if file.suffix.lower() in _KINDS
+                and not any(part.startswith(".") for part in file.relative_to(path).parts)
+            )
             found.extend((file, label) for file in inside)
     if not found:
         raise DataError(f"{path} holds no images: expected files like {path / names[0]}/one.png")
@@ -70,15 +75,22 @@ def _read(files: list[tuple[Path, int]], *, size: int, mode: str) -> tuple[Image
     for file, _ in files:
         with _opened(file) as image:
             try:
-                square = image.convert(mode).resize((size, size), Image.Resampling.BILINEAR)
+                square = _eight_bit(image).convert(mode).resize((size, size), Image.Resampling.BILINEAR)
             except (OSError, ValueError, SyntaxError) as error:
                 raise DataError(f"cannot decode {file}: {error}. Remove it or replace it.") from error
             images.append(np.asarray(square, dtype=np.uint8))
     return np.stack(images), np.array([label for _, label in files], dtype=np.int64)
 
 
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """The image itself; with 16 bits a pixel, its upper 8, which ``convert`` would clip instead of scale."""
+    if not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+
+
 def _opened(file: Path) -> Image.Image:
     try:
         return Image.open(file)
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
         raise DataError(f"cannot read {file} as an image: {error}. Remove it or replace it.") from error

@@ -366,8 +366,8 @@ def test_a_journal_cut_off_and_gone_on_with_is_sound_after_the_next_interruption
 @pytest.mark.parametrize(
     ("different", "changes"),
     [
-        ("fingerprint", {"backend": FakeBackend(conditions={"device": "cpu", "cpu": "made up", "threads": 2})}),
-        ("protocol", {"protocol": replace(PROTOCOL, rounds=2)}),
+        ("fingerprint.threads", {"backend": FakeBackend(conditions={"device": "cpu", "cpu": "made up", "threads": 2})}),
+        ("protocol.rounds", {"protocol": replace(PROTOCOL, rounds=2)}),
         ("workloads", {"workloads": [*WORKLOADS, network("four", "e")]}),
         ("workloads", {"references": REFERENCES[:1]}),
     ],
@@ -385,7 +385,39 @@ def test_a_journal_of_other_conditions_is_refused_and_kept(out: Path, different:
     assert journal_of(out).read_bytes() == content
 
 
-@pytest.mark.parametrize("damage", [b"garbage", b'{"id": "kernels/0/one"', b"\x00\x00\x00", b"\xff\xfe{}"])
+def test_a_journal_of_images_of_another_shape_is_refused(out: Path) -> None:
+    nine, ten = (network_family("mobilenet:tiny", classes=classes).workloads()[::9] for classes in (9, 10))
+    with pytest.raises(KeyboardInterrupt):
+        run(FakeBackend(), out, nine, [], on_progress=stop_after(9))
+    backend = FakeBackend()
+    with pytest.raises(CampaignError, match=r"different: workloads\)"):
+        run(backend, out, ten, [])
+    assert backend.calls == []
+
+
+def test_a_journal_that_cannot_be_written_when_its_last_line_is_dropped_is_kept(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FAKE: the disk is so full that no file can be written anew."""
+    interrupted(out, 5)
+    content = journal_of(out).read_bytes()[:-10]
+    journal_of(out).write_bytes(content)
+
+    def full(path: Path, *_: Any, **__: Any) -> int:
+        path.open("w").close()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        backend = FakeBackend(stop_at=0)
+        with pytest.raises(KeyboardInterrupt):
+            run(backend, out)
+    assert journal_of(out).read_bytes() == content[: content.rindex(b"\n") + 1]
+
+
+@pytest.mark.parametrize(
+    "damage", [b"{}", b"42", b"null", b"garbage", b'{"id": "kernels/0/one"', b"\x00\x00\x00", b"\xff\xfe{}"]
+)
 def test_a_journal_damaged_before_its_last_line_is_refused_and_kept(out: Path, damage: bytes) -> None:
     interrupted(out, 4)
     lines = journal_of(out).read_bytes().split(b"\n")
@@ -476,6 +508,15 @@ def test_a_table_of_grey_images_becomes_one_of_colour_images_too(out: Path) -> N
     again = FakeBackend()
     assert run(again, out, [*grey, *colour], []) == after
     assert again.calls == []
+
+
+def test_an_extension_measures_no_block_twice_and_no_reference_again(out: Path) -> None:
+    run(FakeBackend(), out)
+    new = [network("new", "e", "head"), network("same", "stem", "e", "head"), network("more", "e", "f", "head")]
+    backend = FakeBackend()
+    table = run(backend, out, [*WORKLOADS, *new], REFERENCES)
+    assert Counter(backend.calls) == {("kernels", each.model): PROTOCOL.rounds for each in (new[0], new[2])}
+    assert {"e", "f"} <= set(table.blocks)
 
 
 def test_an_extension_that_was_interrupted_goes_on_and_leaves_the_table_whole_meanwhile(out: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -263,6 +264,29 @@ def test_a_single_array_is_no_archive(tmp_path: Path) -> None:
         load_data(str(tmp_path / "arrays.npz"))
 
 
+def test_an_archive_cut_off_anywhere_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "arrays.npz"
+    np.savez_compressed(path, **own())  # type: ignore[arg-type]
+    content = path.read_bytes()
+    for cut in [1, 2, 4, 30, *np.linspace(40, len(content) - 1, 12).round().astype(int).tolist()]:
+        path.write_bytes(content[:cut])
+        with pytest.raises(DataError, match=re.escape(str(path))) as caught:
+            load_data(str(path))
+        assert caught.value.exit_code == 2
+
+
+def test_an_archive_with_a_changed_byte_is_refused_or_the_same(tmp_path: Path) -> None:
+    path, rng = tmp_path / "arrays.npz", np.random.default_rng(0)
+    np.savez_compressed(path, **own())  # type: ignore[arg-type]
+    content, expected = path.read_bytes(), load_data(str(path)).fingerprint
+    for place in rng.integers(0, len(content), 40):
+        damaged = bytearray(content)
+        damaged[place] ^= 0x55
+        path.write_bytes(damaged)
+        with contextlib.suppress(DataError):
+            assert load_data(str(path)).fingerprint == expected
+
+
 def test_a_missing_file_is_refused_with_what_is_expected(tmp_path: Path) -> None:
     for path in (tmp_path / "none.npz", tmp_path / "none"):
         with pytest.raises(DataError, match=rf"no data at {re.escape(str(path))}: expected an \.npz file, or a folder"):
@@ -330,6 +354,27 @@ def test_all_images_get_the_median_of_the_shorter_sides_within_limits(tmp_path: 
     image_folder(tmp_path / "mixed", size=(16, 16))
     Image.fromarray(pictures(1, size=(99, 99))[0]).save(tmp_path / "mixed" / "dog" / "big.png")
     assert load_data(str(tmp_path / "mixed")).train.images.shape[1:3] == (16, 16)
+
+
+def test_images_of_16_bits_keep_their_greys(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 2**16, (2, 6, 9, 9)).astype(np.uint16)
+    for label, images in enumerate(noise):
+        (tmp_path / "ab"[label]).mkdir()
+        for i, pixels in enumerate(images):
+            Image.fromarray(pixels).save(tmp_path / "ab"[label] / f"{i}.png")
+    found = pairs(*splits(load_data(str(tmp_path))))
+    expected = (noise >> 8).astype(np.uint8)
+    assert found == sorted((image.tobytes(), label) for label in (0, 1) for image in expected[label])
+
+
+def test_an_image_of_absurd_size_is_named(tmp_path: Path) -> None:
+    image_folder(tmp_path, kind="bmp")
+    victim = tmp_path / "dog" / "3.bmp"
+    content = bytearray(victim.read_bytes())
+    content[18:26] = (10**6).to_bytes(4, "little") * 2  # width and height
+    victim.write_bytes(content)
+    with pytest.raises(DataError, match=re.escape(str(victim))):
+        load_data(str(tmp_path))
 
 
 def test_folders_train_and_test_are_the_split(tmp_path: Path) -> None:

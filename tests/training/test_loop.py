@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from hwnas.core import Architecture
+from hwnas.core import Architecture, HwnasError
 from hwnas.networks import NetworkFamily
 from hwnas.training import (
     ImageData,
     Recipe,
     Split,
+    TrainingDivergedError,
     accuracy,
     load_data,
     logits,
@@ -210,6 +211,30 @@ def test_a_batch_larger_than_the_data_is_all_of_the_data(
         found.append(state(module))
     assert same(*found)
     assert not same(found[0], before)
+
+
+# --- divergence
+
+
+def test_an_absurd_learning_rate_is_an_error_that_names_it(
+    tiny_family: NetworkFamily, small: Architecture, few: ImageData
+) -> None:
+    module = tiny_family.module(small, seed=0)
+    with pytest.raises(
+        TrainingDivergedError, match=r"in epoch \d+: lower the learning rate \(1000000000000\.0\)"
+    ) as caught:
+        train(module, few, Recipe(epochs=4, batch=16, learning_rate=1e12), size=SIZE, seed=0)
+    assert isinstance(caught.value, HwnasError)
+
+
+def test_weights_that_are_no_numbers_are_an_error(
+    tiny_family: NetworkFamily, small: Architecture, few: ImageData
+) -> None:
+    module = tiny_family.module(small, seed=0)
+    with torch.no_grad():
+        next(module.parameters()).fill_(float("nan"))
+    with pytest.raises(TrainingDivergedError, match="the loss became nan in epoch 1"):
+        train(module, few, SHORT, size=SIZE, seed=0)
 
 
 # --- accuracy
