@@ -105,6 +105,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     data: Data = "digits",
     algorithm: Annotated[str, typer.Option(help="lamoo, mutation or random.")] = "lamoo",
     trials: Annotated[int, typer.Option(help="Architectures to train.")] = 24,
+    epochs: Annotated[
+        int, typer.Option(min=1, help="Passes over the data for each; the winners get twice as many.")
+    ] = 6,
     max_latency: Annotated[str | None, typer.Option(help="Limit, for example 5ms or 300us.")] = None,
     max_params: Annotated[str | None, typer.Option(help="Limit, for example 1M or 300k.")] = None,
     max_flops: Annotated[str | None, typer.Option(help="Limit, for example 20M.")] = None,
@@ -120,6 +123,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     import hwnas
     from hwnas.objectives import COSTS, objectives, parse_quantity
     from hwnas.searchers import require_algorithm
+    from hwnas.training import Recipe
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its remarks on opening a study would break the display
     targets = target or ["latency"]
@@ -146,6 +150,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 trials=trials,
                 limits=limits,
                 seed=seed,
+                recipe=Recipe(epochs=epochs),
                 on_progress=on_progress,
             )
     except KeyboardInterrupt:
@@ -399,25 +404,25 @@ def _front_table(run: Run, page: Path) -> list[Any]:
     from rich.table import Table
 
     table = Table(title=f"{len(run.front())} networks on the front, of {len(run.trials())} trained")
-    for name in ("id", "trial", "accuracy", "latency", "FLOPs", "parameters", "role", "re-measured"):
-        table.add_column(name, justify="left" if name in {"id", "role"} else "right")
+    for name in ("id", "trial", "accuracy", "latency\nms", "measured\nms", "FLOPs\nM", "params\nM", "role"):
+        table.add_column(name, justify="left" if name in {"id", "role"} else "right", no_wrap=name == "id")
     roles: dict[int, list[str]] = {}
     measured: dict[int, str] = {}
     for pick, card in _cards(run).items():
         number = run.pick(pick).number
         roles.setdefault(number, []).append(pick)
         if card is not None and "measured_ms" in card["latency"]:
-            measured[number] = f"{card['latency']['measured_ms']:.4f} ms"
+            measured[number] = f"{card['latency']['measured_ms']:.4f}"
     for row in _front_rows(run):
         table.add_row(
             row["id"],
             str(row["trial"]),
             f"{row['accuracy']:.1%}",
-            f"{row['latency_ms']:.4f} ms",
-            f"{row['flops_m']:.2f} M",
-            f"{row['params_m']:.3f} M",
-            ", ".join(roles.get(row["trial"], [])),
+            f"{row['latency_ms']:.4f}",
             measured.get(row["trial"], ""),
+            f"{row['flops_m']:.2f}",
+            f"{row['params_m']:.3f}",
+            ", ".join(roles.get(row["trial"], [])),
         )
     return [table, f"Accuracy is on validation images. Models: {run.folder / 'models'}. Report: {page}"]
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+_TILT = 5.0  # weights of an ordinal choice's ends differ by exp(5): far enough to meet both ends of a space
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageShape:
     """What a network reads and writes.
@@ -99,10 +102,17 @@ class NetworkFamily:
         """Networks that together contain every kernel the space can need."""
         return [self.workload(architecture) for architecture in self.design.covering()]
 
-    def references(self, n: int = 24) -> list[Workload]:
-        """Networks to time as a whole: the same random ones every time, spread evenly over the multiply-accumulates."""
+    def references(self, n: int = 32) -> list[Workload]:
+        """Networks to time as a whole: the same ones every time, from the smallest to the largest of the space.
+
+        They are spread evenly over the logarithm of the multiply-accumulates. A search goes to the ends of the space,
+        so a predictor has to be calibrated there too, not only in the middle where uniform draws fall.
+        """
         rng = np.random.default_rng(0)
-        pool = {architecture.id: architecture for architecture in (self.space.sample(rng) for _ in range(20 * n))}
-        ordered = sorted(pool.values(), key=lambda a: (macs_m(self.blocks(a)), a.id))
-        picked = np.unique(np.linspace(0, len(ordered) - 1, n).round().astype(int))
-        return [self.workload(ordered[i]) for i in picked]
+        drawn = (self.space.sample(rng, tilt=rng.uniform(-_TILT, _TILT)) for _ in range(40 * n))
+        pool = {architecture.id: architecture for architecture in drawn}
+        size = {name: np.log(macs_m(self.blocks(architecture))) for name, architecture in pool.items()}
+        ordered = sorted(pool, key=lambda name: (size[name], name))
+        sizes = np.array([size[name] for name in ordered])
+        picked = np.unique(np.searchsorted(sizes, np.linspace(sizes[0], sizes[-1], n)))
+        return [self.workload(pool[ordered[int(i)]]) for i in picked]

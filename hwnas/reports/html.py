@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -86,7 +87,7 @@ def _content(numbers: Numbers) -> dict[str, Any]:
         "again": commands.search_command(run, out=f"{folder}-again"),
         "exports": {pick: commands.export_command(run, pick) for pick in PICKS},
         "report_command": commands.report_command(run),
-        "usual_recipe": run.settings.recipe == usual,
+        "usual_recipe": run.settings.recipe == replace(usual, epochs=run.settings.recipe.epochs),
     }
 
 

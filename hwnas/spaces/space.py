@@ -96,9 +96,16 @@ class SearchSpace:
                 size *= below(choice)
         return size
 
-    def sample(self, rng: np.random.Generator) -> Architecture:
-        """A random architecture: every active choice uniform over its options."""
-        return self._completed({}, rng)
+    def sample(self, rng: np.random.Generator, *, tilt: float = 0.0) -> Architecture:
+        """A random architecture.
+
+        Args:
+            rng: Randomness.
+            tilt: 0 draws every active choice uniformly over its options. Otherwise the options of ordinal choices get
+                weights from 1 for the first to ``exp(tilt)`` for the last, which reaches the small (below 0) and the
+                large (above 0) ends of a space, where uniform draws hardly ever come.
+        """
+        return self._completed({}, rng, tilt=tilt)
 
     def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
         """A neighbour: one active choice changed to another of its options.
@@ -139,12 +146,18 @@ class SearchSpace:
 
         yield from extend({}, 0)
 
-    def _completed(self, values: Mapping[str, Value], rng: np.random.Generator) -> Architecture:
+    def _completed(self, values: Mapping[str, Value], rng: np.random.Generator, *, tilt: float = 0.0) -> Architecture:
         kept: dict[str, Value] = {}
         for choice in self.choices:
             if self.is_active(choice, kept):
-                drawn = choice.options[
-                    rng.integers(len(choice.options))
-                ]  # drawn even if unused: equal use of the stream
+                drawn = _drawn(choice, rng, tilt)  # drawn even if unused: equal use of the stream
                 kept[choice.name] = values.get(choice.name, drawn)
         return Architecture(kept)
+
+
+def _drawn(choice: Choice, rng: np.random.Generator, tilt: float) -> Value:
+    options = choice.options
+    if not (tilt and choice.ordinal and len(options) > 1):
+        return options[rng.integers(len(options))]
+    weights = np.exp(tilt * np.arange(len(options)) / (len(options) - 1))
+    return options[rng.choice(len(options), p=weights / weights.sum())]

@@ -342,3 +342,11 @@ def test_an_unknown_space_is_refused_with_the_known_ones() -> None:
 def test_the_name_without_a_preset_is_the_small_one() -> None:
     assert network_family("mobilenet").space == network_family("mobilenet:small").space
     assert network_family("mobilenet").space.name == "mobilenet:small"
+
+
+def test_references_reach_from_the_smallest_to_the_largest_network_of_the_space() -> None:
+    family = network_family("mobilenet:tiny")
+    sizes = {a.id: macs_m(family.blocks(a)) for a in family.space.enumerate()}
+    found = [sizes[reference.name.partition("-")[0]] for reference in family.references()]
+    assert min(found) <= 1.2 * min(sizes.values())
+    assert max(found) >= max(sizes.values()) / 1.2

@@ -350,3 +350,14 @@ def test_codes_tell_two_thousand_architectures_apart() -> None:
 def test_codes_tell_all_architectures_of_a_nested_space_apart() -> None:
     everything = list(NESTED.enumerate())
     assert len(np.unique(Encoding(NESTED).encode(everything), axis=0)) == NESTED.size
+
+
+def test_a_tilt_draws_legal_architectures_from_the_ends_of_the_space() -> None:
+    space = mobilenet_space("small")
+    rng = np.random.default_rng(0)
+    sizes = {}
+    for tilt in (-8.0, 0.0, 8.0):
+        drawn = [space.sample(rng, tilt=tilt) for _ in range(50)]
+        assert all(space.architecture(dict(architecture)) == architecture for architecture in drawn)
+        sizes[tilt] = np.mean([float(architecture["resolution"]) for architecture in drawn])
+    assert sizes[-8.0] < 18 < sizes[0.0] < 30 < sizes[8.0]
