@@ -104,7 +104,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     space: Space = "mobilenet",
     data: Data = "digits",
     algorithm: Annotated[str, typer.Option(help="lamoo, mutation or random.")] = "lamoo",
-    trials: Annotated[int, typer.Option(help="Architectures to train.")] = 24,
+    trials: Annotated[int, typer.Option(min=1, help="Architectures to train.")] = 24,
     epochs: Annotated[
         int, typer.Option(min=1, help="Passes over the data for each; the winners get twice as many.")
     ] = 6,
@@ -179,9 +179,9 @@ def export(
 
     opened = hwnas.open_run(run)
     opened.pick(pick)
-    backend = None if allow_other_device else _backend_of(opened.table)
+    meter = _meter(opened, None if allow_other_device else _backend_of(opened.table))
     with _spinner(f"exporting {pick}") as on_step:
-        done = _export_one(opened, pick, backend, on_step, tolerance=latency_tolerance)
+        done = _export_one(opened, pick, meter, on_step, tolerance=latency_tolerance)
     _render({"model": str(done.model), **done.card}, lambda: _card_text(done.model, done.card), as_json=as_json)
 
 
@@ -238,15 +238,13 @@ def _parse_and_run(arguments: list[str]) -> int:
 
 def _explain(error: Exception) -> int:
     """Prints what went wrong; returns the exit status."""
-    from latency_tables import TableError
-
     if isinstance(error, typer.Abort):
         _say("Stopped; the same command goes on where it was.")
         return EXIT_FAULT
     if hasattr(error, "format_message"):  # wrong usage: click's own class in older versions of typer, a copy in newer
         _say(f"Error: {_usage(error)}. `hwnas --help` and `hwnas COMMAND --help` say what there is.")
         return EXIT_USAGE
-    status = getattr(type(error), "exit_code", EXIT_USAGE if isinstance(error, TableError) else None)
+    status = getattr(type(error), "exit_code", None)
     if status is not None:
         _say(f"Error: {error}")
         return int(status)
@@ -280,16 +278,14 @@ def _table_for(
     rows = read_table(source)
     if other:
         return rows, None
-    backend = open_device(rows.manifest.device if device == "auto" else device, threads=rows.manifest.threads)
-    rows.require_fingerprint(backend.fingerprint(), override="--allow-other-device")
-    return rows, backend
+    return rows, _backend_of(rows, device=device)
 
 
-def _backend_of(table: LatencyTable) -> OnnxRuntimeBackend:
+def _backend_of(table: LatencyTable, *, device: str = "auto") -> OnnxRuntimeBackend:
     """What measures on the device of a table; refuses when that device is not here."""
     from profilers import open_device
 
-    backend = open_device(table.manifest.device, threads=table.manifest.threads)
+    backend = open_device(table.manifest.device if device == "auto" else device, threads=table.manifest.threads)
     table.require_fingerprint(backend.fingerprint(), override="--allow-other-device")
     return backend
 
@@ -316,10 +312,12 @@ def _profile(family: NetworkFamily, backend: OnnxRuntimeBackend, path: Path) -> 
         )
 
 
-def _meter(run: Run, backend: OnnxRuntimeBackend) -> DeviceMeter:
+def _meter(run: Run, backend: OnnxRuntimeBackend | None) -> DeviceMeter | None:
     """Measures beside a few of the networks that are in the run's table, spread over their latencies."""
     from profilers import DeviceMeter, Reference
 
+    if backend is None:
+        return None
     rows = run.table.networks
     held = sorted((w for w in run.family.references() if w.name in rows), key=lambda w: rows[w.name].timing.latency_ms)
     chosen = held[1::6]
@@ -328,14 +326,14 @@ def _meter(run: Run, backend: OnnxRuntimeBackend) -> DeviceMeter:
 
 
 def _export_one(
-    run: Run, pick: str, backend: OnnxRuntimeBackend | None, on_step: Callable[[str], None], *, tolerance: float
+    run: Run, pick: str, meter: DeviceMeter | None, on_step: Callable[[str], None], *, tolerance: float
 ) -> Any:
     import hwnas
 
     return hwnas.export(
         run,
         pick,
-        meter=_meter(run, backend) if backend else None,
+        meter=meter,
         no_meter="the table is of another device",
         latency_tolerance=tolerance,
         on_step=on_step,
@@ -348,12 +346,13 @@ def _export_winners(run: Run, backend: OnnxRuntimeBackend | None) -> list[Except
     from hwnas.exports import LATENCY_TOLERANCE
 
     failures: list[Exception] = []
+    meter = _meter(run, backend)
     for pick in run.picks():
         if _is_exported(run, pick):
             continue
         try:
             with _spinner(f"exporting {pick}") as on_step:
-                _export_one(run, pick, backend, on_step, tolerance=LATENCY_TOLERANCE)
+                _export_one(run, pick, meter, on_step, tolerance=LATENCY_TOLERANCE)
         except VerificationError as error:
             failures.append(error)
     return failures

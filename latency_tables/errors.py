@@ -11,10 +11,13 @@ Tree::
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 
 class TableError(Exception):
-    """Base class of everything this package raises."""
+    """Base class of everything this package raises; a table that will not do is wrong usage of the command line."""
+
+    exit_code: ClassVar[int] = 2
 
 
 class TableFormatError(TableError, ValueError):

@@ -14,7 +14,7 @@ from hwnas.core.errors import (
 )
 from hwnas.core.objective import Objective
 from hwnas.core.protocols import Evaluator, LatencyMeter, Measurement, Predictor, Searcher
-from hwnas.core.trial import Proposal, Trial
+from hwnas.core.trial import Proposal, Trial, cost_matrix
 
 __all__ = [
     "Architecture",
@@ -35,5 +35,6 @@ __all__ = [
     "UsageError",
     "Value",
     "VerificationError",
+    "cost_matrix",
     "unknown",
 ]

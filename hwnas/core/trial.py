@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hwnas.core.architecture import Architecture
+from hwnas.core.objective import Objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,3 +41,9 @@ class Trial:
     architecture: Architecture
     values: Mapping[str, float] = field(default_factory=dict)
     failed: str | None = None
+
+
+def cost_matrix(trials: Sequence[Trial], objectives: Sequence[Objective]) -> NDArray[np.float64]:
+    """Costs of finished trials, shape ``(n, m)``, all minimised."""
+    rows = [[objective.to_cost(trial.values[objective.name]) for objective in objectives] for trial in trials]
+    return np.array(rows, dtype=np.float64).reshape(len(trials), len(objectives))

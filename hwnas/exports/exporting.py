@@ -27,21 +27,19 @@ _PARITY_SAMPLES = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """An exported network.
+    """An exported network that passed every check.
 
     Attributes:
         pick: The name it was asked for by.
         trial: The trial it came from.
         model: The ONNX file.
         card: Everything known of it, as in the JSON file beside it.
-        passed: Whether every check passed.
     """
 
     pick: str
     trial: Trial
     model: Path
     card: Mapping[str, Any]
-    passed: bool
 
 
 def read_card(run: Run, name: str) -> dict[str, Any] | None:
@@ -133,7 +131,7 @@ def export(
     }
     write_atomically(folder / f"{name}.json", json.dumps(card, indent=2) + "\n")
     _require_passed(folder / f"{name}.onnx", parity, latency)
-    return Exported(pick=name, trial=trial, model=folder / f"{name}.onnx", card=card, passed=True)
+    return Exported(pick=name, trial=trial, model=folder / f"{name}.onnx", card=card)
 
 
 def _data_of(run: Run) -> ImageData:

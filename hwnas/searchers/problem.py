@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.core import Architecture, Objective, Trial
+from hwnas.core import Architecture, Objective, Trial, cost_matrix
 from hwnas.spaces import SearchSpace
 
 
@@ -37,5 +37,4 @@ class SearchProblem:
 
     def costs(self, trials: Sequence[Trial]) -> NDArray[np.float64]:
         """Costs of finished trials, shape ``(n, m)``, all minimised."""
-        rows = [[objective.to_cost(trial.values[objective.name]) for objective in self.objectives] for trial in trials]
-        return np.array(rows, dtype=np.float64).reshape(len(trials), len(self.objectives))
+        return cost_matrix(trials, self.objectives)

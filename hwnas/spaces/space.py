@@ -121,14 +121,13 @@ class SearchSpace:
 
     def neighbors(self, architecture: Architecture) -> list[Architecture]:
         """All architectures that differ in one active choice; choices that come to life take their first option."""
-        found = []
-        for name, value in architecture.items():
-            for option in self.by_name[name].options:
-                if option != value:
-                    values = {**architecture, name: option}
-                    first = {choice.name: choice.options[0] for choice in self.choices}
-                    found.append(self.architecture({**first, **values}))
-        return found
+        first = {choice.name: choice.options[0] for choice in self.choices}
+        return [
+            self.architecture({**first, **architecture, name: option})
+            for name, value in architecture.items()
+            for option in self.by_name[name].options
+            if option != value
+        ]
 
     def enumerate(self) -> Iterator[Architecture]:
         """Every architecture once, in the order of the options."""

@@ -18,7 +18,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from hwnas.core import Objective, StudyError, Trial, UsageError
+from hwnas.core import Objective, StudyError, Trial, UsageError, cost_matrix
 from hwnas.networks import NetworkFamily, network_family
 from hwnas.objectives import KnownCosts, Limits, objectives
 from hwnas.pareto import hypervolume, knee, non_dominated
@@ -85,8 +85,7 @@ class Run:
 
     def cost_matrix(self, trials: list[Trial]) -> NDArray[np.float64]:
         """Costs of trials, shape ``(n, m)``, minimised."""
-        rows = [[objective.to_cost(trial.values[objective.name]) for objective in self.objectives] for trial in trials]
-        return np.array(rows, dtype=np.float64).reshape(len(trials), len(self.objectives))
+        return cost_matrix(trials, self.objectives)
 
     @cached_property
     def reference_costs(self) -> NDArray[np.float64]:

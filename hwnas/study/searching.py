@@ -98,15 +98,6 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     goals = objectives(targets)
     images = load_data(data)
     family = network_family(space, channels=images.channels, classes=images.classes)
-    predictor = LatencyPredictor(known_table, family.block_keys)
-    predictor.require_coverage(family.design.covering())
-    costs = KnownCosts(family, predictor)
-    bounds = Limits(dict(limits or {}), costs)
-    bounds.require_feasible(family.space)
-    if trials > family.space.size:
-        raise UsageError(
-            f"space {family.space.name} has {family.space.size} architectures: {trials} trials are more than that"
-        )
     settings = RunSettings(
         space=family.space.name,
         data=data,
@@ -116,12 +107,23 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         targets=tuple(dict.fromkeys(targets)),
         algorithm=algorithm,
         trials=trials,
-        limits=bounds.upper,
+        limits=dict(limits or {}),
         seed=seed,
         recipe=recipe or Recipe(),
         table_sha256=table_sha256(known_table),
     )
     folder = Path(out)
+    if (folder / "run.json").exists():  # before the table is asked for blocks of a space or data it was not made for
+        open_run(folder).settings.require_same(settings, folder=str(folder))
+    predictor = LatencyPredictor(known_table, family.block_keys)
+    predictor.require_coverage(family.design.covering())
+    costs = KnownCosts(family, predictor)
+    bounds = Limits(settings.limits, costs)
+    bounds.require_feasible(family.space)
+    if trials > family.space.size:
+        raise UsageError(
+            f"space {family.space.name} has {family.space.size} architectures: {trials} trials are more than that"
+        )
     with exclusive(folder):
         if (folder / "run.json").exists():
             run = open_run(folder)

@@ -5,36 +5,16 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import pytest
 
-from hwnas.core import Architecture
 from hwnas.reports import report
 from hwnas.reports.numbers import collect
 from hwnas.study import Run
-
-MakeRun = Callable[..., Run]
-AddTrials = Callable[[Run, Sequence[float]], None]
-Draw = Callable[[int], list[Architecture]]
-Read = Callable[[Run], Any]  # a page as conftest reads it
-
-ACCURACIES = (0.91, 0.86, 0.95, 0.7, 0.93, 0.97)
-SECTIONS = (
-    "summary",
-    "winners",
-    "front",
-    "hypervolume",
-    "latency",
-    "architectures",
-    "front-table",
-    "why",
-    "environment",
-    "reproduce",
-)
+from tests.reports.pages import ACCURACIES, SECTIONS, AddTrials, Draw, MakeRun, Read
 
 
 def test_the_page_lies_in_the_run_folder_or_where_asked(run: Run, tmp_path: Path) -> None:

@@ -6,35 +6,14 @@ import html
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from hwnas.core import Architecture
 from hwnas.objectives import parse_quantity
 from hwnas.reports.numbers import collect
 from hwnas.study import Run
-
-MakeRun = Callable[..., Run]
-AddTrials = Callable[[Run, Sequence[float]], None]
-Draw = Callable[[int], list[Architecture]]
-MakeCard = Callable[..., Mapping[str, Any]]
-Read = Callable[[Run], Any]  # a page as conftest reads it
-
-ACCURACIES = (0.91, 0.86, 0.95, 0.7, 0.93, 0.97)
-SECTIONS = (
-    "summary",
-    "winners",
-    "front",
-    "hypervolume",
-    "latency",
-    "architectures",
-    "front-table",
-    "why",
-    "environment",
-    "reproduce",
-)
+from tests.reports.pages import ACCURACIES, SECTIONS, AddTrials, Draw, MakeCard, MakeRun, Read
 
 
 def test_a_run_without_a_finished_trial(make_run: MakeRun, read: Read) -> None:

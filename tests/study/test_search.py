@@ -94,6 +94,17 @@ def test_other_settings_than_the_recorded_ones_are_refused_and_named(
     assert caught.value.exit_code == 2
 
 
+def test_another_space_or_shape_of_data_is_named_as_such_and_not_as_a_gap_in_the_table(
+    begin: Begin, tmp_path: Path
+) -> None:
+    begin()
+    np.savez(tmp_path / "colour.npz", images=np.zeros((40, 8, 8, 3), dtype=np.uint8), labels=np.arange(40) % 2)
+    with pytest.raises(RunMismatchError, match="space: recorded 'mobilenet:tiny', asked for 'mobilenet:small'"):
+        begin(space="mobilenet:small")
+    with pytest.raises(RunMismatchError, match="channels: recorded 1, asked for 3"):
+        begin(data=str(tmp_path / "colour.npz"))
+
+
 def test_another_table_is_refused(begin: Begin, tiny_table: LatencyTable) -> None:
     begin()
     kernels = dict(tiny_table.kernels)
@@ -263,5 +274,5 @@ def test_three_objectives_are_searched_and_recorded(begin: Begin) -> None:
     assert np.isfinite(run.reference_costs).all()
 
 
-def test_unused_errors_of_the_machine_have_their_exit_status() -> None:
+def test_errors_know_their_exit_status() -> None:
     assert (MachineError.exit_code, StudyError.exit_code, UsageError.exit_code) == (3, 1, 2)
