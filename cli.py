@@ -10,9 +10,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hwnas.networks import NetworkFamily
     from hwnas.study import Run, SearchProgress
     from latency_tables import LatencyTable
-    from profilers import DeviceMeter, Diagnosis, OnnxRuntimeBackend, Progress
+    from profilers import Backend, CampaignSettings, DeviceMeter, Diagnosis, Progress
 
 EXIT_FAULT, EXIT_USAGE, EXIT_ENVIRONMENT = 1, 2, 3
 INTERRUPTED = 130  # what newer versions of typer turn Ctrl-C into; here it is a fault like any other end before the end
@@ -41,7 +41,10 @@ app = typer.Typer(
 )
 
 Device = Annotated[str, typer.Option(help="auto, cpu or gpu; auto takes the GPU where one is usable.")]
-Space = Annotated[str, typer.Option(help="Search space: mobilenet, or mobilenet:PRESET (small, tiny).")]
+Space = Annotated[
+    str,
+    typer.Option(help="Search space: mobilenet (the same as mobilenet:small), mobilenet:tiny, :ofa, or nasbench201."),
+]
 Data = Annotated[str, typer.Option(help="digits, fashion-mnist, cifar10, PATH.npz or a folder of images by class.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 OtherDevice = Annotated[
@@ -51,46 +54,66 @@ OtherDevice = Annotated[
 
 
 @app.command()
-def profile(
+def profile(  # noqa: PLR0913, PLR0917  (each parameter is an option of the command)
+    model: Annotated[Path | None, typer.Argument(help="An ONNX model; without one, what the space needs.")] = None,
     device: Device = "auto",
-    out: Annotated[Path | None, typer.Option(help="The table's file; by default one under hwnas-tables/.")] = None,
+    backend: Annotated[str | None, typer.Option(help="Runtime to measure with; `hwnas doctor` lists them.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The table's file; for a space, by default under hwnas-tables/.")
+    ] = None,
     space: Space = "mobilenet",
-    data: Annotated[str, typer.Option(help="Data the networks are for: fixes channels and classes.")] = "digits",
+    data: Annotated[
+        str | None, typer.Option(help="Data the networks are for: fixes channels and classes; else the space's usual.")
+    ] = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="fp32, fp16, bf16 or int8; several with commas. The model is converted.")
+    ] = None,
+    batch: Annotated[list[str] | None, typer.Option(help="Images a run; several with commas: 1,8.")] = None,
+    shape: Annotated[
+        list[str] | None, typer.Option(help="NAME=1x3x224x224 for a model's input of open size. May be repeated.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
+    affinity: Annotated[str | None, typer.Option(help="Logical CPUs to stay on, for example 0,1.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="isolated, in-place or blocks; by default what suits the backend.")
+    ] = None,
+    steps: Annotated[bool, typer.Option(help="Probe the steps in which kernels grow with their channels.")] = True,
+    energy: Annotated[
+        bool, typer.Option("--energy", help="Measure the energy of whole networks, where the device can.")
+    ] = False,
+    lock_clocks: Annotated[
+        bool, typer.Option("--lock-clocks", help="Hold the GPU's clock while measuring; given back in any case.")
+    ] = False,
+    cuda_graph: Annotated[bool, typer.Option("--cuda-graph", help="Replay runs on a GPU from a CUDA graph.")] = False,
+    include_io: Annotated[bool, typer.Option("--include-io", help="Count copies to and from the GPU.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Time the kernels that a space needs on a device, and write a latency table."""
-    from hwnas import load_data, network_family
-    from hwnas.predictors import LatencyPredictor
-    from latency_tables import table_sha256
-    from profilers import open_device
+    """Time the kernels that a space needs, or those of one ONNX model, and write a latency table."""
+    import profilers
+    from profilers.devices import locked_clocks
 
-    backend = open_device(device, threads=threads)
-    images = load_data(data)
-    family = network_family(space, channels=images.channels, classes=images.classes)
-    path = out or _default_table(backend, family)
-    table = _profile(family, backend, path)
-    noisy = sum(row.timing.noise == "noisy" for row in table.kernels.values())
-    fit = LatencyPredictor(table, family.block_keys).calibration
-    result = {
-        "table": str(path),
-        "device": table.manifest.device,
-        "device_name": table.manifest.device_name,
-        "provider": table.manifest.provider,
-        "kernels": len(table.kernels),
-        "noisy_kernels": noisy,
-        "networks": len(table.networks),
-        "prediction_error": fit.spread,
-        "sha256": table_sha256(table),
-    }
-    _render(
-        result,
-        f"{path}: {len(table.kernels)} kernels on {table.manifest.device_name} ({table.manifest.provider}), "
-        f"{noisy} of them noisy.\nPredictions for whole networks are off by {fit.spread:.1%} (standard deviation, "
-        f"leave-one-out over {fit.networks} networks).\n"
-        f"Next: hwnas search --target latency --space {space} --data {data} --table {path}",
-        as_json=as_json,
+    precisions, batches = profilers.require_precisions(_words(precision) or ["fp32"]), _batches(batch)
+    if method is not None:
+        _require_one_of(method, profilers.METHODS, option="--method")
+    settings = profilers.BackendSettings(
+        threads=threads, affinity=_cpus(affinity), cuda_graph=cuda_graph, include_io=include_io
     )
+    runtime = profilers.open_device(device, backend=backend, settings=settings)
+    with ExitStack() as held:
+        lock = held.enter_context(locked_clocks(runtime.device)) if lock_clocks else None
+        campaign = profilers.CampaignSettings(
+            space=space,
+            precisions=precisions,
+            method=cast("Any", method),
+            steps=steps,
+            energy=energy,
+            clock_lock=lock,
+        )
+        if model is not None:
+            _profile_one(model, runtime, campaign, shapes=_shapes(shape), batches=batches, out=out, as_json=as_json)
+        else:
+            _require_no_shapes(shape)
+            _profile_space(space, data, runtime, campaign, batches=batches, out=out, as_json=as_json)
 
 
 @app.command()
@@ -113,7 +136,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     max_flops: Annotated[str | None, typer.Option(help="Limit, for example 20M.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same trials.")] = 0,
     device: Device = "auto",
-    table: Annotated[Path | None, typer.Option(help="Latency table; made first where none is given.")] = None,
+    table: Annotated[
+        str | None, typer.Option(help="Latency table: a file or a shipped one's name; made first where none is given.")
+    ] = None,
     allow_other_device: OtherDevice = False,
     as_json: AsJson = False,
 ) -> None:
@@ -264,14 +289,14 @@ def _usage(error: Any) -> str:
 
 
 def _table_for(
-    out: Path, family: NetworkFamily, *, device: str, table: Path | None, other: bool
-) -> tuple[LatencyTable, OnnxRuntimeBackend | None]:
+    out: Path, family: NetworkFamily, *, device: str, table: str | None, other: bool
+) -> tuple[LatencyTable, Backend | None]:
     """The table to search with: the run's own, the one given, or one made now; and what measures on its device."""
-    from latency_tables import read_table
+    from latency_tables import read_table, resolve
     from profilers import open_device
 
     recorded = out / "latency_table.jsonl" if (out / "run.json").exists() else None
-    source = table or recorded
+    source = resolve(table) if table else recorded
     if source is None:
         backend = open_device(device)
         return _profile(family, backend, _default_table(backend, family)), backend
@@ -281,16 +306,16 @@ def _table_for(
     return rows, _backend_of(rows, device=device)
 
 
-def _backend_of(table: LatencyTable, *, device: str = "auto") -> OnnxRuntimeBackend:
+def _backend_of(table: LatencyTable, *, device: str = "auto") -> Backend:
     """What measures on the device of a table; refuses when that device is not here."""
-    from profilers import open_device
+    from profilers import open_device_of
 
-    backend = open_device(table.manifest.device if device == "auto" else device, threads=table.manifest.threads)
+    backend = open_device_of(table.manifest, device=device)
     table.require_fingerprint(backend.fingerprint(), override="--allow-other-device")
     return backend
 
 
-def _default_table(backend: OnnxRuntimeBackend, family: NetworkFamily) -> Path:
+def _default_table(backend: Backend, family: NetworkFamily) -> Path:
     """One file for each device setting and space, so that a table is made once and found again."""
     from latency_tables import fingerprint_sha256
 
@@ -298,21 +323,146 @@ def _default_table(backend: OnnxRuntimeBackend, family: NetworkFamily) -> Path:
     return TABLES / f"{backend.device}-{family.space.name.replace(':', '-')}-{setting}.jsonl"
 
 
-def _profile(family: NetworkFamily, backend: OnnxRuntimeBackend, path: Path) -> LatencyTable:
+def _profile(
+    family: NetworkFamily,
+    backend: Backend,
+    path: Path,
+    *,
+    settings: CampaignSettings | None = None,
+    batches: Sequence[int] = (1,),
+) -> LatencyTable:
+    """Measures what a space needs into a table, at every batch and precision."""
     import profilers
 
+    at = [family.at(batch=batch, precision="fp32") for batch in batches]
     with _profile_progress(path) as on_progress:
         return profilers.profile(
-            family.workloads(),
-            family.references(),
+            [workload for one in at for workload in one.workloads()],
+            [workload for one in at for workload in one.references()],
             backend=backend,
             out=path,
-            space=family.space.name,
+            settings=settings or profilers.CampaignSettings(space=family.space.name),
             on_progress=on_progress,
         )
 
 
-def _meter(run: Run, backend: OnnxRuntimeBackend | None) -> DeviceMeter | None:
+def _profile_space(
+    space: str,
+    data: str | None,
+    backend: Backend,
+    settings: CampaignSettings,
+    *,
+    batches: Sequence[int],
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    from dataclasses import replace
+
+    from hwnas import load_data, network_family
+    from latency_tables import table_sha256
+
+    images = load_data(data) if data else None
+    channels, classes = (images.channels, images.classes) if images else (None, None)
+    family = network_family(space, channels=channels, classes=classes)
+    path = out or _default_table(backend, family)
+    table = _profile(family, backend, path, settings=replace(settings, space=family.space.name), batches=batches)
+    noisy = sum(row.timing.noise == "noisy" for row in table.kernels.values())
+    result = {
+        "table": str(path),
+        "device": table.manifest.device,
+        "device_name": table.manifest.device_name,
+        "provider": table.manifest.provider,
+        "kernels": len(table.kernels),
+        "noisy_kernels": noisy,
+        "networks": len(table.networks),
+        "settings": [
+            _judge_setting(table, family, backend, batch=batch, precision=precision)
+            for batch in batches
+            for precision in settings.precisions
+        ],
+        "steps": {row.key: row.step for row in table.steps.values()},
+        "floor_ms": {row.key: row.timing.latency_ms for row in table.floors.values()},
+        "unknown": dict(table.manifest.unknown),
+        "sha256": table_sha256(table),
+    }
+    options = f"--space {space}" + (f" --data {data}" if data else "")
+    _render(result, lambda: _space_parts(result, table, path, options), as_json=as_json)
+
+
+def _judge_setting(
+    table: LatencyTable, family: NetworkFamily, backend: Backend, *, batch: int, precision: str
+) -> dict[str, Any]:
+    """What a table is worth at one batch and precision: its prediction error, what it covers, what fell back."""
+    import numpy as np
+
+    from hwnas.predictors import LatencyPredictor
+    from latency_tables import Coordinates
+    from profilers import converted, coverage
+    from profilers.precision import fallbacks
+
+    at = family.at(batch=batch, precision=precision)
+    fit = LatencyPredictor(table, at.block_keys, coordinates=Coordinates(batch=batch, precision=precision)).calibration
+    rng = np.random.default_rng(1)
+    plain = family.at(batch=batch, precision="fp32")
+    fresh = [converted(plain.workload(family.space.sample(rng)), precision) for _ in range(_FRESH)]
+    operators = dict(_operators_of(table).get(precision, {}))
+    nodes = [
+        (name.partition(":")[0], name.partition(":")[2]) for name, count in operators.items() for _ in range(count)
+    ]
+    return {
+        "batch": batch,
+        "precision": precision,
+        "prediction_error": fit.spread if fit.networks else None,
+        "coverage": coverage(table, fresh, backend=backend).to_json(),
+        "fallbacks": fallbacks(nodes, precision),
+    }
+
+
+_FRESH = 20  # networks drawn to see what a table covers
+
+
+def _operators_of(table: LatencyTable) -> Mapping[str, Any]:
+    """Executed operators by precision, those of later campaigns included."""
+    from collections import Counter
+
+    found: dict[str, Counter[str]] = {}
+    conditions: Any = table.manifest.conditions
+    for one in (conditions, *(entry["conditions"] for entry in conditions.get("extensions", []))):
+        for precision, operators in (one.get("operators") or {}).items():
+            found.setdefault(precision, Counter()).update(operators)
+    return found
+
+
+def _profile_one(
+    model: Path,
+    backend: Backend,
+    settings: CampaignSettings,
+    *,
+    shapes: Mapping[str, Sequence[int]],
+    batches: Sequence[int],
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    from latency_tables import write_table
+    from profilers import CampaignError, profile_model
+
+    if len(batches) > 1 or len(settings.precisions) > 1:
+        raise CampaignError("a model is profiled at one batch and one precision: run the command once for each")
+    if out is not None and out.exists():
+        raise CampaignError(f"{out} exists already: name another file for the model's table")
+    with _profile_progress(model) as on_progress:
+        found, table = profile_model(
+            model, backend=backend, settings=settings, shapes=shapes, batch=batches[0], on_progress=on_progress
+        )
+    if out is not None:
+        write_table(table, out)
+    where = {"device_name": table.manifest.device_name, "runtime": f"{backend.name} {backend.version}"}
+    result = {**found.to_json(), **where, "precision": settings.precisions[0], "batch": batches[0]}
+    result["unknown"] = dict(table.manifest.unknown)
+    _render(result, lambda: _model_parts(result), as_json=as_json)
+
+
+def _meter(run: Run, backend: Backend | None) -> DeviceMeter | None:
     """Measures beside a few of the networks that are in the run's table, spread over their latencies."""
     from profilers import DeviceMeter, Reference
 
@@ -340,7 +490,7 @@ def _export_one(
     )
 
 
-def _export_winners(run: Run, backend: OnnxRuntimeBackend | None) -> list[Exception]:
+def _export_winners(run: Run, backend: Backend | None) -> list[Exception]:
     """Exports the three winners that are not exported yet; returns the checks that failed."""
     from hwnas.core import VerificationError
     from hwnas.exports import LATENCY_TOLERANCE
@@ -377,6 +527,42 @@ def _front_rows(run: Run) -> list[dict[str, Any]]:
         {"trial": trial.number, "id": trial.architecture.id, **{name: trial.values[name] for name in columns}}
         for trial in run.front()
     ]
+
+
+def _words(given: Sequence[str] | None) -> list[str]:
+    """The values of an option that may be repeated, or hold several with commas."""
+    return [word.strip() for text in given or [] for word in text.split(",") if word.strip()]
+
+
+def _batches(given: Sequence[str] | None) -> list[int]:
+    words = _words(given) or ["1"]
+    if not all(word.isdecimal() and 1 <= int(word) <= 4096 for word in words):
+        raise typer.BadParameter(
+            f"expected whole numbers from 1 to 4096, received {', '.join(words)}", param_hint="--batch"
+        )
+    return sorted({int(word) for word in words})
+
+
+def _cpus(given: str | None) -> tuple[int, ...] | None:
+    words = _words([given] if given else None)
+    if not all(word.isdecimal() for word in words):
+        raise typer.BadParameter(f"expected numbers of CPUs such as 0,1, received {given}", param_hint="--affinity")
+    return tuple(int(word) for word in words) or None
+
+
+def _shapes(given: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
+    shapes = {}
+    for text in given or []:
+        name, _, sizes = text.rpartition("=")
+        if not name or not all(size.isdecimal() and int(size) > 0 for size in sizes.split("x")):
+            raise typer.BadParameter(f"expected NAME=1x3x224x224, received {text}", param_hint="--shape")
+        shapes[name] = tuple(int(size) for size in sizes.split("x"))
+    return shapes
+
+
+def _require_no_shapes(given: Sequence[str] | None) -> None:
+    if given:
+        raise typer.BadParameter("shapes are for a model's inputs: give the model, too", param_hint="--shape")
 
 
 def _say(text: str) -> None:
@@ -424,6 +610,47 @@ def _front_table(run: Run, page: Path) -> list[Any]:
             ", ".join(roles.get(row["trial"], [])),
         )
     return [table, f"Accuracy is on validation images. Models: {run.folder / 'models'}. Report: {page}"]
+
+
+def _space_parts(result: Mapping[str, Any], table: LatencyTable, path: Path, options: str) -> list[Any]:
+    where = f"{result['device_name']} ({result['provider']})"
+    parts: list[Any] = [f"{path}: {result['kernels']} kernels on {where}, {result['noisy_kernels']} of them noisy."]
+    for setting in result["settings"]:
+        seen, error = setting["coverage"], setting["prediction_error"]
+        covered = f"{seen['complete_networks']} of {seen['networks']} fresh networks are covered"
+        sure = "" if error is None else f"; predictions for whole networks are off by {error:.1%} (standard deviation)"
+        parts.append(f"batch {setting['batch']}, {setting['precision']}: {covered}{sure}.")
+        if setting["fallbacks"]:
+            listed = ", ".join(f"{count} {name}" for name, count in setting["fallbacks"].items())
+            parts.append(f"Note: not everything ran in {setting['precision']} here; in another type: {listed}.")
+    if result["steps"]:
+        listed = "; ".join(f"{key.partition(':')[0]}: {step}" for key, step in result["steps"].items())
+        parts.append(f"Steps in output channels: {listed}.")
+    drift = table.manifest.conditions.get("restless_share")
+    if isinstance(drift, float) and drift > 0.2:
+        parts.append(f"The machine was restless in {drift:.0%} of the measurements; these were repeated or left out.")
+    return [*parts, f"Next: hwnas search --target latency {options} --table {path}"]
+
+
+def _model_parts(result: Mapping[str, Any], *, most: int = 30) -> list[Any]:
+    from rich.table import Table
+
+    table = Table("latency", "share", "memory", "type", title=str(result["model"]))
+    table.add_column("kernel", overflow="fold")  # a key cut short is no key
+    for kernel in result["kernels"][:most]:
+        cost = "unmeasured" if kernel["latency_ms"] is None else f"{kernel['latency_ms']:.4g} ms"
+        flag = "" if kernel["noise"] != "noisy" else " (noisy)"
+        share = "" if kernel["share"] is None else f"{kernel['share']:.1%}"
+        memory = "" if kernel["memory_mib"] is None else f"{kernel['memory_mib']:.3g} MiB"
+        table.add_row(cost + flag, share, memory, kernel["arithmetic"], kernel["key"])
+    more = len(result["kernels"]) - most
+    sure = "" if result.get("uncertainty") is None else f" ± {result['uncertainty']:.1%}"
+    verdict = (
+        f"{result['model']} on {result['device_name']} ({result['runtime']}, {result['provider']}): "
+        f"{result['latency_ms']:.4g} ms{sure}; kernels {result['kernels_sum_ms']:.4g} ms and call "
+        f"{result['floor_ms']:.4g} ms make {result['sum_over_whole']:.1%} of it."
+    )
+    return [table, *([f"… and {more} more; --json lists them all."] if more > 0 else []), verdict]
 
 
 def _card_text(model: Path, card: Mapping[str, Any]) -> str:
@@ -521,6 +748,301 @@ def _stderr() -> Any:
     from rich.console import Console
 
     return Console(stderr=True)
+
+
+# --- hwnas table: what to do with latency tables
+
+table_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Show, compare, merge, check and export latency tables. TABLE is a file, or the name of a shipped table.",
+)
+app.add_typer(table_app, name="table")
+
+TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A table's file, or the name of a shipped table.")]
+OutFile = Annotated[Path, typer.Option(help="The file to write.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the file that --out names.")]
+_SHOWN = 20  # lines of a listing that people read; --json has them all
+
+
+@table_app.command("show")
+def table_show(
+    table: TableName,
+    kind: Annotated[str | None, typer.Option(help="List these rows: kernel, block, network, floor or step.")] = None,
+    sort: Annotated[str, typer.Option(help="latency, the longest first, or key.")] = "latency",
+    limit: Annotated[int | None, typer.Option(min=1, help=f"Rows to list; by default {_SHOWN}, as JSON all.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say where the figures of a table come from and how many there are, or list them."""
+    from latency_tables import overview, ranked, row_to_json
+
+    _require_one_of(kind or "kernel", ("kernel", "block", "network", "floor", "step"), option="--kind")
+    _require_one_of(sort, ("latency", "key"), option="--sort")
+    rows = _read(table)
+    about, listed = overview(rows), ranked(rows, kind=kind, by=sort)
+    result = {"table": table, **about, "listed": [row_to_json(row) for row, _ in listed[:limit]]}
+    shown = listed[: limit or _SHOWN]
+    _render(
+        result,
+        lambda: _overview_parts(table, about) if kind is None else _row_parts(kind, shown, total=len(listed)),
+        as_json=as_json,
+    )
+
+
+@table_app.command("diff")
+def table_diff(
+    a: TableName,
+    b: TableName,
+    tolerance: Annotated[
+        float, typer.Option(min=0, max=1000, help="Latencies no further apart than this, relative, count as the same.")
+    ] = 0.05,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two tables: where their figures come from, which rows they hold, and how far the figures are apart."""
+    from latency_tables import diff_tables
+
+    diff = diff_tables(_read(a), _read(b), tolerance=tolerance)
+    _render({"a": a, "b": b, **diff.to_json()}, lambda: _diff_parts(diff.to_json()), as_json=as_json)
+
+
+@table_app.command("merge")
+def table_merge(
+    tables: Annotated[list[str], typer.Argument(metavar="TABLE TABLE...", help="Two or more, of one device.")],
+    out: OutFile,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Unite tables made under the same conditions; of rows measured more than once the most trustworthy stays."""
+    from latency_tables import merge_tables, table_sha256, write_table
+
+    if len(tables) < 2:
+        raise typer.BadParameter(f"expected two tables or more, received only {tables[0]}", param_hint="TABLE")
+    _require_new(out, force=force)
+    merged = merge_tables([_read(name) for name in tables])
+    write_table(merged, out)
+    rows = {kind: len(held) for kind, held in merged.by_kind().items()}
+    counts = ", ".join(_many(count, f"{kind} row") for kind, count in rows.items() if count)
+    result = {"table": str(out), "rows": rows, "sha256": table_sha256(merged)}
+    _render(result, f"{out}: {counts or 'no rows'}, from {len(tables)} tables.", as_json=as_json)
+
+
+@table_app.command("validate")
+def table_validate(table: TableName, as_json: AsJson = False) -> None:
+    """Check whether a table makes sense beyond its checksum; status 2 when it does not, warnings aside."""
+    from dataclasses import asdict
+
+    from latency_tables import validate
+
+    rows = _read(table)
+    findings = validate(rows)
+    sound = all(finding.severity != "error" for finding in findings)
+    result = {"table": table, "sound": sound, "findings": [asdict(finding) for finding in findings]}
+    _render(result, lambda: _finding_parts(table, findings), as_json=as_json)
+    if not sound:
+        raise typer.Exit(EXIT_USAGE)
+
+
+@table_app.command("export")
+def table_export(
+    table: TableName,
+    out: OutFile,
+    format: Annotated[str, typer.Option(help="csv or parquet.")] = "csv",  # noqa: A002  (the name of the option)
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a table as one flat line a row, for spreadsheets and data frames."""
+    from latency_tables import write_csv, write_parquet
+
+    _require_one_of(format, ("csv", "parquet"), option="--format")
+    _require_new(out, force=force)
+    rows = _read(table)
+    path = (write_csv if format == "csv" else write_parquet)(rows, out)
+    count = len(rows.rows())
+    _render({"file": str(path), "format": format, "rows": count}, f"{path}: {_many(count, 'row')}.", as_json=as_json)
+
+
+@table_app.command("list")
+def table_list(as_json: AsJson = False) -> None:
+    """List the tables that come with hwnas."""
+    from latency_tables import shipped
+
+    tables = shipped()
+    result = {
+        "tables": [
+            {
+                "name": one.name,
+                "path": str(one.path),
+                "card": None if one.card is None else str(one.card),
+                "manifest": one.manifest.to_json(),
+            }
+            for one in tables
+        ]
+    }
+    empty = "No tables come with this version of hwnas. Make one with `hwnas profile`."
+    _render(result, (lambda: _shipped_parts(result["tables"])) if tables else empty, as_json=as_json)
+
+
+@table_app.command("card")
+def table_card(
+    table: TableName,
+    command: Annotated[str, typer.Option(help="The command that made the table, for the card to quote.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write the card of a table: its device, protocol, conditions and known limits, as Markdown."""
+    from latency_tables import card
+
+    text = card(_read(table), command=command)
+    _render({"table": table, "card": text}, text.rstrip("\n"), as_json=as_json)
+
+
+def _read(name: str) -> LatencyTable:
+    from latency_tables import read_table, resolve
+
+    return read_table(resolve(name))
+
+
+def _require_one_of(value: str, known: Sequence[str], *, option: str) -> None:
+    if value not in known:
+        raise typer.BadParameter(f"expected one of {', '.join(known)}, received {value!r}", param_hint=option)
+
+
+def _require_new(out: Path, *, force: bool) -> None:
+    if out.exists() and not force:
+        message = f"expected a new file, but {out} exists: name another one, or replace it with --force"
+        raise typer.BadParameter(message, param_hint="--out")
+
+
+def _grid(title: str, columns: Sequence[str], lines: Sequence[Sequence[object]]) -> Any:
+    """A table of texts as they are; what is long is folded, never cut."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(title=Text(title), title_justify="left")
+    for name in columns:
+        whole = name in {"name", "ms", "±", "rows", "ratio", "noise"}  # to be read, or copied, in one piece
+        grid.add_column(name, overflow="fold", no_wrap=whole)
+    for line in lines:
+        grid.add_row(*(Text("" if cell is None else str(cell)) for cell in line))
+    return grid
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _overview_parts(name: str, about: Mapping[str, Any]) -> list[Any]:
+    from rich.markup import escape
+
+    manifest = about["manifest"]
+    places = (
+        "; ".join(f"batch {one['batch']}, {one['precision']}" for one in about["coordinates"])
+        or "no coordinates: it holds no blocks or networks"
+    )
+    lines = [
+        (
+            f"{name}: {manifest['device_name']} ({manifest['device']}), {manifest['runtime']} "
+            f"{manifest['runtime_version']}, {manifest['provider']}, threads {manifest['threads']}"
+        ),
+        f"Space {manifest['space']} at {places}. Made {manifest['created']}, sha256 {about['sha256']}.",
+        *(f"Unknown: {quantity}, {reason}." for quantity, reason in manifest["unknown"].items()),
+        "Rows are listed with --kind, everything with --json.",
+    ]
+    counts = [(kind, count, about["noisy"][kind] or "") for kind, count in about["rows"].items()]
+    return [escape(lines[0]), _grid("", ("kind", "rows", "noisy"), counts), *map(escape, lines[1:])]
+
+
+def _row_parts(kind: str, listed: Sequence[tuple[Any, float | None]], *, total: int) -> list[Any]:
+    lines = []
+    for row, latency_ms in listed:
+        timing = getattr(row, "timing", None)
+        wide = "" if timing is None or timing.uncertainty is None else f"{timing.uncertainty:.1%}"
+        lines.append((row.key, _ms(latency_ms), wide, "" if timing is None else timing.noise, _about_row(kind, row)))
+    more = f"{len(listed)} of {total} {kind} rows" + ("; --limit and --json show more." if len(listed) < total else ".")
+    return [_grid("", ("key", "ms", "±", "noise", "about"), lines), more]
+
+
+def _about_row(kind: str, row: Any) -> str:
+    if kind in {"block", "network"}:
+        members = row.kernels if kind == "block" else row.blocks
+        return f"{sum(members.values())} {'kernels' if kind == 'block' else 'blocks'}"
+    if kind == "step":
+        return f"step {row.step}"
+    return str(row.arithmetic if kind == "kernel" else row.provider)
+
+
+def _diff_parts(diff: Mapping[str, Any]) -> list[Any]:
+    fields = [(one["name"], *_both_sides(one)) for one in diff["manifest"]]
+    only = [(side.upper(), kind, key) for side in "ab" for kind, keys in diff[f"only_{side}"].items() for key in keys]
+    apart = [
+        (
+            f"{one['kind']} {one['key']}",
+            *(_ms(one[f"{side}_ms"]) + ("*" if one[f"{side}_noise"] == "noisy" else "") for side in "ab"),
+            "" if one["ratio"] is None else f"{one['ratio']:.3f}",
+        )
+        for one in diff["latencies"]
+    ]
+    otherwise = [(f"{one['kind']} {one['key']}", one["field"], *_both_sides(one)) for one in diff["rows"]]
+    title = f"Latencies more than {diff['tolerance']:.3g} apart, relative; * flagged noisy"
+    return [
+        *_listing("Fields of the manifest that differ", ("field", "A", "B"), fields, most=len(fields)),
+        *_listing("Rows that only one table holds", ("only in", "kind", "key"), only),
+        *_listing(title, ("row", "A ms", "B ms", "ratio"), apart),
+        *_listing("Rows that differ otherwise", ("row", "field", "A", "B"), otherwise),
+        *(_spread_text(kind, spread) for kind, spread in diff["summary"].items()),
+    ]
+
+
+def _both_sides(change: Mapping[str, Any]) -> list[str]:
+    return [json.dumps(change[side], ensure_ascii=False) for side in "ab"]
+
+
+def _spread_text(kind: str, spread: Mapping[str, Any]) -> str:
+    if spread["median"] is None:
+        return f"{spread['common']} {kind} rows are in both."
+    return (
+        f"{spread['common']} {kind} rows are in both: apart by {spread['median']:.1%} (median) and {spread['p95']:.1%} "
+        f"(95th percentile); B takes {spread['median_ratio']:.3f} times as long as A (median)."
+    )
+
+
+def _listing(title: str, columns: Sequence[str], lines: Sequence[Sequence[object]], *, most: int = _SHOWN) -> list[Any]:
+    """The beginning of a listing, and how much more there is; nothing where there is nothing to list."""
+    if not lines:
+        return []
+    grid = _grid(f"{title} ({len(lines)})", columns, lines[:most])
+    return [grid, f"… and {len(lines) - most} more; --json has them all."] if len(lines) > most else [grid]
+
+
+def _finding_parts(name: str, findings: Sequence[Any]) -> list[Any]:
+    from rich.markup import escape
+
+    from latency_tables.validate import grouped
+
+    lines = [
+        (found.severity, found.row + (f" (and {count - 1} more like it)" if count > 1 else ""), found.message)
+        for found, count in grouped(findings)
+    ]
+    errors = sum(finding.severity == "error" for finding in findings)
+    totals = f"{_many(errors, 'error')}, {_many(len(findings) - errors, 'warning')}"
+    verdict = f"{name}: {'unsound' if errors else 'sound'}, {totals}."
+    return [*([_grid("", ("severity", "row", "message"), lines)] if lines else []), escape(verdict)]
+
+
+def _shipped_parts(tables: Sequence[Mapping[str, Any]]) -> list[Any]:
+    lines = []
+    for one in tables:
+        manifest = one["manifest"]
+        runtime = f"{manifest['runtime']} {manifest['runtime_version']}, {manifest['provider']}"
+        precisions = ", ".join(manifest["precisions"])
+        lines.append((one["name"], manifest["device_name"], runtime, manifest["space"], precisions))
+    return [_grid("", ("name", "device", "runtime", "space", "precisions"), lines)]
+
+
+# --- end of hwnas table
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ import profilers
 def main(folder: Path, *, space: str = "mobilenet", trials: int = 24) -> None:
     family = hwnas.network_family(space)  # grey images, ten classes: the handwritten digits
     device = profilers.open_device("cpu")
-    table = profilers.profile(
-        family.workloads(), family.references(), backend=device, out=folder / "table.jsonl", space=space
-    )
+    table = profilers.profile(family.workloads(), family.references(), backend=device, out=folder / "table.jsonl")
     run = hwnas.search(table=table, space=space, data="digits", trials=trials, out=folder / "run")
     for trial in run.front():
         print(f"{trial.architecture.id}  {trial.values['accuracy']:.1%}  {trial.values['latency_ms']:.4f} ms")

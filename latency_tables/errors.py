@@ -5,7 +5,9 @@ Tree::
     TableError
     ├── TableFormatError (also ValueError)      the file is not a sound table
     ├── TableMismatchError (also ValueError)    a sound table, but of another device, runtime or schema
-    └── MissingRowError (also KeyError)         a lookup found nothing
+    ├── MissingRowError (also KeyError)         a lookup found nothing
+    ├── UnknownTableError (also LookupError)    neither a file nor the name of a shipped table
+    └── MissingExtraError (also ImportError)    an optional package is not installed
 """
 
 from __future__ import annotations
@@ -62,9 +64,40 @@ class MissingRowError(TableError, KeyError):
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         self.message = (
             f"the table holds no {kind} {missing[0]}{more} among its {rows} {kind} rows.{near} "
-            "Measure what is missing with `hwnas profile`, for the same space and data, into the same file."
+            "Measure what is missing with `hwnas profile`, for the same space, data, batches and precisions, into the "
+            "same file."
         )
         super().__init__(self.message)
 
     def __str__(self) -> str:  # KeyError would show the quoted repr
         return self.message
+
+
+class UnknownTableError(TableError, LookupError):
+    """Neither a file nor the name of a shipped table.
+
+    Attributes:
+        asked: What was asked for.
+        shipped: The names there are.
+    """
+
+    def __init__(self, asked: str, *, shipped: Sequence[str], nearest: Sequence[str] = ()) -> None:
+        self.asked = asked
+        self.shipped = tuple(shipped)
+        near = f" Did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
+        there = f"the shipped tables are {', '.join(shipped)}" if shipped else "no tables are shipped with this version"
+        super().__init__(
+            f"expected the path of a table or the name of a shipped one, received {asked!r}: there is no such file, "
+            f"and {there}.{near} Make a table with `hwnas profile --out FILE`, or see `hwnas table list`."
+        )
+
+
+class MissingExtraError(TableError, ImportError):
+    """An optional package is not installed."""
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, *, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f'{purpose} needs {package}, which is not installed: pip install "hwnas[{extra}]"', name=package
+        )

@@ -15,13 +15,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from latency_tables.parse import loads
-from latency_tables.schema import BlockRow, KernelRow, Row
+from latency_tables.parse import loads, manifest_from
+from latency_tables.schema import BlockRow, FloorRow, KernelRow, Manifest, NetworkRow, Row, StepRow
 from latency_tables.table import LatencyTable
+
+_LONGEST_MANIFEST = 2**24  # bytes: a file without line breaks is not read to its end
 
 
 def _line(value: Mapping[str, Any]) -> str:
     return json.dumps(value, sort_keys=False, separators=(", ", ": "), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _sorted_inside(record: dict[str, Any]) -> dict[str, Any]:
+    """A record whose own names keep their order, what is inside sorted."""
+    return {
+        name: {**value, "percentiles_ms": _sorted(value["percentiles_ms"])} if name == "timing" else _sorted(value)
+        for name, value in record.items()
+    }
 
 
 def _sorted(value: Any) -> Any:
@@ -33,11 +43,21 @@ def _sorted(value: Any) -> Any:
 
 def row_to_json(row: Row) -> dict[str, Any]:
     """One row as the dictionary that stands on its line."""
-    if isinstance(row, KernelRow):
-        return {"kind": "kernel", "key": row.key, **asdict(row.timing), "provider": row.provider}
+    if isinstance(row, StepRow):
+        return {
+            "kind": "step",
+            "key": row.key,
+            "step": row.step,
+            "widths": list(row.widths),
+            "latency_ms": list(row.latency_ms),
+        }
     if isinstance(row, BlockRow):
         return {"kind": "block", "key": row.key, "kernels": dict(sorted(row.kernels.items()))}
-    return {"kind": "network", "key": row.key, **asdict(row.timing), "blocks": dict(sorted(row.blocks.items()))}
+    values = _sorted_inside(asdict(row))
+    timing = values.pop("timing")
+    kind = {KernelRow: "kernel", NetworkRow: "network", FloorRow: "floor"}[type(row)]
+    blocks = {"blocks": values.pop("blocks")} if kind == "network" else {}
+    return {"kind": kind, "key": values.pop("key"), **timing, **values, **blocks}
 
 
 def dumps(table: LatencyTable) -> str:
@@ -63,12 +83,12 @@ def write_table(table: LatencyTable, path: str | os.PathLike[str]) -> Path:
     return write_atomically(path, dumps(table))
 
 
-def write_atomically(path: str | os.PathLike[str], text: str) -> Path:
-    """Writes a text so that the file holds either what it held before or all of the new, whatever happens between.
+def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> Path:
+    """Writes a file so that it holds either what it held before or all of the new, whatever happens between.
 
     Args:
         path: Where; an existing file is replaced, missing folders are made.
-        text: What.
+        content: What; text is written as UTF-8, line ends as they are.
 
     Returns:
         The path written.
@@ -77,11 +97,12 @@ def write_atomically(path: str | os.PathLike[str], text: str) -> Path:
         OSError: No permission, or no space left; the old file is untouched.
     """
     target = Path(path)
+    data = content.encode() if isinstance(content, str) else content
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         Path(temporary).chmod(0o644)
@@ -107,7 +128,24 @@ def read_table(path: str | os.PathLike[str]) -> LatencyTable:
         The table.
 
     Raises:
-        TableFormatError: The file is no table, of another schema version, truncated, or changed since it was written.
+        TableFormatError: The file is no table, of a newer schema version, truncated, or changed since it was written.
         OSError: The file cannot be read.
     """
     return loads(Path(path).read_bytes(), path=str(path))
+
+
+def read_manifest(path: str | os.PathLike[str]) -> Manifest:
+    """Reads where the figures of a table come from, and nothing else: one line, so it costs the same for any table.
+
+    Args:
+        path: A file written by ``write_table``.
+
+    Returns:
+        The manifest. Nothing vouches for it but its form; ``read_table`` checks the whole file.
+
+    Raises:
+        TableFormatError: The first line is no manifest, or one of a newer schema version.
+        OSError: The file cannot be read.
+    """
+    with Path(path).open("rb") as stream:
+        return manifest_from(stream.readline(_LONGEST_MANIFEST), path=str(path))

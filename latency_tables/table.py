@@ -6,8 +6,10 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from latency_tables.coordinates import Coordinates, split
 from latency_tables.errors import MissingRowError, TableMismatchError
-from latency_tables.schema import BlockRow, Json, KernelRow, Manifest, NetworkRow, Row
+from latency_tables.schema import BlockRow, FloorRow, Json, KernelRow, Manifest, NetworkRow, Row, StepRow
+from latency_tables.steps import convolution, snapped
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,16 @@ class LatencyTable:
         kernels: Kernel rows by key, in its order; ``from_rows`` sees to that.
         blocks: Block rows by key, likewise.
         networks: Whole-network rows by key, likewise.
+        floors: What calls cost that do no work, by key.
+        steps: Steps in channels by kind of kernel.
     """
 
     manifest: Manifest
     kernels: Mapping[str, KernelRow] = field(default_factory=dict)
     blocks: Mapping[str, BlockRow] = field(default_factory=dict)
     networks: Mapping[str, NetworkRow] = field(default_factory=dict)
+    floors: Mapping[str, FloorRow] = field(default_factory=dict)
+    steps: Mapping[str, StepRow] = field(default_factory=dict)
 
     @classmethod
     def from_rows(cls, manifest: Manifest, rows: Iterable[Row]) -> LatencyTable:
@@ -48,11 +54,65 @@ class LatencyTable:
                 for row in ordered
                 if isinstance(row, NetworkRow)
             },
+            floors={row.key: row for row in ordered if isinstance(row, FloorRow)},
+            steps={row.key: row for row in ordered if isinstance(row, StepRow)},
         )
+
+    def by_kind(self) -> dict[str, Mapping[str, Row]]:
+        """Rows by key, by what a file calls their kind."""
+        return {
+            "kernel": self.kernels,
+            "block": self.blocks,
+            "network": self.networks,
+            "floor": self.floors,
+            "step": self.steps,
+        }
 
     def rows(self) -> list[Row]:
         """All rows, kernels first, each kind sorted by key, so that equal tables are equal files."""
-        return [*self.kernels.values(), *self.blocks.values(), *self.networks.values()]
+        return [row for rows in self.by_kind().values() for row in rows.values()]
+
+    def kernel(self, key: str, *, snap: bool = False) -> KernelRow:
+        """The row of a kernel.
+
+        Args:
+            key: Its canonical key.
+            snap: Take the row at the upper end of the kernel's step of channels where its own is missing; the table
+                must hold that step as measured.
+
+        Raises:
+            MissingRowError: No such row, nor one at the end of its step.
+        """
+        found = self.kernels.get(key)
+        if found is None and snap:
+            shape = convolution(key)
+            step = self.steps.get(shape.family) if shape else None
+            if shape is not None and step is not None:
+                found = self.kernels.get(snapped(shape, step.step).key)
+        if found is None:
+            raise self.missing("kernel", [key])
+        return found
+
+    def coordinates(self) -> list[Coordinates]:
+        """The batches and precisions that the table holds blocks or networks for, in order."""
+        suffixes = {split(key)[1:] for key in (*self.blocks, *self.networks)}
+        return sorted(Coordinates(batch=batch, precision=precision) for batch, precision in suffixes)
+
+    def require_coordinates(self, wanted: Coordinates) -> None:
+        """Refuses a batch or precision that was never measured.
+
+        Raises:
+            TableMismatchError: With what the table holds.
+        """
+        held = self.coordinates()
+        if wanted in held:
+            return
+        raise TableMismatchError(
+            f"the table holds no rows for {wanted}: it has {'; '.join(map(str, held)) or 'none'}. Latencies are not "
+            f"scaled from one to another; measure them with `hwnas profile --batch {wanted.batch} "
+            f"--precision {wanted.precision}` into the same file.",
+            differences={"coordinates": (str(wanted), [str(one) for one in held])},
+        )
 
     def block_cost(self, key: str) -> tuple[float, int]:
         """Summed latency and number of kernels of a block.

@@ -4,30 +4,48 @@
 one network again, ``examine`` says whether the machine is fit for it.
 """
 
-from profilers.backends import OnnxRuntimeBackend
-from profilers.campaign import Progress, Workload, profile
-from profilers.device import DEVICES, open_device
+from profilers.backends import METHODS, Backend, BackendSettings, OnnxRuntimeBackend, RunPlan
+from profilers.campaign import CampaignSettings, Progress, profile
+from profilers.coverage import Coverage, coverage
+from profilers.device import DEVICES, open_device, open_device_of
 from profilers.doctor import Check, Diagnosis, examine
-from profilers.errors import CampaignError, DeviceError, ModelError, ProfilerError
+from profilers.errors import CampaignError, DeviceError, ModelError, PluginError, ProfilerError
 from profilers.meter import DeviceMeter, MeasuredLatency, Reference
+from profilers.model import KernelShare, ModelProfile, profile_model
 from profilers.protocol import MeasuringProtocol
+from profilers.tasks import OnnxWorkload, Workload, converted, require_precisions
 
 __all__ = [
     "DEVICES",
+    "METHODS",
+    "Backend",
+    "BackendSettings",
     "CampaignError",
+    "CampaignSettings",
     "Check",
+    "Coverage",
     "DeviceError",
     "DeviceMeter",
     "Diagnosis",
+    "KernelShare",
     "MeasuredLatency",
     "MeasuringProtocol",
     "ModelError",
+    "ModelProfile",
     "OnnxRuntimeBackend",
+    "OnnxWorkload",
+    "PluginError",
     "ProfilerError",
     "Progress",
     "Reference",
+    "RunPlan",
     "Workload",
+    "converted",
+    "coverage",
     "examine",
     "open_device",
+    "open_device_of",
     "profile",
+    "profile_model",
+    "require_precisions",
 ]

@@ -3,44 +3,106 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from profilers.backends import OnnxRuntimeBackend
-from profilers.backends.onnxruntime import PROVIDERS
+import psutil
+
+from latency_tables import Manifest
+from profilers.backends.contract import Backend, BackendSettings
 from profilers.devices import GpuReport, RuntimeDescription, describe_gpus, describe_onnxruntime
 from profilers.errors import CampaignError, DeviceError
+from profilers.registry import backend_devices, backend_of, open_backend
 
-DEVICES = ("auto", *PROVIDERS)
+DEVICES = ("auto", "cpu", "gpu")
+_DEFAULTS = {"cpu": "onnxruntime", "gpu": "onnxruntime-cuda"}
+_CUDA = "CUDAExecutionProvider"
 
 
 def open_device(
     name: str = "auto",
     *,
-    threads: int = 1,
+    backend: str | None = None,
+    settings: BackendSettings | None = None,
     gpus: Callable[[], GpuReport] = describe_gpus,
     runtime: Callable[[], RuntimeDescription] = describe_onnxruntime,
-) -> OnnxRuntimeBackend:
-    """The backend of a device.
+) -> Backend:
+    """The backend of a device, this process pinned to the CPUs that the settings name.
 
     Args:
-        name: ``"cpu"``, ``"gpu"``, or ``"auto"``: the GPU where one is usable, else the CPU.
-        threads: Intra-operator threads.
+        name: ``"cpu"``, ``"gpu"``, ``"auto"`` (the GPU where one is usable, else the CPU), or a device that a plug-in's
+            backend runs on.
+        backend: Name of the backend; by default ONNX Runtime, and for a plug-in's device the first that runs on it.
+        settings: Threads and so on; their ``device`` does not count.
         gpus: Probe for GPUs.
         runtime: Probe for the runtime.
 
     Raises:
-        CampaignError: No such device.
+        CampaignError: No such device or backend, or CPUs that do not exist.
         DeviceError: The device is not usable; the message names what is missing and the cure.
+        PluginError: A third party's backend failed.
     """
-    if name not in DEVICES:
-        raise CampaignError(f"unknown device {name!r}: expected one of {', '.join(DEVICES)}")
-    if name == "cpu":
-        return OnnxRuntimeBackend("cpu", threads=threads)
-    obstacle = _gpu_obstacle(gpus(), runtime())
-    if obstacle is None:
-        return OnnxRuntimeBackend("gpu", threads=threads)
-    if name == "gpu":
-        raise DeviceError(f"no usable GPU: {obstacle}. Nothing was measured; `--device cpu` measures the CPU instead.")
-    return OnnxRuntimeBackend("cpu", threads=threads)
+    chosen = settings or BackendSettings()
+    device = name
+    if name in {"auto", "gpu"} and backend in {None, _DEFAULTS["gpu"]}:
+        obstacle = _gpu_obstacle(gpus(), runtime())
+        if obstacle is not None and (name == "gpu" or backend):
+            raise DeviceError(
+                f"no usable GPU: {obstacle}. Nothing was measured; `--device cpu` measures the CPU instead."
+            )
+        device = "gpu" if obstacle is None else "cpu"
+    elif name == "auto":
+        device = _first_device(str(backend))
+    _pin(chosen.affinity)
+    return open_backend(backend or _default_backend(device), replace(chosen, device=device))
+
+
+def open_device_of(table: Manifest, *, device: str = "auto") -> Backend:
+    """The backend that a table was made with, with the same settings.
+
+    Args:
+        table: Its manifest.
+        device: What the user asked for; ``"auto"`` for the table's own.
+
+    Raises:
+        CampaignError: No such device.
+        DeviceError: It, or the backend, is not usable here.
+        PluginError: A third party's backend failed.
+    """
+    wanted = table.device if device == "auto" else device
+    name = backend_of(table.runtime, table.provider) if wanted == table.device else None
+    return open_device(wanted, backend=name, settings=BackendSettings.recorded(table.fingerprint))
+
+
+def _default_backend(device: str) -> str:
+    if device in _DEFAULTS:
+        return _DEFAULTS[device]
+    offered = backend_devices()
+    fitting = [name for name, devices in offered.items() if device in devices]
+    if not fitting:
+        devices = dict.fromkeys([*DEVICES, *(one for found in offered.values() for one in found)])
+        raise CampaignError(f"unknown device {device!r}: expected one of {', '.join(devices)}")
+    return fitting[0]
+
+
+def _first_device(backend: str) -> str:
+    devices = backend_devices().get(backend, ())
+    return devices[0] if devices else "cpu"
+
+
+def _pin(affinity: tuple[int, ...] | None) -> None:
+    """Keeps this process on some logical CPUs; what the runtime starts later inherits it."""
+    if affinity is None:
+        return
+    process = psutil.Process()
+    if not hasattr(process, "cpu_affinity"):
+        raise CampaignError("this operating system does not pin processes to CPUs: leave --affinity out")
+    try:
+        process.cpu_affinity(list(affinity))
+    except (OSError, ValueError) as error:
+        usable = ",".join(map(str, process.cpu_affinity() or []))
+        raise CampaignError(
+            f"cannot run on CPUs {','.join(map(str, affinity))}: {error}. This process may use {usable}"
+        ) from error
 
 
 def _gpu_obstacle(report: GpuReport, runtime: RuntimeDescription) -> str | None:
@@ -50,7 +112,7 @@ def _gpu_obstacle(report: GpuReport, runtime: RuntimeDescription) -> str | None:
         return f"{report.reason or 'NVML reports none'}. Cure: {cure}"
     if runtime.version is None:
         return f"{runtime.reason or 'ONNX Runtime is missing'}. Cure: {runtime.cure}"
-    provider = next((p for p in runtime.providers if p.name == PROVIDERS["gpu"]), None)
+    provider = next((p for p in runtime.providers if p.name == _CUDA), None)
     if provider is None or not provider.listed:
         return (
             f"ONNX Runtime {runtime.version} has no CUDA provider. "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
@@ -21,6 +21,7 @@ from profilers.devices.runtimes import (
     describe_onnxruntime,
     describe_tensorrt,
 )
+from profilers.registry import describe_backends
 
 Status = Literal["ok", "warning", "fault", "absent"]
 
@@ -132,6 +133,7 @@ def examine(
     tensorrt: Callable[[], TensorRtDescription] = describe_tensorrt,
     torch_version: Callable[[], str | None] = torch_distribution,
     python_version: Callable[[], str] = platform.python_version,
+    backends: Callable[[], Mapping[str, tuple[str, ...] | str]] = describe_backends,
 ) -> Diagnosis:
     """Examine this machine; takes seconds where a GPU is present, because providers are tried in sessions.
 
@@ -142,6 +144,7 @@ def examine(
         tensorrt: Probe of the native TensorRT.
         torch_version: Probe of torch's version, None when it is missing.
         python_version: Probe of Python's version, such as ``3.11.7``.
+        backends: Probe of the backends, third parties' included.
 
     Returns:
         The diagnosis. The probes given by default do not raise.
@@ -153,6 +156,7 @@ def examine(
         _check_python(python_version()),
         _check_torch(torch_version()),
         *_check_runtimes(seen_runtime, seen_gpus, seen_tensorrt),
+        _check_backends(backends()),
         *_check_machine(seen_cpu),
     )
     return Diagnosis(checks, seen_cpu, seen_gpus, seen_runtime, seen_tensorrt)
@@ -269,6 +273,14 @@ def _check_tensorrt(tensorrt: TensorRtDescription, gpus: GpuReport) -> Check:
         return Check("TensorRT", "ok", tensorrt.version)
     # Without a GPU, installing it would help nobody.
     return Check("TensorRT", "absent", tensorrt.reason or "not usable", tensorrt.cure if gpus.gpus else None)
+
+
+def _check_backends(backends: Mapping[str, tuple[str, ...] | str]) -> Check:
+    listed = ", ".join(f"{name} ({' '.join(on)})" for name, on in backends.items() if not isinstance(on, str))
+    broken = [reason for reason in backends.values() if isinstance(reason, str)]
+    if broken:
+        return Check("backends", "warning", f"{listed}; {'; '.join(broken)}", "mend or uninstall the package named")
+    return Check("backends", "ok", f"for --backend: {listed}")
 
 
 def _check_cpu(cpu: CpuDescription) -> Check:

@@ -5,7 +5,8 @@ Tree::
     ProfilerError                             1  a fault
     ├── DeviceError (also RuntimeError)       3  the device or its runtime is not usable
     ├── CampaignError (also ValueError)       2  the output belongs to something else
-    └── ModelError (also ValueError)          2  a model that the runtime cannot load or run
+    ├── ModelError (also ValueError)          2  a model that the runtime cannot load or run
+    └── PluginError (also RuntimeError)       3  a third party's backend failed
 """
 
 from __future__ import annotations
@@ -35,3 +36,9 @@ class ModelError(ProfilerError, ValueError):
     """A model that the runtime cannot load or run."""
 
     exit_code = 2
+
+
+class PluginError(ProfilerError, RuntimeError):
+    """A third party's backend does not import, open or keep to the contract."""
+
+    exit_code = 3

@@ -40,7 +40,7 @@ class Journal:
 
 
 @contextmanager
-def open_journal(table: Path, header: Mapping[str, Any]) -> Iterator[Journal]:
+def open_journal(table: Path, header: Mapping[str, Any], *, finished: bool = False) -> Iterator[Journal]:
     """The journal of the campaign that writes ``table``, held by this process alone.
 
     A last line that a killed process left unfinished is dropped.
@@ -48,6 +48,8 @@ def open_journal(table: Path, header: Mapping[str, Any]) -> Iterator[Journal]:
     Args:
         table: Where the finished table goes.
         header: What identifies the campaign; the first line.
+        finished: Whether the table is there already. A journal older than it belongs to the campaign that wrote it and
+            was killed before it could clear up; it holds nothing the table does not, and is dropped.
 
     Raises:
         CampaignError: The journal there belongs to another campaign, is damaged, or is in use by another process.
@@ -63,6 +65,8 @@ def open_journal(table: Path, header: Mapping[str, Any]) -> Iterator[Journal]:
             f"another process is measuring into {table} at this moment: wait for it, or choose another --out"
         ) from error
     try:
+        if finished and path.exists() and path.stat().st_mtime_ns <= table.stat().st_mtime_ns:
+            path.unlink()
         yield Journal(path, _resume(path, header))
     finally:
         lock.release()

@@ -6,16 +6,19 @@ graph lacks the shapes, the profile lacks the attributes, and only both together
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx
 from onnx import helper
 
-KEY_VERSION = 1
+KEY_VERSION = 2  # 2: nodes the runtime left without a name are kernels, too
 
 Shape = tuple[int, ...]
+
+_OPTIMISERS_WORD = re.compile(r"^(?:InsertedPrecisionFreeCast_|FusedBack_)+")
 
 # Attributes that say nothing about the work: defaults written out by the optimiser.
 _SILENT = {
@@ -47,44 +50,87 @@ class KernelUse:
         node: Its name, unique in the graph.
         key: Canonical key of the kernel it runs.
         part: Prefix of the part of the network it belongs to.
+        op_type: Its operator.
+        elements: Element types of its inputs, in order.
+        provider: The execution provider it ran on, as the runtime reported it.
+        memory_mib: Bytes it reads and writes, in MiB; ``None`` for unknown.
     """
 
     node: str
     key: str
     part: str
+    op_type: str = ""
+    elements: tuple[str, ...] = ()
+    provider: str = ""
+    memory_mib: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeRun:
+    """What the runtime reported of one node that ran.
+
+    Attributes:
+        outputs: Types of its outputs.
+        elements: Element types of its inputs.
+        provider: The execution provider it ran on.
+        memory_mib: Bytes it reads and writes, in MiB; ``None`` for unknown.
+    """
+
+    outputs: tuple[TensorType, ...]
+    elements: tuple[str, ...] = ()
+    provider: str = ""
+    memory_mib: float | None = None
 
 
 def kernel_uses(
     model: onnx.ModelProto,
-    outputs: Mapping[str, Sequence[TensorType]],
+    ran: Mapping[str, NodeRun],
     parts: Mapping[str, str],
 ) -> tuple[KernelUse, ...]:
     """The kernels of an optimised graph, in its order.
 
     Args:
         model: The graph as the runtime saved it.
-        outputs: Node name to the types of its outputs, from the profile; nodes that never ran are absent.
+        ran: Node name to what the runtime reported of it; nodes that never ran are absent.
         parts: Prefixes of the parts; names of tensors begin with one of them and a slash.
 
     Returns:
         One use a node that ran.
     """
+    types = node_types(model, ran)
+    owner: dict[str, str] = {}  # tensor name -> part that made it
+    weights = {weight.name for weight in model.graph.initializer}
+    uses = []
+    for node in model.graph.node:
+        part = _part(node, parts, owner, weights)
+        owner |= dict.fromkeys(node.output, part)
+        if node.name in ran:
+            report = ran[node.name]
+            uses.append(
+                KernelUse(
+                    node=node.name,
+                    key=_key(node, types),
+                    part=part,
+                    op_type=node.op_type,
+                    elements=report.elements,
+                    provider=report.provider,
+                    memory_mib=report.memory_mib,
+                )
+            )
+    return tuple(uses)
+
+
+def node_types(model: onnx.ModelProto, ran: Mapping[str, NodeRun]) -> dict[str, TensorType]:
+    """Types of the tensors of an optimised graph: the saved graph lacks those between nodes, the profile has them."""
     types = {value.name: _declared(value) for value in model.graph.input}
     types |= {
         weight.name: TensorType(element=_element(weight.data_type), shape=tuple(weight.dims))
         for weight in model.graph.initializer
     }
     for node in model.graph.node:
-        for name, found in zip(node.output, outputs.get(node.name, ()), strict=False):
-            types[name] = found
-    owner: dict[str, str] = {}  # tensor name -> part that made it
-    uses = []
-    for node in model.graph.node:
-        part = _part(node, parts, owner)
-        owner |= dict.fromkeys(node.output, part)
-        if node.name in outputs:
-            uses.append(KernelUse(node=node.name, key=_key(node, types), part=part))
-    return tuple(uses)
+        if node.name in ran:
+            types |= dict(zip(node.output, ran[node.name].outputs, strict=False))
+    return types
 
 
 def block_kernels(uses: Sequence[KernelUse], parts: Mapping[str, str]) -> list[tuple[str, Counter[str]]]:
@@ -95,14 +141,18 @@ def block_kernels(uses: Sequence[KernelUse], parts: Mapping[str, str]) -> list[t
     return [(parts[prefix], count) for prefix, count in kernels.items()]
 
 
-def _part(node: onnx.NodeProto, parts: Mapping[str, str], owner: Mapping[str, str]) -> str:
+def _part(
+    node: onnx.NodeProto, parts: Mapping[str, str], owner: Mapping[str, str], weights: Container[str] = frozenset()
+) -> str:
     """The part a node belongs to.
 
-    Fused and reordered nodes keep the name of a tensor of the original graph, either as their own name or as an output;
-    a layout change in front of a node is named after its input; failing all, a node belongs where its input was made.
+    Fused and reordered nodes keep the name of a tensor of the original graph, either as their own name or as an output,
+    behind a word of the optimiser's own; a layout change in front of a node is named after its input; failing all, a
+    node belongs where its input was made. Equal weights of several parts are merged, so their names prove nothing.
     """
-    for name in (node.name, *node.output, *node.input):
-        prefix = str(name).partition("/")[0]
+    read = [name for name in node.input if name not in weights]
+    for name in (node.name, *node.output, *read):
+        prefix = _OPTIMISERS_WORD.sub("", str(name)).partition("/")[0]
         if prefix in parts:
             return prefix
     return next((owner[name] for name in node.input if name in owner), next(iter(parts)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from profilers.backends import OnnxRuntimeBackend
+from profilers.backends.contract import Backend, RunPlan
 from profilers.protocol import MeasuringProtocol
 from profilers.statistics import Sample, combine, quiet_runs, summarise
 
@@ -63,7 +63,7 @@ class DeviceMeter:
         pause_s: Time between passes, so that they do not all fall into one slow spell.
     """
 
-    backend: OnnxRuntimeBackend
+    backend: Backend
     references: Mapping[str, Reference] = field(default_factory=dict)
     protocol: MeasuringProtocol = field(default_factory=MeasuringProtocol)
     rounds: int = 6
@@ -84,9 +84,9 @@ class DeviceMeter:
                 break
             if round_:
                 time.sleep(self.pause_s)
-            samples.append(self._sample(model))
+            samples.append(self._sample(model, round_))
             for name, reference in self.references.items():
-                now[name].append(self._sample(reference.model))
+                now[name].append(self._sample(reference.model, round_))
         timing = combine([samples], self.protocol)
         ratios = [
             combine([seen], self.protocol).latency_ms / self.references[name].latency_ms for name, seen in now.items()
@@ -104,7 +104,7 @@ class DeviceMeter:
     def _restless(self, seen: Sequence[Sequence[Sample]]) -> bool:
         return any(combine([samples], self.protocol).noise == "noisy" for samples in seen)
 
-    def _sample(self, model: bytes) -> Sample:
-        timed = self.backend.time(model, warmup=self.protocol.warmup_runs, runs=self.protocol.timed_runs)
+    def _sample(self, model: bytes, round_: int) -> Sample:
+        timed = self.backend.time(model, RunPlan(warmup_runs=self.protocol.warmup_runs, runs=self.protocol.timed_runs))
         quiet = quiet_runs(timed.run_ms, timed.preempted, fraction=self.protocol.quiet_fraction)
-        return summarise(timed.run_ms, timed.preempted, quiet)
+        return summarise(timed.run_ms, timed.preempted, quiet, round_=round_)

@@ -9,28 +9,43 @@ from dataclasses import asdict, dataclass
 class MeasuringProtocol:
     """How times are taken and judged.
 
-    Networks are measured in several rounds, in a new random order each round, so that a slow spell of the machine hits
-    a network once and not in all its samples. Runs during which the process was preempted are left out. A round's
-    figure is the mean of its quietest runs; the quietest round counts.
+    Everything is measured in several rounds, in a new random order each round, so that a slow spell of the machine hits
+    a thing once and not in all its samples. Runs during which the process was preempted are left out. A small sentinel
+    network is timed before and after every measurement: where it was slow, so was the machine, and the measurement does
+    not count. Rows that are not yet certain get further rounds; those that stay uncertain are flagged.
 
     Attributes:
         name: Version of this procedure.
-        warmup_runs: Runs before each round's block, not counted.
-        profiled_runs: Runs a round with the runtime's profiler on, for the kernels.
-        timed_runs: Runs a round without it, for whole networks.
+        warmup_runs: Runs before each block that are not counted, at the least; more while times still fall.
+        profiled_runs: Runs a block with the runtime's profiler on, for kernels in place.
+        timed_runs: Runs a block without it: whole networks, kernels alone, blocks.
+        least_runs: Runs a block at the least; a block over its budget ends there.
+        budget_ms: Time for a block.
         rounds: Passes over everything.
-        quiet_fraction: Share of a round's runs, the fastest, that its figure is the mean of.
-        noise_limit: A row is ``noisy`` when its two quietest rounds differ by more than this fraction.
-        attempts: How often a block of runs is repeated while none of its runs escapes preemption.
+        most_rounds: Passes over what is still uncertain, at the most.
+        quiet_fraction: Share of a block's runs, the fastest, that its figure is the mean of.
+        target: Relative half width of the 95 % interval at which a row needs no further round.
+        noise_limit: A row wider than this in the end is ``noisy``.
+        sentinel_runs: Runs of the sentinel before and after each measurement.
+        slow_limit: How much slower than its usual best the sentinel may be.
+        clock_limit: How far the device's clock may be from its median.
+        attempts: How often a block is repeated at once while none of its runs escapes preemption.
     """
 
-    name: str = "in-place/1"
+    name: str = "rounds/2"
     warmup_runs: int = 5
-    profiled_runs: int = 20
+    profiled_runs: int = 60
     timed_runs: int = 60
-    rounds: int = 3
+    least_runs: int = 8
+    budget_ms: float = 1000.0
+    rounds: int = 4
+    most_rounds: int = 8
     quiet_fraction: float = 0.25
+    target: float = 0.03
     noise_limit: float = 0.10
+    sentinel_runs: int = 30
+    slow_limit: float = 0.05
+    clock_limit: float = 0.05
     attempts: int = 3
 
     def to_json(self) -> dict[str, str | int | float]:

@@ -53,7 +53,11 @@ def main() -> None:
     path = FOLDER / "table.jsonl"
     path.unlink(missing_ok=True)
     table = profilers.profile(
-        family.workloads(), family.references(), backend=device, out=path, space=family.space.name
+        family.workloads(),
+        family.references(),
+        backend=device,
+        out=path,
+        settings=profilers.CampaignSettings(space=family.space.name),
     )
     predictor = LatencyPredictor(table, family.block_keys)
     rng = np.random.default_rng(12345)

@@ -1,8 +1,8 @@
 """From an architecture to its network: blocks, the torch module, the ONNX graph, and the counts of both."""
 
+from hwnas.networks.blocks import Block, flops_m, macs_m, params_m
 from hwnas.networks.catalog import SPACES, network_family
 from hwnas.networks.family import ImageShape, NetworkFamily, Workload
-from hwnas.networks.layers import Block, flops_m, macs_m, params_m
 
 __all__ = [
     "SPACES",

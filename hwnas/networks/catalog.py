@@ -2,28 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
 from hwnas.core import unknown
 from hwnas.networks.family import ImageShape, NetworkFamily
 from hwnas.networks.mobilenet import MobileNet
-from hwnas.spaces import MOBILENET_PRESETS, mobilenet_space
+from hwnas.networks.nasbench201 import NasBench201
+from hwnas.spaces import MOBILENET_PRESETS, mobilenet_space, nasbench201_space
 
-SPACES = tuple(f"mobilenet:{preset}" for preset in MOBILENET_PRESETS)
+
+def _mobilenet(preset: str, shape: ImageShape) -> NetworkFamily:
+    space = mobilenet_space(preset)
+    return NetworkFamily(space, shape, MobileNet(MOBILENET_PRESETS[preset], space))
 
 
-def network_family(name: str = "mobilenet", *, channels: int = 1, classes: int = 10) -> NetworkFamily:
+def _nasbench201(shape: ImageShape) -> NetworkFamily:
+    space = nasbench201_space()
+    return NetworkFamily(space, shape, NasBench201(space))
+
+
+_FAMILIES: Mapping[str, Callable[[ImageShape], NetworkFamily]] = {
+    **{f"mobilenet:{preset}": partial(_mobilenet, preset) for preset in MOBILENET_PRESETS},
+    "nasbench201": _nasbench201,
+}
+_ALIASES = {"mobilenet": "mobilenet:small"}
+_SHAPES = {  # where the space was made for certain data
+    "mobilenet:ofa": ImageShape(channels=3, classes=1000),
+    "nasbench201": ImageShape(channels=3, classes=10),
+}
+
+SPACES = tuple(_FAMILIES)
+
+
+def network_family(
+    name: str = "mobilenet", *, channels: int | None = None, classes: int | None = None
+) -> NetworkFamily:
     """The family of a space.
 
     Args:
-        name: ``"mobilenet"``, or ``"mobilenet:PRESET"``.
-        channels: Image channels of the data.
-        classes: Classes of the data.
+        name: ``"mobilenet"``, ``"mobilenet:PRESET"`` or ``"nasbench201"``.
+        channels: Image channels of the data; by default those of the data that the space was made for, else 1.
+        classes: Classes of the data; by default likewise, else 10.
 
     Raises:
         UsageError: No such space.
     """
-    base, _, preset = name.partition(":")
-    if base != "mobilenet" or f"{base}:{preset or 'small'}" not in SPACES:
-        raise unknown("space", name, ("mobilenet", *SPACES))
-    space = mobilenet_space(preset or "small")
-    design = MobileNet(MOBILENET_PRESETS[preset or "small"], space)
-    return NetworkFamily(space, ImageShape(channels=channels, classes=classes), design)
+    full = _ALIASES.get(name, name)
+    if full not in _FAMILIES:
+        raise unknown("space", name, (*_ALIASES, *SPACES))
+    usual = _SHAPES.get(full, ImageShape(channels=1, classes=10))
+    shape = ImageShape(
+        channels=usual.channels if channels is None else channels,
+        classes=usual.classes if classes is None else classes,
+    )
+    return _FAMILIES[full](shape)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from hwnas.core import Architecture
+from hwnas.networks.blocks import Block, macs_m, network_parts
 from hwnas.networks.graph import network_graph
-from hwnas.networks.layers import Block, macs_m
 from hwnas.spaces import SearchSpace
+from latency_tables.coordinates import keyed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,14 +52,30 @@ class Workload:
     """One network to be profiled.
 
     Attributes:
-        name: The architecture's id and the shape of the data, unique in a table.
-        model: Serialised ONNX model.
-        parts: Prefix of a part's tensor names, to the key of the block it is.
+        name: The architecture's id, the shape of the data, and batch and precision where they are not 1 and ``"fp32"``;
+            unique in a table.
+        family: What the network is one of.
+        architecture: Which one.
     """
 
     name: str
-    model: bytes
-    parts: Mapping[str, str]
+    family: NetworkFamily
+    architecture: Architecture
+
+    @property
+    def model(self) -> bytes:
+        """Serialised ONNX model with random weights in fp32.
+
+        It is written anew each time, so that a list of large networks takes no memory.
+        """
+        family = self.family
+        blocks = family.blocks(self.architecture)
+        return network_graph(blocks, in_channels=family.shape.channels, batch=family.batch)[0]
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        """Prefix of a part's tensor names, to its key in a latency table."""
+        return self.family.parts(self.architecture)
 
 
 @dataclass(frozen=True)
@@ -69,19 +86,32 @@ class NetworkFamily:
         space: The search space.
         shape: What the networks read and write.
         design: How architectures become blocks.
+        batch: Images a run of the networks to be profiled.
+        precision: What these are to be computed in. It is part of their names and of the keys of their blocks; the
+            models themselves are written in fp32, and converted by whoever runs them.
     """
 
     space: SearchSpace
     shape: ImageShape
     design: Design
+    batch: int = 1
+    precision: str = "fp32"
+
+    def at(self, *, batch: int, precision: str) -> NetworkFamily:
+        """The same family at another batch and precision."""
+        return replace(self, batch=batch, precision=precision)
 
     def blocks(self, architecture: Architecture) -> tuple[Block, ...]:
-        """The network as blocks."""
+        """The network as blocks, the same at any batch and precision."""
         return self.design.blocks(architecture, self.shape)
 
+    def parts(self, architecture: Architecture) -> dict[str, str]:
+        """Prefix of the tensor names of each part of the network, to its key at this batch and precision."""
+        return {prefix: self._keyed(key) for prefix, key in network_parts(self.blocks(architecture)).items()}
+
     def block_keys(self, architecture: Architecture) -> tuple[str, ...]:
-        """Keys of the network's blocks, what a latency table is asked for."""
-        return tuple(block.key for block in self.blocks(architecture))
+        """Keys of the network's parts at this batch and precision, what a latency table is asked for."""
+        return tuple(self.parts(architecture).values())
 
     def resolution(self, architecture: Architecture) -> int:
         """Input height and width in pixels."""
@@ -94,9 +124,9 @@ class NetworkFamily:
         return network_module(self.blocks(architecture), seed=seed)
 
     def workload(self, architecture: Architecture) -> Workload:
-        """The network as an ONNX model with random weights, ready to be profiled."""
-        model, parts = network_graph(self.blocks(architecture), in_channels=self.shape.channels)
-        return Workload(f"{architecture.id}-{self.shape.channels}x{self.shape.classes}", model, parts)
+        """The network ready to be profiled."""
+        name = self._keyed(f"{architecture.id}-{self.shape.channels}x{self.shape.classes}")
+        return Workload(name, self, architecture)
 
     def workloads(self) -> Sequence[Workload]:
         """Networks that together contain every kernel the space can need."""
@@ -114,5 +144,12 @@ class NetworkFamily:
         size = {name: np.log(macs_m(self.blocks(architecture))) for name, architecture in pool.items()}
         ordered = sorted(pool, key=lambda name: (size[name], name))
         sizes = np.array([size[name] for name in ordered])
-        picked = np.unique(np.searchsorted(sizes, np.linspace(sizes[0], sizes[-1], n)))
-        return [self.workload(pool[ordered[int(i)]]) for i in picked]
+        picked: set[int] = set()
+        for nearest in np.searchsorted(sizes, np.linspace(sizes[0], sizes[-1], n)):
+            distance = np.abs(np.arange(len(ordered)) - nearest)
+            distance[list(picked)] = len(ordered)  # many may be of one size
+            picked.add(int(distance.argmin()))
+        return [self.workload(pool[ordered[i]]) for i in sorted(picked)]
+
+    def _keyed(self, key: str) -> str:
+        return keyed(key, batch=self.batch, precision=self.precision)

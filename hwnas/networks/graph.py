@@ -7,7 +7,7 @@ depends on their values; only denormals would, and these are avoided.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from hwnas.networks.layers import Block, Classifier, Conv, SqueezeExcite
+from hwnas.networks.blocks import Block, Layer, network_parts
+from hwnas.networks.cells import Cell
+from hwnas.networks.layers import AveragePool, Classifier, Conv, GlobalMean, Normalise, Relu, SqueezeExcite, Zero
 
 OPSET = 18
 IR_VERSION = 10  # what the oldest supported runtimes read
@@ -29,10 +31,15 @@ class _Writer:
     rng: np.random.Generator
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     weights: list[onnx.TensorProto] = field(default_factory=list)
+    written: dict[str, str] = field(default_factory=dict)  # what a node does, to the name of its output
 
     def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(kind, inputs, [output], output, **attributes))
-        return output
+        """Adds a node, unless the same was computed before, and names the tensor that holds its result."""
+        what = f"{kind} {inputs} {attributes}"
+        if what not in self.written:
+            self.nodes.append(helper.make_node(kind, inputs, [output], output, **attributes))
+            self.written[what] = output
+        return self.written[what]
 
     def constant(self, name: str, value: NDArray[np.generic]) -> str:
         self.weights.append(numpy_helper.from_array(value, name))
@@ -42,43 +49,37 @@ class _Writer:
         return self.constant(name, (0.05 * self.rng.standard_normal(shape)).astype(np.float32))
 
 
-def network_graph(blocks: Sequence[Block], *, in_channels: int, seed: int = 0) -> tuple[bytes, dict[str, str]]:
+def network_graph(
+    blocks: Sequence[Block], *, in_channels: int, batch: int = 1, seed: int = 0
+) -> tuple[bytes, dict[str, str]]:
     """The ONNX model of a network with random weights.
 
     Args:
         blocks: The network.
-        in_channels: Channels of the input image; the batch is 1.
+        in_channels: Channels of the input image.
+        batch: Images a run.
         seed: Of the weights.
 
     Returns:
-        The serialised model, and its parts: the prefix of every tensor name of a block, to the block's key.
+        The serialised model, and its parts: what the names of a part's tensors begin with, up to a slash, to its key.
     """
     writer = _Writer(np.random.default_rng(seed))
-    tensor, parts = "image", {}
+    tensor = "image"
     for index, block in enumerate(blocks):
-        prefix = f"p{index:02d}"
-        parts[prefix] = block.key
-        entry = tensor
-        for position, layer in enumerate(block.layers):
-            name = f"{prefix}/l{position}"
-            if isinstance(layer, Conv):
-                tensor = _conv(writer, name, tensor, layer)
-            elif isinstance(layer, SqueezeExcite):
-                tensor = _squeeze_excite(writer, name, tensor, layer)
-            else:
-                tensor = _classifier(writer, name, tensor, layer)
+        entry, prefix = tensor, f"p{index:02d}"
+        tensor = _chain(writer, f"{prefix}/", entry, block.layers)
         if block.residual:
             tensor = writer.node("Add", [entry, tensor], f"{prefix}/sum")
     size, classes = blocks[0].size, _classes(blocks)
     graph = helper.make_graph(
         writer.nodes,
         "network",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, in_channels, size, size])],
-        [helper.make_tensor_value_info(tensor, TensorProto.FLOAT, [1, classes])],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, in_channels, size, size])],
+        [helper.make_tensor_value_info(tensor, TensorProto.FLOAT, [batch, classes])],
         writer.weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    return model.SerializeToString(), parts
+    return model.SerializeToString(), network_parts(blocks)
 
 
 def _classes(blocks: Sequence[Block]) -> int:
@@ -88,15 +89,33 @@ def _classes(blocks: Sequence[Block]) -> int:
     return last.classes
 
 
+def _chain(writer: _Writer, name: str, tensor: str, layers: Sequence[Layer]) -> str:
+    for position, layer in enumerate(layers):
+        tensor = _WRITERS[type(layer)](writer, f"{name}l{position}", tensor, layer)
+    return tensor
+
+
+def _cell(writer: _Writer, name: str, tensor: str, cell: Cell) -> str:
+    nodes = {0: tensor}
+    for index in cell.live:
+        edge = cell.edges[index]
+        path = f"{name}.e{index}." if edge.key is None else f"{name.partition('/')[0]}e{index}/"
+        brought = _chain(writer, path, nodes[edge.source], edge.layers)
+        if edge.target in nodes:
+            brought = writer.node("Add", [nodes[edge.target], brought], f"{path}sum")
+        nodes[edge.target] = brought
+    return nodes[cell.nodes - 1]
+
+
 def _conv(writer: _Writer, name: str, tensor: str, layer: Conv) -> str:
     weight = writer.weight(
         f"{name}.weight", layer.out_channels, layer.in_channels // layer.groups, layer.kernel, layer.kernel
     )
-    bias = writer.weight(f"{name}.bias", layer.out_channels)
+    bias = [writer.weight(f"{name}.bias", layer.out_channels)] if layer.normalised else []
     pad = layer.kernel // 2
     output = writer.node(
         "Conv",
-        [tensor, weight, bias],
+        [tensor, weight, *bias],
         f"{name}.conv",
         group=layer.groups,
         kernel_shape=[layer.kernel] * 2,
@@ -127,3 +146,43 @@ def _classifier(writer: _Writer, name: str, tensor: str, layer: Classifier) -> s
     weight = writer.weight(f"{name}.weight", layer.classes, layer.in_features)
     bias = writer.weight(f"{name}.bias", layer.classes)
     return writer.node("Gemm", [mean, weight, bias], f"{name}.logits", alpha=1.0, beta=1.0, transB=1)
+
+
+def _normalise(writer: _Writer, name: str, tensor: str, layer: Normalise) -> str:
+    scale, shift, mean = (writer.weight(f"{name}.{part}", layer.channels) for part in ("scale", "shift", "mean"))
+    variance = writer.constant(f"{name}.variance", np.ones(layer.channels, dtype=np.float32))
+    values = [tensor, scale, shift, mean, variance]
+    return writer.node("BatchNormalization", values, f"{name}.normal", epsilon=1e-5, momentum=0.9)
+
+
+def _relu(writer: _Writer, _: str, tensor: str, __: Relu) -> str:
+    """Named after what it reads: a runtime makes it part of that kernel, whoever needs it."""
+    return writer.node("Relu", [tensor], f"{tensor}.relu")
+
+
+def _zero(writer: _Writer, name: str, tensor: str, _: Zero) -> str:
+    zero = writer.constant(f"{name}.zero", np.array(0, dtype=np.float32))
+    return writer.node("Mul", [tensor, zero], f"{name}.nothing")
+
+
+def _average_pool(writer: _Writer, name: str, tensor: str, layer: AveragePool) -> str:
+    window = {"kernel_shape": [layer.kernel] * 2, "strides": [layer.stride] * 2, "pads": [layer.pad] * 4}
+    return writer.node("AveragePool", [tensor], f"{name}.pool", **window, ceil_mode=0, count_include_pad=0)
+
+
+def _global_mean(writer: _Writer, name: str, tensor: str, _: GlobalMean) -> str:
+    return _mean(writer, name, tensor, keepdims=True)
+
+
+# kind of layer -> writer, name, tensor read and layer, to the tensor written
+_WRITERS: Mapping[type[Layer], Callable[[_Writer, str, str, Any], str]] = {
+    AveragePool: _average_pool,
+    Cell: _cell,
+    Classifier: _classifier,
+    Conv: _conv,
+    GlobalMean: _global_mean,
+    Normalise: _normalise,
+    Relu: _relu,
+    SqueezeExcite: _squeeze_excite,
+    Zero: _zero,
+}

@@ -1,12 +1,33 @@
-"""A network as data: blocks made of layers, from which the torch module, the ONNX graph and the counts all follow.
-
-One description for all three keeps them from drifting apart: what is trained is what is profiled is what is counted.
-"""
+"""The layers that networks are made of, as data; blocks of them are in ``hwnas.networks.blocks``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
+
+
+class Counted(Protocol):
+    """What every layer knows of itself."""
+
+    @property
+    def params(self) -> int:
+        """Trainable parameters."""
+
+    def macs(self, size: int) -> int:
+        """Multiply-accumulates of one image at an input of ``size`` x ``size`` pixels."""
+
+    def out_size(self, size: int) -> int:
+        """Pixels a side after this layer."""
+
+
+def through(layers: Sequence[Counted], size: int) -> tuple[int, int]:
+    """Multiply-accumulates of a run of layers on ``size`` x ``size`` pixels, and the pixels a side after it."""
+    total = 0
+    for layer in layers:
+        total += layer.macs(size)
+        size = layer.out_size(size)
+    return total, size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +41,7 @@ class Conv:
         stride: Step in both directions.
         groups: Channel groups; ``in_channels`` for a depthwise convolution.
         activation: ``"relu"``, ``"hswish"`` or ``"none"``.
+        normalised: Whether there is a batch normalisation; without it there is no bias either.
     """
 
     in_channels: int
@@ -28,6 +50,7 @@ class Conv:
     stride: int = 1
     groups: int = 1
     activation: str = "none"
+    normalised: bool = True
 
     def macs(self, size: int) -> int:
         """Multiply-accumulates at an input of ``size`` x ``size`` pixels."""
@@ -37,7 +60,8 @@ class Conv:
     @property
     def params(self) -> int:
         """Weights of the convolution plus scale and shift of the normalisation."""
-        return self.out_channels * (self.in_channels // self.groups) * self.kernel**2 + 2 * self.out_channels
+        weights = self.out_channels * (self.in_channels // self.groups) * self.kernel**2
+        return weights + 2 * self.out_channels * self.normalised
 
     def out_size(self, size: int) -> int:
         """Pixels a side after this layer."""
@@ -96,50 +120,79 @@ class Classifier:
         return 1
 
 
-Layer = Conv | SqueezeExcite | Classifier
-
-
 @dataclass(frozen=True, kw_only=True)
-class Block:
-    """A run of layers that the runtime compiles the same way wherever it stands.
-
-    Attributes:
-        key: Canonical name: equal keys mean equal layers at equal sizes.
-        layers: In order of execution.
-        size: Input pixels a side.
-        residual: Whether the input is added to the output.
-    """
-
-    key: str
-    layers: tuple[Layer, ...]
-    size: int
-    residual: bool = False
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of one image. One MAC is two FLOPs."""
-        size, total = self.size, 0
-        for layer in self.layers:
-            total += layer.macs(size)
-            size = layer.out_size(size)
-        return total
+class _Free:
+    """No multiply-accumulates are counted and, unless said, no parameters and no change of size."""
 
     @property
     def params(self) -> int:
-        """Trainable parameters."""
-        return sum(layer.params for layer in self.layers)
+        """None."""
+        return 0
+
+    def macs(self, size: int) -> int:
+        """None counted."""
+        return 0
+
+    def out_size(self, size: int) -> int:
+        """Pixels a side after this layer: unchanged."""
+        return size
 
 
-def macs_m(blocks: Sequence[Block]) -> float:
-    """Multiply-accumulates of a network for one image, in millions."""
-    return sum(block.macs for block in blocks) / 1e6
+@dataclass(frozen=True, kw_only=True)
+class Relu(_Free):
+    """Rectification where no convolution stands before it."""
 
 
-def flops_m(blocks: Sequence[Block]) -> float:
-    """Floating-point operations of a network for one image, in millions: two for each multiply-accumulate."""
-    return 2 * macs_m(blocks)
+@dataclass(frozen=True, kw_only=True)
+class Zero(_Free):
+    """Multiplication by zero: what is computed where nothing is, so that the network stays whole."""
 
 
-def params_m(blocks: Sequence[Block]) -> float:
-    """Trainable parameters of a network, in millions."""
-    return sum(block.params for block in blocks) / 1e6
+@dataclass(frozen=True, kw_only=True)
+class Normalise(_Free):
+    """Batch normalisation where no convolution stands before it to be folded into.
+
+    Attributes:
+        channels: Channels scaled and shifted.
+    """
+
+    channels: int
+
+    @property
+    def params(self) -> int:
+        """Scale and shift."""
+        return 2 * self.channels
+
+
+@dataclass(frozen=True, kw_only=True)
+class AveragePool(_Free):
+    """Mean over a window, as far as it lies inside the image; padded so that stride 1 keeps the size of odd windows.
+
+    Attributes:
+        kernel: Height and width of the window.
+        stride: Step in both directions.
+    """
+
+    kernel: int
+    stride: int = 1
+
+    @property
+    def pad(self) -> int:
+        """Pixels added on each side, which the mean does not count."""
+        return (self.kernel - 1) // 2
+
+    def out_size(self, size: int) -> int:
+        """Pixels a side after this layer."""
+        return (size + 2 * self.pad - self.kernel) // self.stride + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalMean(_Free):
+    """Mean over all pixels, of which one is left."""
+
+    def out_size(self, size: int) -> int:
+        """One pixel."""
+        return 1
+
+
+PlainLayer = Conv | SqueezeExcite | Classifier | Relu | Zero | Normalise | AveragePool | GlobalMean

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from hwnas.core import Architecture, Value
+from hwnas.networks.blocks import Block, Layer
 from hwnas.networks.family import ImageShape
-from hwnas.networks.layers import Block, Classifier, Conv, Layer, SqueezeExcite
+from hwnas.networks.layers import Classifier, Conv, GlobalMean, SqueezeExcite
 from hwnas.spaces import MobileNetDesign, SearchSpace
 
 
@@ -25,52 +27,78 @@ class MobileNet:
 
     def blocks(self, architecture: Architecture, shape: ImageShape) -> tuple[Block, ...]:
         """The network of an architecture."""
-        width, activation = float(architecture["width"]), str(architecture["activation"])
-        size = int(architecture["resolution"])
-        channels = self.design.channels(self.design.stem_width, width)
+        design, fixed, width = self.design, self.design.fixed, float(architecture["width"])
+        activation = fixed.ends if fixed else str(architecture["activation"])
+        size, channels = int(architecture["resolution"]), design.channels(design.stem_width, width)
         blocks = [_stem(shape.channels, channels, size=size, activation=activation)]
         size = (size - 1) // 2 + 1
-        stages = zip(self.design.stage_widths, self.design.stage_strides, strict=True)
-        for stage, (base, first_stride) in enumerate(stages, start=1):
-            out_channels = self.design.channels(base, width)
+        for part in self._residuals(architecture, channels, size):
+            blocks.append(part.block())
+            channels, size = part.out_channels, part.out_size
+        head = Head(
+            in_channels=channels,
+            features=design.channels(design.head_width, width),
+            mixed=design.channels(fixed.mixed_width, width) if fixed else 0,
+            classes=shape.classes,
+            activation=activation,
+            size=size,
+        )
+        return (*blocks, head.block())
+
+    def _residuals(self, architecture: Architecture, channels: int, size: int) -> Iterator[InvertedResidual]:
+        """What stands between stem and head, given the stem's channels and pixels."""
+        design, fixed, width = self.design, self.design.fixed, float(architecture["width"])
+        if fixed:
+            yield InvertedResidual(in_channels=channels, out_channels=channels, activation=fixed.first, size=size)
+        stages = zip(design.stage_widths, design.stage_strides, strict=True)
+        for stage, (base, stride) in enumerate(stages, start=1):
+            activation = fixed.activations[stage - 1] if fixed else str(architecture["activation"])
+            squeeze = fixed.squeeze_excite[stage - 1] if fixed else bool(architecture[f"s{stage}.se"])
             for index in range(1, int(architecture[f"s{stage}.depth"]) + 1):
-                stride = first_stride if index == 1 else 1
+                expansion = int(architecture[f"s{stage}.b{index}.expansion"])
                 part = InvertedResidual(
                     in_channels=channels,
-                    out_channels=out_channels,
+                    out_channels=design.channels(base, width),
                     kernel=int(architecture[f"s{stage}.b{index}.kernel"]),
-                    stride=stride,
-                    expansion=int(architecture[f"s{stage}.b{index}.expansion"]),
-                    squeeze=bool(architecture[f"s{stage}.se"]),
+                    stride=stride if index == 1 else 1,
+                    expansion=expansion,
+                    squeezed=design.squeezed(channels * expansion) if squeeze else 0,
                     activation=activation,
                     size=size,
                 )
-                blocks.append(part.block())
-                channels, size = out_channels, (size - 1) // stride + 1
-        head = self.design.channels(self.design.head_width, width)
-        blocks.append(_head(channels, head, classes=shape.classes, size=size, activation=activation))
-        return tuple(blocks)
+                yield part
+                channels, size = part.out_channels, part.out_size
 
     def covering(self) -> list[Architecture]:
         """Architectures at full depth that contain every block: a Latin design over kernels and expansions.
 
-        For each resolution, width and activation, network i gives the first block of every stage the i-th pair of
-        kernel and expansion, and the blocks after it the following pairs, with and without squeeze-and-excitation.
+        For each resolution and width, and where these are free for each activation and with and without
+        squeeze-and-excitation, network i gives the first block of every stage the i-th pair of kernel and expansion,
+        and the blocks after it the following pairs.
         """
         design = self.design
+        options: dict[str, tuple[Value, ...]] = {"resolution": design.resolutions, "width": design.widths}
+        if not design.fixed:
+            options |= {"activation": design.activations, "se": design.squeeze_excite}
+        offsets = range(len(design.kernels) * len(design.expansions))
+        return [
+            self._latin(dict(zip(options, values, strict=True)), offset)
+            for values in itertools.product(*options.values())
+            for offset in offsets
+        ]
+
+    def _latin(self, given: Mapping[str, Value], offset: int) -> Architecture:
+        design = self.design
         pairs = list(itertools.product(design.kernels, design.expansions))
-        globals_ = itertools.product(design.resolutions, design.widths, design.activations)
-        covering = []
-        for (resolution, width, activation), squeeze in itertools.product(globals_, design.squeeze_excite):
-            for offset in range(len(pairs)):
-                values: dict[str, Value] = {"resolution": resolution, "width": width, "activation": activation}
-                for stage in range(1, len(design.stage_widths) + 1):
-                    values |= {f"s{stage}.depth": max(design.depths), f"s{stage}.se": squeeze}
-                    for index in range(1, max(design.depths) + 1):
-                        kernel, expansion = pairs[(offset + (index - 1) + stage) % len(pairs)]
-                        values |= {f"s{stage}.b{index}.kernel": kernel, f"s{stage}.b{index}.expansion": expansion}
-                covering.append(self.space.architecture(values))
-        return covering
+        values = {name: value for name, value in given.items() if name != "se"}
+        for stage in range(1, len(design.stage_widths) + 1):
+            values[f"s{stage}.depth"] = max(design.depths)
+            if "se" in given:
+                values[f"s{stage}.se"] = given["se"]
+            for index in range(1, max(design.depths) + 1):
+                kernel, expansion = pairs[(offset + (index - 1) + stage) % len(pairs)]
+                values |= {f"s{stage}.b{index}.kernel": kernel, f"s{stage}.b{index}.expansion": expansion}
+        return self.space.architecture(values)
 
 
 def _stem(in_channels: int, out_channels: int, *, size: int, activation: str) -> Block:
@@ -89,54 +117,88 @@ class InvertedResidual:
         out_channels: Channels written.
         kernel: Size of the depthwise filter.
         stride: Step of the depthwise filter.
-        expansion: Ratio of inner to input channels.
-        squeeze: Whether inner channels are gated by squeeze-and-excitation.
+        expansion: Ratio of inner to input channels; 1 leaves the first convolution out.
+        squeezed: Channels between the convolutions of squeeze-and-excitation of the inner channels; 0 for none of it.
         activation: ``"relu"`` or ``"hswish"``.
         size: Input pixels a side.
     """
 
     in_channels: int
     out_channels: int
-    kernel: int
-    stride: int
-    expansion: int
-    squeeze: bool
+    kernel: int = 3
+    stride: int = 1
+    expansion: int = 1
+    squeezed: int = 0
     activation: str
     size: int
 
     @property
+    def inner(self) -> int:
+        """Channels filtered."""
+        return self.in_channels * self.expansion
+
+    @property
+    def out_size(self) -> int:
+        """Pixels a side after the block."""
+        return (self.size - 1) // self.stride + 1
+
+    @property
     def key(self) -> str:
-        """Canonical name."""
+        """Canonical name; ``se=1`` stands for a quarter of the inner channels, rounded down to a multiple of 8."""
+        se = int(self.squeezed > 0) if self.squeezed in {0, max(8, self.inner // 32 * 8)} else self.squeezed
         return (
             f"mb(in={self.in_channels},out={self.out_channels},k={self.kernel},s={self.stride},e={self.expansion},"
-            f"se={int(self.squeeze)},act={self.activation},px={self.size})"
+            f"se={se},act={self.activation},px={self.size})"
         )
 
     def block(self) -> Block:
         """The layers, as a block."""
-        inner, act = self.in_channels * self.expansion, self.activation
-        layers: list[Layer] = [
-            Conv(in_channels=self.in_channels, out_channels=inner, kernel=1, activation=act),
-            Conv(
-                in_channels=inner,
-                out_channels=inner,
-                kernel=self.kernel,
-                stride=self.stride,
-                groups=inner,
-                activation=act,
-            ),
-        ]
-        if self.squeeze:
-            layers.append(SqueezeExcite(channels=inner, squeezed=max(8, inner // 32 * 8)))
+        inner, act = self.inner, self.activation
+        layers: list[Layer] = []
+        if self.expansion > 1:
+            layers.append(Conv(in_channels=self.in_channels, out_channels=inner, kernel=1, activation=act))
+        depthwise = Conv(
+            in_channels=inner, out_channels=inner, kernel=self.kernel, stride=self.stride, groups=inner, activation=act
+        )
+        layers.append(depthwise)
+        if self.squeezed:
+            layers.append(SqueezeExcite(channels=inner, squeezed=self.squeezed))
         layers.append(Conv(in_channels=inner, out_channels=self.out_channels, kernel=1))
         residual = self.stride == 1 and self.in_channels == self.out_channels
         return Block(key=self.key, layers=tuple(layers), size=self.size, residual=residual)
 
 
-def _head(in_channels: int, features: int, *, classes: int, size: int, activation: str) -> Block:
-    layers = (
-        Conv(in_channels=in_channels, out_channels=features, kernel=1, activation=activation),
-        Classifier(in_features=features, classes=classes),
-    )
-    key = f"head(in={in_channels},features={features},classes={classes},act={activation},px={size})"
-    return Block(key=key, layers=layers, size=size)
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """A 1x1 convolution, the mean over pixels, perhaps a second 1x1 convolution, and a linear layer.
+
+    Attributes:
+        in_channels: Channels read.
+        features: Channels of the first convolution.
+        mixed: Channels of the second, which has neither normalisation nor bias; 0 for none.
+        classes: Logits written.
+        activation: ``"relu"`` or ``"hswish"``.
+        size: Input pixels a side.
+    """
+
+    in_channels: int
+    features: int
+    mixed: int
+    classes: int
+    activation: str
+    size: int
+
+    def block(self) -> Block:
+        """The layers, as a block."""
+        act = self.activation
+        layers: list[Layer] = [Conv(in_channels=self.in_channels, out_channels=self.features, kernel=1, activation=act)]
+        if self.mixed:
+            mix = Conv(in_channels=self.features, out_channels=self.mixed, kernel=1, activation=act, normalised=False)
+            layers += [GlobalMean(), mix]
+        layers.append(Classifier(in_features=self.mixed or self.features, classes=self.classes))
+        mixed = f",mixed={self.mixed}" if self.mixed else ""
+        key = (
+            f"head(in={self.in_channels},features={self.features}{mixed},classes={self.classes},act={act},"
+            f"px={self.size})"
+        )
+        return Block(key=key, layers=tuple(layers), size=self.size)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
-from hwnas.networks.layers import Block, Classifier, Layer, SqueezeExcite
+from hwnas.networks.blocks import Block, Layer
+from hwnas.networks.cells import Cell
+from hwnas.networks.layers import AveragePool, Classifier, Conv, GlobalMean, Normalise, Relu, SqueezeExcite, Zero
 
 
 class _Gate(nn.Module):
@@ -36,12 +39,43 @@ class _Classify(nn.Module):
         return logits
 
 
+class _GlobalMean(nn.Module):
+    """Mean over pixels, of which one is left."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (b, c, h, w) -> (b, c, 1, 1)
+        return x.mean((2, 3), keepdim=True)
+
+
+class _Zero(nn.Module):
+    """Nothing, in the shape of what is read."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 0
+
+
+class _Cell(nn.Module):
+    """Nodes that sum what their edges bring; dead edges hold parameters and do nothing."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__()
+        self.edges = nn.ModuleList(_chain(edge.layers) for edge in cell.edges)
+        self.cell = cell
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        nodes = {0: x}
+        for index in self.cell.live:
+            edge = self.cell.edges[index]
+            brought = self.edges[index](nodes[edge.source])
+            nodes[edge.target] = nodes[edge.target] + brought if edge.target in nodes else brought
+        return nodes[self.cell.nodes - 1]
+
+
 class _Block(nn.Module):
     """A run of layers, with the input added where the block is residual."""
 
     def __init__(self, block: Block) -> None:
         super().__init__()
-        self.layers = nn.Sequential(*(_layer(layer) for layer in block.layers))
+        self.layers = _chain(block.layers)
         self.residual = block.residual
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -49,25 +83,44 @@ class _Block(nn.Module):
         return x + y if self.residual else y
 
 
-def _layer(layer: Layer) -> nn.Module:
-    if isinstance(layer, SqueezeExcite):
-        return _Gate(layer)
-    if isinstance(layer, Classifier):
-        return _Classify(layer)
-    convolution = nn.Conv2d(
-        layer.in_channels,
-        layer.out_channels,
-        layer.kernel,
-        layer.stride,
-        layer.kernel // 2,
-        groups=layer.groups,
-        bias=False,
-    )
-    activations = {"relu": nn.ReLU, "hswish": nn.Hardswish}
-    parts: list[nn.Module] = [convolution, nn.BatchNorm2d(layer.out_channels)]
+def _conv(layer: Conv) -> nn.Module:
+    parts: list[nn.Module] = [
+        nn.Conv2d(
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel,
+            layer.stride,
+            layer.kernel // 2,
+            groups=layer.groups,
+            bias=False,
+        )
+    ]
+    if layer.normalised:
+        parts.append(nn.BatchNorm2d(layer.out_channels))
     if layer.activation != "none":
-        parts.append(activations[layer.activation](inplace=True))
+        parts.append({"relu": nn.ReLU, "hswish": nn.Hardswish}[layer.activation](inplace=True))
     return nn.Sequential(*parts)
+
+
+def _average_pool(layer: AveragePool) -> nn.Module:
+    return nn.AvgPool2d(layer.kernel, layer.stride, layer.pad, count_include_pad=False)
+
+
+_MODULES: Mapping[type[Layer], Callable[[Any], nn.Module]] = {
+    AveragePool: _average_pool,
+    Cell: _Cell,
+    Classifier: _Classify,
+    Conv: _conv,
+    GlobalMean: lambda _: _GlobalMean(),
+    Normalise: lambda layer: nn.BatchNorm2d(layer.channels),
+    Relu: lambda _: nn.ReLU(),
+    SqueezeExcite: _Gate,
+    Zero: lambda _: _Zero(),
+}
+
+
+def _chain(layers: Sequence[Layer]) -> nn.Sequential:
+    return nn.Sequential(*(_MODULES[type(layer)](layer) for layer in layers))
 
 
 def network_module(blocks: Sequence[Block], *, seed: int) -> nn.Sequential:

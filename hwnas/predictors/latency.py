@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.core import Architecture
-from latency_tables import LatencyTable
+from latency_tables import Coordinates, LatencyTable
 
 _FEWEST_NETWORKS = 8  # below this, three coefficients would follow the noise
 _GAUSSIAN = 1.4826  # standard deviation of a normal variable over its median absolute value
@@ -48,14 +48,26 @@ class LatencyPredictor:
     Args:
         table: The measured rows.
         block_keys: The blocks of an architecture, as the table names them.
+        coordinates: Batch and precision of the networks; those that the block keys carry.
 
     Attributes:
         calibration: The fit, with its leave-one-out error.
+
+    Raises:
+        TableMismatchError: The table holds nothing for that batch and precision.
     """
 
-    def __init__(self, table: LatencyTable, block_keys: Callable[[Architecture], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        table: LatencyTable,
+        block_keys: Callable[[Architecture], Sequence[str]],
+        *,
+        coordinates: Coordinates | None = None,
+    ) -> None:
         self._table = table
         self._block_keys = block_keys
+        self._coordinates = coordinates or Coordinates()
+        table.require_coordinates(self._coordinates)
         self._costs: dict[str, tuple[float, int]] = {}
         self.calibration = self._calibrate()
 
@@ -95,7 +107,10 @@ class LatencyPredictor:
         held = [
             row
             for row in self._table.networks.values()
-            if row.timing.latency_ms > 0 and row.blocks and all(key in self._table.blocks for key in row.blocks)
+            if Coordinates.of(row.key) == self._coordinates
+            and row.timing.latency_ms > 0
+            and row.blocks
+            and all(key in self._table.blocks for key in row.blocks)
         ]
         plain = Calibration(offset_ms=0.0, scale=1.0, per_kernel_ms=0.0, spread=0.0, networks=0)
         sums = self._sums([[key for key, count in row.blocks.items() for _ in range(count)] for row in held])

@@ -2,6 +2,17 @@
 
 from hwnas.spaces.encoding import Encoding
 from hwnas.spaces.mobilenet import MOBILENET_PRESETS, MobileNetDesign, mobilenet_space
+from hwnas.spaces.nasbench201 import architecture_string, from_string, nasbench201_space
 from hwnas.spaces.space import Choice, SearchSpace
 
-__all__ = ["MOBILENET_PRESETS", "Choice", "Encoding", "MobileNetDesign", "SearchSpace", "mobilenet_space"]
+__all__ = [
+    "MOBILENET_PRESETS",
+    "Choice",
+    "Encoding",
+    "MobileNetDesign",
+    "SearchSpace",
+    "architecture_string",
+    "from_string",
+    "mobilenet_space",
+    "nasbench201_space",
+]

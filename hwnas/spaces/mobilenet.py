@@ -1,7 +1,8 @@
 """The ``mobilenet`` space: inverted residuals with elastic depth, kernel, expansion, width, activation and so on.
 
 The design follows MobileNetV3 (Howard et al., 2019, https://arxiv.org/abs/1905.02244) with the elastic dimensions of
-once-for-all (Cai et al., 2020, https://arxiv.org/abs/1908.09791); the presets are sized for small images.
+once-for-all (Cai et al., 2020, https://arxiv.org/abs/1908.09791). The presets ``small`` and ``tiny`` are sized for
+small images; ``ofa`` is once-for-all's own space at the size of ImageNet.
 """
 
 from __future__ import annotations
@@ -10,6 +11,28 @@ from dataclasses import dataclass
 
 from hwnas.core import Value, unknown
 from hwnas.spaces.space import Choice, SearchSpace
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedStages:
+    """What MobileNetV3-Large fixes stage by stage, where there is no choice of it.
+
+    With it come an unexpanded block after the stem, and in the head a second 1x1 convolution, after the mean over
+    pixels.
+
+    Attributes:
+        activations: Activation function of each stage.
+        squeeze_excite: Whether each stage has squeeze-and-excitation.
+        ends: Activation function of stem and head.
+        first: Activation function of the unexpanded block.
+        mixed_width: Channels of the head's second convolution, before the width multiplier.
+    """
+
+    activations: tuple[str, ...]
+    squeeze_excite: tuple[bool, ...]
+    ends: str
+    first: str
+    mixed_width: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +52,7 @@ class MobileNetDesign:
         expansions: Ratio of inner to input channels.
         activations: Activation functions, one for the whole network.
         squeeze_excite: Whether a stage has squeeze-and-excitation.
+        fixed: What takes the place of these last two choices; ``None`` leaves them open.
     """
 
     preset: str
@@ -43,10 +67,22 @@ class MobileNetDesign:
     expansions: tuple[int, ...] = (3, 6)
     activations: tuple[str, ...] = ("relu", "hswish")
     squeeze_excite: tuple[bool, ...] = (False, True)
+    fixed: FixedStages | None = None
 
     def channels(self, base: int, width: float) -> int:
-        """Channels after the width multiplier, to the nearest multiple of 8 (halves up), at least 8."""
-        return max(8, int(base * width / 8 + 0.5) * 8)
+        """Channels after the width multiplier.
+
+        They are the nearest multiple of 8, halves up, at least 8; the next one where more than a tenth would be lost.
+        """
+        near = max(8, int(base * width / 8 + 0.5) * 8)
+        return near if near >= 0.9 * base * width else near + 8
+
+    def squeezed(self, inner: int) -> int:
+        """A quarter of the channels that squeeze-and-excitation gates, as a multiple of 8.
+
+        Where stages are fixed it is rounded as all channels are, after once-for-all; else down.
+        """
+        return self.channels(inner, 0.25) if self.fixed else max(8, inner // 32 * 8)
 
 
 MOBILENET_PRESETS = {
@@ -74,6 +110,24 @@ MOBILENET_PRESETS = {
             kernels=(3, 5),
             expansions=(2, 4),
         ),
+        MobileNetDesign(
+            preset="ofa",
+            stem_width=16,
+            stage_widths=(24, 40, 80, 112, 160),
+            stage_strides=(2, 2, 2, 1, 2),
+            head_width=960,
+            resolutions=(160, 176, 192, 208, 224),
+            widths=(1.0, 1.2),
+            depths=(2, 3, 4),
+            expansions=(3, 4, 6),
+            fixed=FixedStages(
+                activations=("relu", "relu", "hswish", "hswish", "hswish"),
+                squeeze_excite=(False, True, False, True, True),
+                ends="hswish",
+                first="relu",
+                mixed_width=1280,
+            ),
+        ),
     )
 }
 
@@ -82,7 +136,8 @@ def mobilenet_space(preset: str = "small") -> SearchSpace:
     """The search space of a preset.
 
     Args:
-        preset: ``"small"`` for images of 16 to 32 pixels, ``"tiny"`` to try things out in seconds.
+        preset: ``"small"`` for images of 16 to 32 pixels, ``"tiny"`` to try things out in seconds, ``"ofa"`` for
+            ImageNet.
 
     Raises:
         UsageError: No such preset.
@@ -93,17 +148,24 @@ def mobilenet_space(preset: str = "small") -> SearchSpace:
     choices = [
         Choice(name="resolution", options=design.resolutions),
         Choice(name="width", options=design.widths),
-        Choice(name="activation", options=design.activations, ordinal=False),
     ]
+    if design.fixed is None:
+        choices.append(Choice(name="activation", options=design.activations, ordinal=False))
     for stage in range(1, len(design.stage_widths) + 1):
-        depth = f"s{stage}.depth"
-        choices.append(Choice(name=depth, options=design.depths))
-        choices.append(Choice(name=f"s{stage}.se", options=design.squeeze_excite, ordinal=False))
-        for block in range(1, max(design.depths) + 1):
-            alive: frozenset[Value] = frozenset(option for option in design.depths if option >= block)
-            parent = depth if len(alive) < len(design.depths) else None
-            when = alive if parent else frozenset[Value]()
-            name = f"s{stage}.b{block}"
-            choices.append(Choice(name=f"{name}.kernel", options=design.kernels, parent=parent, when=when))
-            choices.append(Choice(name=f"{name}.expansion", options=design.expansions, parent=parent, when=when))
+        choices += _stage_choices(design, f"s{stage}")
     return SearchSpace(f"mobilenet:{preset}", tuple(choices))
+
+
+def _stage_choices(design: MobileNetDesign, stage: str) -> list[Choice]:
+    depth = f"{stage}.depth"
+    choices = [Choice(name=depth, options=design.depths)]
+    if design.fixed is None:
+        choices.append(Choice(name=f"{stage}.se", options=design.squeeze_excite, ordinal=False))
+    for block in range(1, max(design.depths) + 1):
+        alive: frozenset[Value] = frozenset(option for option in design.depths if option >= block)
+        parent = depth if len(alive) < len(design.depths) else None
+        when = alive if parent else frozenset[Value]()
+        name = f"{stage}.b{block}"
+        choices.append(Choice(name=f"{name}.kernel", options=design.kernels, parent=parent, when=when))
+        choices.append(Choice(name=f"{name}.expansion", options=design.expansions, parent=parent, when=when))
+    return choices

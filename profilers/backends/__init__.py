@@ -1,5 +1,34 @@
 """One runner a runtime, all of the same shape and independent of one another."""
 
-from profilers.backends.onnxruntime import OnnxRuntimeBackend, ProfiledRuns, TimedRuns
+from profilers.backends.blocks import BlockTimes, run_block
+from profilers.backends.contract import (
+    METHODS,
+    Backend,
+    BackendSettings,
+    InPlace,
+    Inspection,
+    IsolatedKernel,
+    Isolating,
+    Method,
+    ProfiledRuns,
+    RunPlan,
+    TimedRuns,
+)
+from profilers.backends.onnxruntime import OnnxRuntimeBackend
 
-__all__ = ["OnnxRuntimeBackend", "ProfiledRuns", "TimedRuns"]
+__all__ = [
+    "METHODS",
+    "Backend",
+    "BackendSettings",
+    "BlockTimes",
+    "InPlace",
+    "Inspection",
+    "IsolatedKernel",
+    "Isolating",
+    "Method",
+    "OnnxRuntimeBackend",
+    "ProfiledRuns",
+    "RunPlan",
+    "TimedRuns",
+    "run_block",
+]

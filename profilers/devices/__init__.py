@@ -1,16 +1,22 @@
-"""What this machine is: its CPU, its GPUs and the runtimes that can use them.
+"""What this machine is and does: its CPU, its GPUs, the runtimes that can use them, its clocks and its energy.
 
 Contents:
     cpu: model, cores, SIMD flags, governor, clock and load of the CPU.
     nvml: NVIDIA GPUs, as NVML reports them.
     runtimes: onnxruntime with the providers that really load, and TensorRT.
+    clocks: clocks, temperature and throttling, read between measurements.
+    clock_lock: a GPU's clock locked while something runs, and given back.
+    energy: energy of a run beyond idling, from NVML, RAPL or the power monitor of a Jetson.
 
 Every value that the machine does not give is ``None``, never ``0`` or ``""``.
 """
 
 from __future__ import annotations
 
+from profilers.devices.clock_lock import ClockLock, locked_clocks
+from profilers.devices.clocks import ClockReading, ClockWatch
 from profilers.devices.cpu import CpuDescription, describe_cpu
+from profilers.devices.energy import EnergyReading, EnergyUnknown, energy_meter, measure_energy
 from profilers.devices.nvml import GpuDescription, GpuReport, describe_gpus
 from profilers.devices.runtimes import (
     PROVIDERS_OF_INTEREST,
@@ -23,7 +29,12 @@ from profilers.devices.runtimes import (
 
 __all__ = [
     "PROVIDERS_OF_INTEREST",
+    "ClockLock",
+    "ClockReading",
+    "ClockWatch",
     "CpuDescription",
+    "EnergyReading",
+    "EnergyUnknown",
     "GpuDescription",
     "GpuReport",
     "ProviderDescription",
@@ -33,4 +44,7 @@ __all__ = [
     "describe_gpus",
     "describe_onnxruntime",
     "describe_tensorrt",
+    "energy_meter",
+    "locked_clocks",
+    "measure_energy",
 ]

@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from latency_tables.schema import Json
 from profilers.devices.cpu import describe_cpu
 from profilers.devices.nvml import describe_gpus
+
+
+class Settings(Protocol):
+    """What of a backend's settings belongs to a fingerprint."""
+
+    @property
+    def device(self) -> str:
+        """``"cpu"``, ``"gpu"`` or a third party's."""
+
+    @property
+    def threads(self) -> int:
+        """Threads of the runtime."""
+
+    @property
+    def affinity(self) -> tuple[int, ...] | None:
+        """Logical CPUs the process is pinned to."""
+
+    @property
+    def cuda_graph(self) -> bool:
+        """Whether runs are replayed from a CUDA graph."""
+
+    @property
+    def include_io(self) -> bool:
+        """Whether copies to and from the device count."""
 
 
 def device_name(device: str) -> str:
@@ -15,25 +41,26 @@ def device_name(device: str) -> str:
     return describe_cpu().model or "unknown"
 
 
-def fingerprint(device: str, *, runtime: str, provider: str, threads: int) -> dict[str, Json]:
+def fingerprint(settings: Settings, *, runtime: str, provider: str) -> dict[str, Json]:
     """The conditions a table is made under.
 
     Args:
-        device: ``"cpu"`` or ``"gpu"``.
+        settings: Device, threads, pinning and what else the user chose.
         runtime: Name and version of the runtime.
         provider: Its execution provider.
-        threads: Intra-operator threads.
 
     Returns:
         Flat and JSON-serialisable. Values the machine does not tell are ``None``. What changes from minute to minute
         (load, current clock) is left out: it belongs to the conditions of a campaign.
     """
+    device, affinity = settings.device, settings.affinity
     cpu = describe_cpu()
     record: dict[str, Json] = {
         "device": device,
         "runtime": runtime,
         "provider": provider,
-        "threads": threads,
+        "threads": settings.threads,
+        "affinity": None if affinity is None else ",".join(map(str, affinity)),
         "cpu": cpu.model,
         "cpu_family": cpu.family,
         "cpu_model": cpu.model_number,
@@ -50,5 +77,7 @@ def fingerprint(device: str, *, runtime: str, provider: str, threads: int) -> di
             "driver": gpu.driver if gpu else None,
             "mig": gpu.mig if gpu else None,
             "max_clock_mhz": gpu.max_clock_mhz if gpu else None,
+            "cuda_graph": settings.cuda_graph,
+            "include_io": settings.include_io,
         }
     return record

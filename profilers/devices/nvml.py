@@ -1,4 +1,4 @@
-"""Describe the NVIDIA GPUs of this machine through NVML."""
+"""The NVIDIA GPUs of this machine through NVML: what they are, and one of them to ask and to order."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _BYTES_PER_MIB = 2**20
 _CURE_EXTRA = 'pip install "hwnas[gpu]"'
 _CURE_DRIVER = "if this machine has an NVIDIA GPU, install its driver (restart after an update): nvidia-smi must answer"
+_CURE_START = "if this machine has an NVIDIA GPU, install its driver: nvidia-smi must answer"
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,60 @@ def describe_gpus() -> GpuReport:
     finally:
         with contextlib.suppress(nvml.NVMLError):
             nvml.nvmlShutdown()
+
+
+class NvmlDevice:
+    """One GPU with NVML started and its handle kept, so that a query costs microseconds. See ``open_nvml``."""
+
+    def __init__(self, nvml: ModuleType, handle: object) -> None:
+        self._nvml, self._handle, self._open = nvml, handle, True
+
+    def ask(self, function: str, *arguments: object) -> Any:
+        """The answer of one query; ``None`` where it is not supported, by the device or by the binding.
+
+        Jetson starts NVML and then answers NotSupported to many queries, so that each one fails alone.
+
+        Args:
+            function: NVML's name of the query.
+            *arguments: What it takes after the handle.
+        """
+        return _ask(self._nvml, function, self._handle, *arguments) if self._open else None
+
+    def order(self, function: str, *arguments: object) -> Exception | None:
+        """Carries out one command; the error that it was refused with, ``None`` when it was obeyed."""
+        try:
+            getattr(self._nvml, function)(self._handle, *arguments)
+        except (self._nvml.NVMLError, AttributeError) as error:
+            return error
+        return None
+
+    def close(self) -> None:
+        """Stops NVML; a second time does nothing."""
+        if self._open:
+            self._open = False
+            with contextlib.suppress(self._nvml.NVMLError):
+                self._nvml.nvmlShutdown()
+
+
+def open_nvml(index: int) -> NvmlDevice | str:
+    """A GPU to ask through NVML, or why there is none, with the cure; never raises.
+
+    Args:
+        index: Number of the GPU in NVML's order, that of the PCI bus; ``CUDA_VISIBLE_DEVICES`` does not change it.
+    """
+    try:
+        nvml = import_module("pynvml")
+    except ImportError:
+        return f"pynvml is not installed. Cure: {_CURE_EXTRA}"
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
+        return f"NVML does not start: {error}. Cure: {_CURE_START}"
+    try:
+        return NvmlDevice(nvml, nvml.nvmlDeviceGetHandleByIndex(index))
+    except nvml.NVMLError as error:
+        NvmlDevice(nvml, None).close()
+        return f"GPU {index} does not answer: {error}. Cure: nvidia-smi -L lists the GPUs that there are"
 
 
 def _report_without_binding() -> GpuReport:

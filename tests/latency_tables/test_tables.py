@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,12 +18,13 @@ from hypothesis import strategies as st
 
 from latency_tables import (
     BlockRow,
+    FloorRow,
     KernelRow,
     LatencyTable,
-    Manifest,
     MissingRowError,
     NetworkRow,
     Row,
+    StepRow,
     TableError,
     TableFormatError,
     TableMismatchError,
@@ -36,61 +38,29 @@ from latency_tables import (
     write_table,
 )
 from tests.builders import PROVIDER, made_up_manifest, made_up_timing
+from tests.latency_tables.strategies import json_objects, json_values, sealed, tables, texts
 
+FULL = replace(made_up_timing(0.125), uncertainty=0.02, percentiles_ms={"p99": 0.5, "p50": 0.25, "p99.9": 0.75})
 ROWS: tuple[Row, ...] = (
-    KernelRow(key="Conv(1x8x8x8)", timing=made_up_timing(0.125), provider=PROVIDER),
+    KernelRow(key="Conv(1x8x8x8)", timing=FULL, provider=PROVIDER, arithmetic="fp32", memory_mib=0.5, energy_mj=0.0625),
     KernelRow(key="Add\u2028(1x8x8x8)", timing=made_up_timing(0.0, noise="noisy"), provider=PROVIDER),
     BlockRow(key="stem(in=1,out=8)", kernels={"Conv(1x8x8x8)": 2, "Add\u2028(1x8x8x8)": 1}),
-    NetworkRow(key="0123456789", blocks={"stem(in=1,out=8)": 1}, timing=made_up_timing(0.25)),
+    NetworkRow(
+        key="0123456789",
+        blocks={"stem(in=1,out=8)": 1},
+        timing=FULL,
+        provider=PROVIDER,
+        load_ms=8.5,
+        first_ms=1.5,
+        memory_mib=3.25,
+        energy_mj=0.75,
+    ),
+    FloorRow(key="call", timing=made_up_timing(0.0625), provider=PROVIDER),
+    StepRow(key="Conv 3x3 dense float: output channels", step=16, widths=(31, 32, 33), latency_ms=(0.5, 0.5, 0.75)),
 )
 TABLE = LatencyTable.from_rows(made_up_manifest(device_name="Grüße \u2028\u0085\x1c ☃"), ROWS)
 CONTENT = dumps(TABLE).encode()
 END = CONTENT[:-1].rfind(b"\n") + 1  # where the checksum line begins
-
-texts = st.text(max_size=12) | st.sampled_from(
-    ["\u2028", "\u2029", "\u0085", "\n", "\r\n", "\x00", '"', "\\", "", "\x1c"]
-)
-times = st.floats(min_value=0, max_value=1e11)
-timings = st.builds(
-    Timing,
-    latency_ms=times,
-    min_ms=times,
-    median_ms=times,
-    iqr_ms=times,
-    n=st.integers(1, 10**6),
-    noise=st.sampled_from(["ok", "noisy"]),
-)
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
-    max_leaves=6,
-)
-json_objects = st.dictionaries(texts, json_values, max_size=3)
-manifests = st.builds(
-    Manifest,
-    **dict.fromkeys(
-        ("device", "device_name", "runtime", "runtime_version", "provider", "precision", "space", "created"), texts
-    ),
-    threads=st.integers(1, 512),
-    batch=st.integers(1, 512),
-    protocol=json_objects,
-    fingerprint=json_objects,
-    conditions=json_objects,
-)
-counts = st.dictionaries(texts, st.integers(1, 99), max_size=4)
-rows = (
-    st.builds(KernelRow, key=texts, timing=timings, provider=texts)
-    | st.builds(BlockRow, key=texts, kernels=counts)
-    | st.builds(NetworkRow, key=texts, blocks=counts, timing=timings)
-)
-tables = st.builds(LatencyTable.from_rows, manifests, st.lists(rows, max_size=6))
-
-
-def sealed(lines: list[Any]) -> bytes:
-    """Lines with a checksum that fits them, as somebody who knows the format could write them."""
-    body = "".join((line if isinstance(line, str) else json.dumps(line, ensure_ascii=False)) + "\n" for line in lines)
-    end = {"kind": "end", "rows": len(lines) - 1, "sha256": hashlib.sha256(body.encode()).hexdigest()}
-    return (body + json.dumps(end) + "\n").encode()
 
 
 def parsed() -> list[Any]:
@@ -348,11 +318,11 @@ def test_a_changed_field_with_a_fitting_checksum_is_refused_or_a_table_that_can_
         (CONTENT[:END], "truncated"),
         (CONTENT[:END] + b"7" * 5000, "truncated"),
         (CONTENT.replace(b"0.125", b"0.124", 1), "does not match its checksum"),
-        (CONTENT.replace(b'"rows": 4', b'"rows": 5'), "expected 5 rows, received 4"),
-        (with_field(0, "schema_version", 2), "line 1: expected schema version 1, received 2"),
-        (with_field(0, "schema_version", None), "line 1: expected schema version 1, received None"),
-        (with_field(0, "schema_version", True), "line 1: expected schema version 1, received True"),
-        (with_field(0, "schema_version", 1.0), "line 1: expected schema version 1, received 1.0"),
+        (CONTENT.replace(b'"rows": 6', b'"rows": 5'), "expected 5 rows, received 6"),
+        (with_field(0, "schema_version", 0), "line 1: expected a schema version from 1 to 2, received 0"),
+        (with_field(0, "schema_version", None), "line 1: expected a schema version from 1 to 2, received None"),
+        (with_field(0, "schema_version", True), "line 1: expected a schema version from 1 to 2, received True"),
+        (with_field(0, "schema_version", 2.0), "line 1: expected a schema version from 1 to 2, received 2.0"),
         (with_field(0, "threads", "1"), "line 1: expected a whole number of at least 1 as 'threads', received '1'"),
         (with_field(0, "threads", True), "line 1: expected a whole number of at least 1 as 'threads', received True"),
         (with_field(0, "fingerprint", []), "line 1: expected a JSON object as 'fingerprint', received []"),
@@ -367,6 +337,26 @@ def test_a_changed_field_with_a_fitting_checksum_is_refused_or_a_table_that_can_
         (with_field(1, "n", 1.5), "line 2: expected a whole number of at least 0 as 'n', received 1.5"),
         (with_field(3, "kernels", None), "line 4: expected a JSON object as 'kernels', received None"),
         (with_field(4, "blocks", ["b"]), "line 5: expected a JSON object as 'blocks', received ['b']"),
+        (with_field(0, "precisions", []), "line 1: expected a list of texts as 'precisions', received []"),
+        (with_field(0, "precisions", "fp32"), "line 1: expected a list of texts as 'precisions', received 'fp32'"),
+        (with_field(0, "precisions", ["fp32", 8]), "expected a list of texts as 'precisions', received ['fp32', 8]"),
+        (with_field(0, "batches", []), "line 1: expected a list of whole numbers as 'batches', received []"),
+        (with_field(0, "batches", [1, 0]), "line 1: expected whole numbers from 1 in 'batches', received 0"),
+        (with_field(0, "batches", [True]), "line 1: expected whole numbers from 1 in 'batches', received True"),
+        (with_field(0, "unknown", {"energy_mj": None}), "expected a reason in words for each quantity in 'unknown'"),
+        (with_field(1, "uncertainty", -0.1), "expected a finite number of at least 0 as 'uncertainty', received -0.1"),
+        (with_field(1, "arithmetic", None), "line 2: expected text as 'arithmetic', received None"),
+        (with_field(1, "memory_mib", "1"), "expected a finite number of at least 0 as 'memory_mib', received '1'"),
+        (with_field(4, "load_ms", []), "expected a finite number of at least 0 as 'load_ms', received []"),
+        (with_field(1, "percentiles_ms", None), "line 2: expected a JSON object as 'percentiles_ms', received None"),
+        (with_field(1, "percentiles_ms", {"median": 1}), "expected percentiles such as 'p90' with finite times"),
+        (with_field(1, "percentiles_ms", {"p90": None}), "expected percentiles such as 'p90' with finite times"),
+        (with_field(1, "percentiles_ms", {"p90\n": 1}), "expected percentiles such as 'p90' with finite times"),
+        (with_field(6, "step", 0), "line 7: expected a whole number of at least 1 as 'step', received 0"),
+        (with_field(6, "widths", []), "line 7: expected a list of whole numbers as 'widths', received []"),
+        (with_field(6, "widths", [31, 32]), "line 7: expected as many latencies as widths, received '3 and 2'"),
+        (with_field(6, "latency_ms", 0.5), "line 7: expected a list of finite numbers as 'latency_ms', received 0.5"),
+        (with_field(6, "latency_ms", [0.5, None, 1]), "line 7: expected a list of finite numbers as 'latency_ms'"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_file_and_the_cure(content: bytes, cause: str, tmp_path: Path) -> None:
@@ -385,7 +375,7 @@ def test_what_is_wrong_is_said_with_the_file_and_the_cure(content: bytes, cause:
 NO_NUMBERS = ("NaN", "Infinity", "-Infinity")  # Python writes and reads them, JSON does not know them
 
 
-@pytest.mark.parametrize("name", ["latency_ms", "min_ms", "median_ms", "iqr_ms"])
+@pytest.mark.parametrize("name", ["latency_ms", "min_ms", "median_ms", "iqr_ms", "uncertainty", "memory_mib"])
 @pytest.mark.parametrize("literal", [*NO_NUMBERS, "-1", "-1e-9", "1e400", "1e12", "1" * 4000])
 def test_times_nobody_measured_are_refused(name: str, literal: str) -> None:
     message = refusal(with_literal(1, name, literal))
@@ -397,7 +387,7 @@ def test_a_time_of_five_thousand_digits_is_refused() -> None:
     assert refusal(with_literal(1, "latency_ms", "1" * 5000)).startswith("x.jsonl, line 2: expected")
 
 
-@pytest.mark.parametrize("name", ["protocol", "fingerprint", "conditions"])
+@pytest.mark.parametrize("name", ["protocol", "fingerprint", "conditions", "unknown"])
 @pytest.mark.parametrize("literal", [*NO_NUMBERS, "1e400", "-1e400"])
 @pytest.mark.parametrize("form", ['{"a": HERE}', '{"a": [1, {"b": HERE}]}'])
 def test_what_is_no_number_is_refused_inside_the_manifest_too(name: str, literal: str, form: str) -> None:
@@ -457,7 +447,7 @@ def test_counts_that_count_nothing_are_refused(line: int, name: str, count: obje
     assert message.startswith(start + repr(count)[:80])
 
 
-@pytest.mark.parametrize(("line", "name", "least"), [(0, "threads", 1), (0, "batch", 1), (1, "n", 0), (4, "n", 0)])
+@pytest.mark.parametrize(("line", "name", "least"), [(0, "threads", 1), (6, "step", 1), (1, "n", 0), (4, "n", 0)])
 @pytest.mark.parametrize("number", [-1, -(10**9), 10**400, -(10**400), 1.0, True, None, "1", [], {}])
 def test_numbers_that_no_campaign_has_are_refused(line: int, name: str, least: int, number: object) -> None:
     message = refusal(with_field(line, name, number))
@@ -465,9 +455,8 @@ def test_numbers_that_no_campaign_has_are_refused(line: int, name: str, least: i
     assert message.startswith(start + repr(number)[:80])
 
 
-def test_no_threads_and_no_batch_are_refused_and_no_runs_are_not() -> None:
-    for name in ("threads", "batch"):
-        assert f"as {name!r}, received 0" in refusal(with_field(0, name, 0))
+def test_no_threads_are_refused_and_no_runs_are_not() -> None:
+    assert "as 'threads', received 0" in refusal(with_field(0, "threads", 0))
     assert loads(with_field(2, "n", 0)).kernels["Conv(1x8x8x8)"].timing.n == 0
 
 
@@ -476,6 +465,8 @@ def test_a_row_that_stands_twice_is_refused_whether_or_not_it_differs(line: int)
     for change in ({}, {"kernels": {}, "blocks": {}, "latency_ms": 9.0}):
         lines = parsed()
         again = {name: change.get(name, value) for name, value in lines[line].items()}
+        if again["kind"] == "step":  # whose latencies are a list
+            again["latency_ms"] = lines[line]["latency_ms"]
         for position in {line + 1, len(lines)}:
             assert "a row stands twice" in refusal(sealed([*lines[:position], again, *lines[position:]]))
 
@@ -494,10 +485,13 @@ def test_a_file_of_another_kind_is_refused_by_its_schema() -> None:
         assert message.startswith(f"x.jsonl, line 1: expected a hwnas-latency-table file, received {schema!r}. ")
 
 
+KINDS = "'kernel', 'block', 'network', 'floor', 'step'"
+
+
 @pytest.mark.parametrize("kind", ["end", "manifest", None, 3, True, [], {}, ["kernel"]])
 def test_an_unknown_kind_of_row_is_refused(kind: object) -> None:
     message = refusal(with_field(1, "kind", kind))
-    assert message.startswith(f"x.jsonl, line 2: expected kind 'kernel', 'block' or 'network', received {kind!r}. ")
+    assert message.startswith(f"x.jsonl, line 2: expected kind {KINDS}, received {kind!r}. ")
 
 
 @pytest.mark.parametrize("noise", ["loud", "", None, 0, [], {}, ["ok"]])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterator
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -15,26 +15,29 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hwnas.core import Architecture, UsageError, Value
 from hwnas.networks import SPACES, Block, NetworkFamily, flops_m, macs_m, network_family, params_m
+from hwnas.networks.cells import Cell
 from hwnas.networks.graph import network_graph
-from hwnas.networks.layers import Conv, SqueezeExcite
+from hwnas.networks.layers import Conv, SqueezeExcite, through
 from hwnas.networks.module import network_module
-from profilers import OnnxRuntimeBackend
+from profilers import OnnxRuntimeBackend, RunPlan
+from tests.networks.weights import load, runtime
 
 SHAPES = [(1, 10), (3, 2), (3, 37)]
-families = pytest.mark.parametrize(
-    "family",
-    [network_family(space, channels=channels, classes=classes) for space in SPACES for channels, classes in SHAPES],
-    ids=lambda family: f"{family.space.name}, {family.shape}",
-)
+SMALL_MOBILENETS = [
+    network_family(f"mobilenet:{preset}", channels=channels, classes=classes)
+    for preset in ("small", "tiny")
+    for channels, classes in SHAPES
+]
+FAMILIES = [*SMALL_MOBILENETS, network_family("nasbench201", channels=1, classes=5), network_family("nasbench201")]
+PLAN = RunPlan(warmup_runs=1, runs=1)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """These networks are so small that more threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def named(family: NetworkFamily) -> str:
+    return f"{family.space.name}, {family.shape}"
+
+
+families = pytest.mark.parametrize("family", FAMILIES, ids=named)
+small_mobilenets = pytest.mark.parametrize("family", SMALL_MOBILENETS, ids=named)
 
 
 def samples(family: NetworkFamily, n: int, *, seed: int = 0) -> list[Architecture]:
@@ -51,12 +54,6 @@ def images(family: NetworkFamily, architecture: Architecture, batch: int, *, see
     return torch.randn(batch, family.shape.channels, size, size, generator=generator)
 
 
-def runtime(model: bytes) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
 # --- modules and counts
 
 
@@ -68,7 +65,7 @@ def test_a_module_maps_images_to_logits(family: NetworkFamily) -> None:
             logits = module(images(family, architecture, 3))
         assert logits.shape == (3, family.shape.classes)
         assert torch.isfinite(logits).all()
-        assert logits.std() > 0
+        assert logits.std() > 0 or set(architecture.values()) == {"none"}
 
 
 @families
@@ -80,28 +77,30 @@ def test_counted_parameters_are_those_of_the_module(family: NetworkFamily) -> No
 
 
 @families
-def test_counted_operations_are_those_torch_counts_and_the_gates(family: NetworkFamily) -> None:
+def test_counted_operations_are_those_torch_counts_the_gates_and_the_dead_edges(family: NetworkFamily) -> None:
     for architecture in samples(family, 3):
         blocks, module = family.blocks(architecture), family.module(architecture, seed=0).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             module(images(family, architecture, 1))
-        assert sum(block.macs for block in blocks) == counter.get_total_flops() // 2 + gating_products(blocks)
+        assert sum(block.macs for block in blocks) == counter.get_total_flops() // 2 + uncounted(blocks)
         assert macs_m(blocks) == sum(block.macs for block in blocks) / 1e6
         assert flops_m(blocks) == 2 * macs_m(blocks)
 
 
-def gating_products(blocks: tuple[Block, ...]) -> int:
-    """One product a pixel and channel of every squeeze-and-excitation, which torch's counter leaves out."""
+def uncounted(blocks: tuple[Block, ...]) -> int:
+    """What torch's counter leaves out: a product a pixel and channel of every gate, and what is not computed at all."""
     total = 0
     for block in blocks:
         size = block.size
         for layer in block.layers:
             total += layer.channels * size**2 if isinstance(layer, SqueezeExcite) else 0
+            dead = set(range(len(layer.edges))) - set(layer.live) if isinstance(layer, Cell) else set()
+            total += sum(through(layer.edges[i].layers, size)[0] for i in dead)
             size = layer.out_size(size)
     return total
 
 
-@families
+@small_mobilenets
 def test_blocks_fit_together(family: NetworkFamily) -> None:
     for architecture in samples(family, 20):
         blocks = family.blocks(architecture)
@@ -138,15 +137,58 @@ def test_nothing_is_covered_that_no_architecture_needs(tiny_family: NetworkFamil
 
 def test_blocks_with_equal_keys_are_equal_across_shapes_and_presets() -> None:
     seen: dict[str, Block] = {}
-    for space in SPACES:
-        for channels, classes in SHAPES:
-            family = network_family(space, channels=channels, classes=classes)
-            for architecture in samples(family, 60):
-                for block in family.blocks(architecture):
-                    assert seen.setdefault(block.key, block) == block
+    for family in [*SMALL_MOBILENETS, network_family("mobilenet:ofa"), network_family("mobilenet:ofa", classes=10)]:
+        for architecture in samples(family, 60):
+            for block in family.blocks(architecture):
+                assert seen.setdefault(block.key, block) == block
     assert len(seen) > 300
     contents = Counter((block.layers, block.size, block.residual) for block in seen.values())
     assert max(contents.values()) == 1  # and different keys are different blocks
+
+
+@pytest.mark.parametrize(
+    ("space", "digest"), [("mobilenet:small", "6b36d174913b0896"), ("mobilenet:tiny", "0d300c84ce79a929")]
+)
+def test_ids_and_keys_stay_what_they_were_so_that_tables_and_runs_stay_valid(space: str, digest: str) -> None:
+    family = network_family(space, channels=1, classes=10)
+    found = [(a.id, family.block_keys(a)) for a in (*samples(family, 200), *family.design.covering())]
+    assert hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16] == digest
+
+
+# --- batch and precision
+
+
+@pytest.mark.parametrize("family", [SMALL_MOBILENETS[0], FAMILIES[-1]], ids=named)
+def test_at_another_batch_the_graph_reads_and_writes_so_many_images(family: NetworkFamily) -> None:
+    (architecture,) = samples(family, 1)[2:]
+    at = family.at(batch=3, precision="fp32")
+    session = runtime(at.workload(architecture).model)
+    assert session.get_inputs()[0].shape[0] == 3
+    image = images(family, architecture, 3).numpy()
+    found = session.run(None, {session.get_inputs()[0].name: image})[0]
+    single = runtime(family.workload(architecture).model)
+    alone = [single.run(None, {single.get_inputs()[0].name: image[i : i + 1]})[0] for i in range(3)]
+    np.testing.assert_allclose(found, np.concatenate(alone), rtol=1e-3, atol=1e-5)
+
+
+def test_batch_and_precision_stand_in_every_name_and_key(tiny_family: NetworkFamily) -> None:
+    architecture = samples(tiny_family, 0)[0]
+    plain = tiny_family.workload(architecture)
+    for batch, precision, suffix in (
+        (1, "fp32", ""),
+        (8, "fp32", "@b8"),
+        (1, "int8", "@b1,int8"),
+        (4, "fp16", "@b4,fp16"),
+    ):
+        at = tiny_family.at(batch=batch, precision=precision)
+        workload = at.workload(architecture)
+        assert workload.name == plain.name + suffix
+        assert workload.parts == {prefix: key + suffix for prefix, key in plain.parts.items()}
+        assert at.block_keys(architecture) == tuple(workload.parts.values())
+        assert (workload.model == plain.model) == (batch == 1)
+        assert all(found.name.endswith(suffix) for found in (*at.references(3), *at.workloads()[:3]))
+        assert at.blocks(architecture) == tiny_family.blocks(architecture)
+        assert at.at(batch=1, precision="fp32") == tiny_family
 
 
 # --- weights
@@ -242,6 +284,11 @@ def test_references_are_the_same_every_time_and_spread_over_the_sizes(family: Ne
     assert max(sizes) > 2 * min(sizes)
 
 
+def test_references_are_as_many_as_asked_for_where_many_networks_are_of_one_size() -> None:
+    names = [found.name for found in network_family("nasbench201").references(20)]
+    assert len(names) == len(set(names)) == 20
+
+
 def one_of(family: NetworkFamily, *, activation: str, squeeze: bool, seed: int) -> Architecture:
     rng = np.random.default_rng(seed)
     values: dict[str, Value] = {c.name: c.options[rng.integers(len(c.options))] for c in family.space.choices}
@@ -286,9 +333,9 @@ def test_what_is_profiled_is_what_torch_exports(space: str, channels: int, activ
     program = torch.onnx.export(module, (image,), dynamo=True, opset_version=18, verbose=False)
     assert program is not None
     exported, workload = program.model_proto.SerializeToString(), family.workload(architecture)
-    backend = OnnxRuntimeBackend("cpu")
-    profiled = Counter(use.key for use in backend.profile(workload.model, workload.parts, warmup=1, runs=2).uses)
-    promised = Counter(use.key for use in backend.profile(exported, {"": "all"}, warmup=1, runs=2).uses)
+    backend = OnnxRuntimeBackend()
+    profiled = Counter(use.key for use in backend.profile(workload.model, workload.parts, PLAN).uses)
+    promised = Counter(use.key for use in backend.profile(exported, {"": "all"}, PLAN).uses)
     assert profiled == promised
     assert profiled.total() > 10
 
@@ -299,30 +346,12 @@ def test_the_graph_computes_what_the_module_computes(tiny_family: NetworkFamily)
         model = onnx.load_from_string(tiny_family.workload(architecture).model)
         module = tiny_family.module(architecture, seed=0).eval()
         image = images(tiny_family, architecture, 1)
-        _load(module, model, tiny_family.blocks(architecture))
+        load(module, model, tiny_family.blocks(architecture))
         session = runtime(model.SerializeToString())
         found = session.run(None, {session.get_inputs()[0].name: image.numpy()})[0]
         with torch.no_grad():
             expected = module(image).numpy()
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
-
-
-def _load(module: nn.Sequential, model: onnx.ModelProto, blocks: tuple[Block, ...]) -> None:
-    """Gives a module the weights of a graph; its normalisations, made neutral, add the graph's biases."""
-    weights = {w.name: torch.from_numpy(onnx.numpy_helper.to_array(w).copy()) for w in model.graph.initializer}
-    with torch.no_grad():
-        for i, block in enumerate(blocks):
-            for j, layer in enumerate(block.layers):
-                name, part = f"p{i:02d}/l{j}", module[i].layers[j]
-                if isinstance(layer, Conv):
-                    part[0].weight.copy_(weights[f"{name}.weight"])
-                    part[1].weight.fill_((1 + part[1].eps) ** 0.5)
-                    part[1].bias.copy_(weights[f"{name}.bias"])
-                    continue
-                inner = {"narrow": ".narrow", "wide": ".wide"} if isinstance(layer, SqueezeExcite) else {"linear": ""}
-                for attribute, suffix in inner.items():
-                    getattr(part, attribute).weight.copy_(weights[f"{name}{suffix}.weight"])
-                    getattr(part, attribute).bias.copy_(weights[f"{name}{suffix}.bias"])
 
 
 # --- names

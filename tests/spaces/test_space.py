@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwnas.core import Architecture, UsageError, Value
-from hwnas.spaces import MOBILENET_PRESETS, Choice, Encoding, SearchSpace, mobilenet_space
+from hwnas.spaces import MOBILENET_PRESETS, Choice, Encoding, SearchSpace, mobilenet_space, nasbench201_space
 
 
 def choice(name: str, *options: Value, parent: str | None = None, when: tuple[Value, ...] = ()) -> Choice:
@@ -36,7 +36,7 @@ NESTED = SearchSpace(
     ),
 )
 SMALL_SPACES = [EMPTY, SINGLE, FLAT, NESTED]
-SPACES = [*SMALL_SPACES, mobilenet_space("tiny"), mobilenet_space("small")]
+SPACES = [*SMALL_SPACES, *(mobilenet_space(preset) for preset in MOBILENET_PRESETS), nasbench201_space()]
 named = pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
 seeds = st.integers(0, 2**32 - 1)
 TINY = {
@@ -83,6 +83,8 @@ def test_sizes_counted_by_hand() -> None:
     assert NESTED.size == 2 * 2 * (1 + 3 + 3 * (1 + 1 + 3))
     assert mobilenet_space("tiny").size == 2**3 * (2 * (4 + 4**2)) ** 2
     assert mobilenet_space("small").size == 3 * 3 * 2 * (2 * (6 + 6**2 + 6**3)) ** 3
+    assert mobilenet_space("ofa").size == 5 * 2 * (9**2 + 9**3 + 9**4) ** 5  # 2.2e19 a resolution and width
+    assert nasbench201_space().size == 15_625
 
 
 @st.composite
@@ -290,7 +292,9 @@ def test_a_mobilenet_space_says_what_its_design_says(preset: str) -> None:
     assert space.name == f"mobilenet:{preset}"
     assert space.by_name["resolution"].options == design.resolutions
     assert space.by_name["width"].options == design.widths
-    assert len(space.choices) == 3 + len(design.stage_widths) * (2 + 2 * max(design.depths))
+    free = design.fixed is None
+    assert len(space.choices) == 2 + free + len(design.stage_widths) * (1 + free + 2 * max(design.depths))
+    assert ("activation" in space.by_name) == ("s1.se" in space.by_name) == free
     assert len(space.by_name) == len(space.choices)
     seen: set[str] = set()
     for one in space.choices:  # a parent stands before what depends on it
@@ -298,14 +302,22 @@ def test_a_mobilenet_space_says_what_its_design_says(preset: str) -> None:
         seen.add(one.name)
 
 
-@given(base=st.integers(1, 512), width=st.floats(0.1, 4))
+@given(base=st.integers(1, 2048), width=st.floats(0.1, 4))
 @settings(max_examples=60, deadline=None)
-def test_channels_are_the_nearest_multiple_of_eight_and_never_none(base: int, width: float) -> None:
-    channels = MOBILENET_PRESETS["small"].channels(base, width)
+def test_channels_are_the_nearest_multiple_of_eight_that_loses_no_tenth(base: int, width: float) -> None:
+    channels, wanted = MOBILENET_PRESETS["small"].channels(base, width), base * width
     assert channels % 8 == 0
-    assert channels >= 8
-    assert channels == 8 or abs(channels - base * width) <= 4
-    assert MOBILENET_PRESETS["small"].channels(12, 1.0) == 16  # halves up
+    assert channels >= max(8, 0.9 * wanted)
+    assert channels <= 8 or channels - 8 < 0.9 * wanted or abs(channels - wanted) <= 4
+
+
+def test_channels_worked_by_hand() -> None:
+    design = MOBILENET_PRESETS["ofa"]
+    assert design.channels(12, 1.0) == 16  # halves up
+    assert design.channels(16, 1.2) == 24  # 16 would lose more than a tenth
+    assert [design.channels(base, 1.2) for base in design.stage_widths] == [32, 48, 96, 136, 192]
+    assert [design.squeezed(inner) for inner in (72, 120, 480, 672)] == [24, 32, 120, 168]
+    assert [MOBILENET_PRESETS["small"].squeezed(inner) for inner in (24, 72, 120)] == [8, 16, 24]
 
 
 # --- encoding

@@ -1,0 +1,222 @@
+"""Energy of a run, from the counters and sensors a device has; where there are none the reason, never a zero.
+
+All of them count the whole board or package, other users included, so that the device has to be quiet otherwise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from latency_tables.schema import Json
+from profilers.devices.nvml import NvmlDevice, open_nvml
+from profilers.devices.power_rails import rail_meter, rapl_meter
+from profilers.devices.power_sampler import PowerSampler
+from profilers.errors import CampaignError, DeviceError
+
+# Counters tick coarsely: NVML's about every 10 ms on one machine (gpuopenanalytics/pynvml#18). Over 5 s of idling it
+# told 187 J where the integral of power was 327 J (ml-energy/zeus#181); under load the two agree within 1 %
+# (ml-energy/zeus#12). Two seconds make the ticks small beside what is counted.
+MIN_WINDOW_S = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergyReading:
+    """Energy that a run takes beyond what the idle device takes in the same time.
+
+    Attributes:
+        energy_mj: Energy a run in millijoules, without the idle device's.
+        method: Where it was read, such as ``"nvml total energy counter"``.
+        window_s: Time that the runs took together, in seconds.
+        runs: Runs in the window.
+        idle_power_w: Power of the idle device in watts.
+    """
+
+    energy_mj: float
+    method: str
+    window_s: float
+    runs: int
+    idle_power_w: float
+
+    def to_json(self) -> dict[str, Json]:
+        """Field by field, for a record."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class EnergyUnknown:
+    """No energy is known.
+
+    Attributes:
+        reason: Why not, with the cure where there is one.
+    """
+
+    reason: str
+
+    def to_json(self) -> dict[str, Json]:
+        """For a record: no energy, and the reason."""
+        return {"energy_mj": None, "reason": self.reason}
+
+
+class EnergyMeter(Protocol):
+    """A source of energy readings."""
+
+    @property
+    def method(self) -> str:
+        """Where the energy is read."""
+
+    def read_mj(self) -> float:
+        """Energy in millijoules since some moment before; never falls. Only differences mean something.
+
+        Raises:
+            DeviceError: The device no longer tells.
+        """
+
+    def close(self) -> None:
+        """Lets go of the device; a second time does nothing."""
+
+
+@dataclass(frozen=True)
+class _Mark:
+    at_s: float
+    energy_mj: float
+
+
+def energy_meter(device: str, *, index: int = 0, root: Path = Path("/")) -> EnergyMeter | EnergyUnknown:
+    """The best source of energy readings of a device; never raises where there is none.
+
+    A GPU is read through NVML: its energy counter, or samples of its power. A CPU is read through RAPL, all packages
+    together. Where those are missing and the board is a Jetson, samples of the whole module's input power do for both.
+
+    Args:
+        device: ``"cpu"`` or ``"gpu"``.
+        index: Number of the GPU in NVML's order.
+        root: Folder that holds ``sys``; another one than ``/`` serves tests.
+
+    Returns:
+        A meter, to be closed after use, or the reason why there is none.
+    """
+    if device not in {"cpu", "gpu"}:
+        return EnergyUnknown(f"expected cpu or gpu, received {device!r}: only their energy can be read")
+    found = _nvml_meter(index) if device == "gpu" else rapl_meter(root)
+    if isinstance(found, str) and (rail := rail_meter(root)) is not None:
+        found = f"{found}; {rail}" if isinstance(rail, str) else rail
+    return EnergyUnknown(found) if isinstance(found, str) else found
+
+
+def measure_energy(
+    run: Callable[[], object],
+    meter: EnergyMeter,
+    *,
+    window_s: float = MIN_WINDOW_S,
+    idle_s: float = 1.0,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> EnergyReading | EnergyUnknown:
+    """Measures the energy of a run: first the idle device, then runs, one after the other, for a whole window.
+
+    Args:
+        run: One run, already warm, that returns when the device has finished it. Its result is dropped, and what it
+            raises is passed on.
+        meter: From ``energy_meter``; left open.
+        window_s: Shortest time to keep running, in seconds.
+        idle_s: Time to watch the idle device first, in seconds.
+        clock: Monotonic time in seconds.
+        sleep: Waits for a number of seconds.
+
+    Returns:
+        The energy of a run beyond idling, or the reason why it is unknown.
+
+    Raises:
+        CampaignError: The window is too short for the counters, or the idle time is not positive.
+    """
+    if window_s < MIN_WINDOW_S:
+        raise CampaignError(
+            f"expected a window of {MIN_WINDOW_S:g} s or more, received {window_s:g} s: counters tick too coarsely"
+        )
+    if idle_s <= 0:
+        raise CampaignError(f"expected an idle time above 0 s, received {idle_s:g} s: it gives the baseline")
+    if isinstance(begin := _mark(meter, clock), EnergyUnknown):
+        return begin
+    sleep(idle_s)
+    if isinstance(start := _mark(meter, clock), EnergyUnknown):
+        return start
+    runs = _run_for(run, until_s=start.at_s + window_s, clock=clock)
+    if isinstance(end := _mark(meter, clock), EnergyUnknown):
+        return end
+    return _beyond_idling((begin, start, end), runs=runs, method=meter.method)
+
+
+def _mark(meter: EnergyMeter, clock: Callable[[], float]) -> _Mark | EnergyUnknown:
+    try:
+        energy_mj = meter.read_mj()
+    except DeviceError as error:
+        return EnergyUnknown(str(error))
+    return _Mark(clock(), energy_mj)
+
+
+def _run_for(run: Callable[[], object], *, until_s: float, clock: Callable[[], float]) -> int:
+    runs = 0
+    while runs == 0 or clock() < until_s:
+        run()
+        runs += 1
+    return runs
+
+
+def _beyond_idling(marks: tuple[_Mark, _Mark, _Mark], *, runs: int, method: str) -> EnergyReading | EnergyUnknown:
+    begin, start, end = marks
+    idle_s, window_s = start.at_s - begin.at_s, end.at_s - start.at_s
+    idle_mj, busy_mj = start.energy_mj - begin.energy_mj, end.energy_mj - start.energy_mj
+    if idle_mj <= 0 or idle_s <= 0:  # no device draws nothing: the counter does not tick, or too seldom
+        return EnergyUnknown(f"the {method} stood still for {idle_s:.3g} s of idling: watch the idle device for longer")
+    beyond_mj = busy_mj - idle_mj / idle_s * window_s
+    if beyond_mj <= 0:
+        return EnergyUnknown(
+            f"the window of {window_s:.3g} s shows no energy above idle ({method}): "
+            "keep the device quiet otherwise, or make the window longer"
+        )
+    return EnergyReading(
+        energy_mj=beyond_mj / runs,
+        method=method,
+        window_s=window_s,
+        runs=runs,
+        idle_power_w=idle_mj / 1000 / idle_s,
+    )
+
+
+def _nvml_meter(index: int) -> EnergyMeter | str:
+    gpu = open_nvml(index)
+    if isinstance(gpu, str):
+        return gpu
+    if gpu.ask("nvmlDeviceGetTotalEnergyConsumption") is not None:
+        return _NvmlCounter(gpu)
+    power_w = partial(_nvml_power_w, gpu)
+    if power_w() is not None:
+        # Before Volta there is no counter, and this is the power of the moment. Where a newer GPU has none (virtual
+        # ones), it is the mean of the last second, so that the window begins with an idle tail.
+        return PowerSampler("nvml power sampling", power_w, release=gpu.close)
+    gpu.close()
+    return f"NVML tells neither the energy nor the power of GPU {index}"
+
+
+class _NvmlCounter:
+    method = "nvml total energy counter"
+
+    def __init__(self, gpu: NvmlDevice) -> None:
+        self._gpu = gpu
+        self.close = gpu.close
+
+    def read_mj(self) -> float:
+        energy_mj = self._gpu.ask("nvmlDeviceGetTotalEnergyConsumption")
+        if energy_mj is None:
+            raise DeviceError(f"the {self.method} no longer answers; nvidia-smi tells whether the GPU is still there")
+        return float(energy_mj)
+
+
+def _nvml_power_w(gpu: NvmlDevice) -> float | None:
+    power_mw = gpu.ask("nvmlDeviceGetPowerUsage")
+    return power_mw / 1000 if power_mw else None

@@ -1,0 +1,83 @@
+"""The manifest of a campaign's table: where its figures come from."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from latency_tables import BlockRow, Json, Manifest, NetworkRow, Row, split
+from profilers.kernels import KEY_VERSION
+from profilers.rounds import Rounds
+from profilers.watch import calm_measurements
+
+
+def manifest_of(run: Rounds, conditions: Mapping[str, Any], measured: Sequence[Row]) -> Manifest:
+    """The manifest of a campaign that is done.
+
+    Args:
+        run: The campaign.
+        conditions: The fingerprint.
+        measured: The rows it leads to, those of an earlier table included.
+    """
+    backend, settings, entries = run.backend, run.settings, run.journal.entries
+    calm = calm_measurements(entries, settings.protocol, device=backend.device)
+    loads = [entry["load_1min"] for entry in entries if entry.get("load_1min") is not None]
+    suffixes = {split(row.key)[1:] for row in measured if isinstance(row, BlockRow | NetworkRow)} or {(1, "fp32")}
+    seen: dict[str, Json] = {
+        "load_1min_median": float(np.median(loads)) if loads else None,
+        **calm.to_json(),
+        "clock_lock": None if settings.clock_lock is None else settings.clock_lock.to_json(),
+        "operators": _operators(entries),
+        "unmeasured": {entry["name"]: entry["reason"] for entry in entries if entry["kind"] == "failed"},
+    }
+    return Manifest(
+        device=backend.device,
+        device_name=backend.device_name,
+        runtime=backend.name,
+        runtime_version=backend.version,
+        provider=backend.provider,
+        threads=backend.threads,
+        precisions=tuple(sorted({precision for _, precision in suffixes})),
+        batches=tuple(sorted({batch for batch, _ in suffixes})),
+        space=settings.space,
+        protocol={**settings.protocol.to_json(), "key_version": KEY_VERSION, "method": run.method},
+        fingerprint=dict(conditions),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        conditions=seen,
+        unknown=dict(run.unknown),
+    )
+
+
+def _operators(entries: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
+    """How many kernels of each operator and arithmetic the networks became, by the precision asked for.
+
+    It is the proof that an int8 network really computed in integers.
+    """
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for entry in entries:
+        if entry["kind"] == "structure":
+            counts[split(entry["name"])[2]].update(entry["operators"])
+    return {precision: dict(sorted(found.items())) for precision, found in counts.items()}
+
+
+def extended(first: Manifest, later: Manifest) -> Manifest:
+    """The manifest of a table that a later campaign added to: it keeps both campaigns' protocols and conditions."""
+    held = first.conditions.get("extensions")
+    extension: dict[str, Json] = {
+        "created": later.created,
+        "space": later.space,
+        "protocol": dict(later.protocol),
+        "conditions": dict(later.conditions),
+    }
+    return replace(
+        first,
+        precisions=tuple(sorted({*first.precisions, *later.precisions})),
+        batches=tuple(sorted({*first.batches, *later.batches})),
+        conditions={**first.conditions, "extensions": [*(held if isinstance(held, list) else []), extension]},
+        unknown={**first.unknown, **later.unknown},
+    )

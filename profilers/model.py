@@ -1,0 +1,164 @@
+"""Profiling one ONNX model: the whole beside the sum of its kernels, kernel by kernel."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from latency_tables import Json, LatencyTable, NetworkRow, keyed
+from profilers.backends.contract import Backend, InPlace, Inspection, Method
+from profilers.campaign import profile
+from profilers.coverage import inspect
+from profilers.models import load_model, prepared
+from profilers.precision import arithmetic
+from profilers.rounds import CampaignSettings, Progress
+from profilers.tasks import OnnxWorkload, converted
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelShare:
+    """One kernel of a model.
+
+    Attributes:
+        node: Its name in the runtime's graph.
+        key: Canonical key.
+        latency_ms: Of one execution; ``None`` where it could not be measured.
+        share: Of the sum of all kernels; likewise.
+        noise: ``"ok"`` or ``"noisy"``; ``"unmeasured"``.
+        provider: What ran it, as the runtime reported.
+        arithmetic: What it computed in.
+        memory_mib: Bytes it reads and writes, in MiB; ``None`` for unknown.
+    """
+
+    node: str
+    key: str
+    latency_ms: float | None
+    share: float | None
+    noise: str
+    provider: str
+    arithmetic: str
+    memory_mib: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelProfile:
+    """What a model costs on a device, and where.
+
+    Attributes:
+        model: Name of the file.
+        whole: The model as a whole.
+        floor_ms: What a call costs that does no work.
+        sum_ms: Sum of the kernels, without the floor.
+        kernels: From the slowest to the fastest.
+        method: How the kernels were measured.
+    """
+
+    model: str
+    whole: NetworkRow
+    floor_ms: float
+    sum_ms: float
+    kernels: tuple[KernelShare, ...]
+    method: Method
+
+    @property
+    def ratio(self) -> float:
+        """Kernels and floor over the whole: 1 where the latency is the sum of its parts."""
+        return (self.sum_ms + self.floor_ms) / self.whole.timing.latency_ms
+
+    def to_json(self) -> dict[str, Json]:
+        """Everything, for a file or another program."""
+        timing = {name: value for name, value in asdict(self.whole.timing).items() if value is not None}
+        return {
+            "model": self.model,
+            **timing,
+            "load_ms": self.whole.load_ms,
+            "first_ms": self.whole.first_ms,
+            "memory_mib": self.whole.memory_mib,
+            "energy_mj": self.whole.energy_mj,
+            "provider": self.whole.provider,
+            "method": self.method,
+            "floor_ms": self.floor_ms,
+            "kernels_sum_ms": self.sum_ms,
+            "sum_over_whole": round(self.ratio, 4),
+            "kernels": [asdict(kernel) for kernel in self.kernels],
+        }
+
+
+def profile_model(
+    path: str | Path,
+    *,
+    backend: Backend,
+    settings: CampaignSettings | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    batch: int = 1,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> tuple[ModelProfile, LatencyTable]:
+    """Measures an ONNX model as a whole and kernel by kernel, in the same rounds.
+
+    Args:
+        path: The model.
+        backend: Where it runs.
+        settings: How to measure; of its precisions the first counts.
+        shapes: Shapes of inputs with open sizes, by name.
+        batch: Size of an open first axis.
+        on_progress: Called after every measurement.
+
+    Returns:
+        The profile, and the table of the model's kernels.
+
+    Raises:
+        CampaignError: A shape does not fit the model.
+        ModelError: The model does not load or run.
+        DeviceError: The runtime ran it elsewhere, or the device was lost.
+        PluginError: A third party's backend failed.
+        OSError: The file cannot be read.
+    """
+    file = Path(path)
+    chosen = settings or CampaignSettings(space=file.name)
+    content = prepared(load_model(file), shapes=shapes, batch=batch)
+    workload = OnnxWorkload(keyed(file.stem, batch=batch), content, {"model": keyed(file.stem, batch=batch)})
+    method = chosen.method or _finest(backend)
+    chosen = replace(chosen, space=file.name, method=method, steps=False, precisions=chosen.precisions[:1])
+    with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
+        table = profile(
+            [workload], [workload], backend=backend, out=Path(folder, "t"), settings=chosen, on_progress=on_progress
+        )
+    (whole,) = table.networks.values()
+    inspection = inspect(backend, converted(workload, chosen.precisions[0]), method)
+    kernels = _shares(inspection, table)
+    floor_ms = next(iter(table.floors.values())).timing.latency_ms
+    total_ms = sum(kernel.latency_ms or 0.0 for kernel in kernels)
+    return ModelProfile(
+        model=file.name, whole=whole, floor_ms=floor_ms, sum_ms=total_ms, kernels=kernels, method=method
+    ), table
+
+
+def _finest(backend: Backend) -> Method:
+    """A model has no blocks: where a backend would time them, it is timed layer by layer if it can be."""
+    return "in-place" if backend.method == "blocks" and isinstance(backend, InPlace) else backend.method
+
+
+def _shares(inspection: Inspection, table: LatencyTable) -> tuple[KernelShare, ...]:
+    """Every node of the model with the row of its kernel, slowest first."""
+    nodes = [(use.node, use.key) for use in inspection.uses] or [(key, key) for key in table.kernels]
+    total_ms = sum(table.kernels[key].timing.latency_ms for _, key in nodes if key in table.kernels)
+    about = {use.key: use for use in inspection.uses}
+    shares = []
+    for node, key in nodes:
+        row = table.kernels.get(key)
+        latency_ms = row.timing.latency_ms if row else None
+        shares.append(
+            KernelShare(
+                node=node,
+                key=key,
+                latency_ms=latency_ms,
+                share=None if latency_ms is None or not total_ms else round(latency_ms / total_ms, 6),
+                noise=row.timing.noise if row else "unmeasured",
+                provider=row.provider if row else about[key].provider,
+                arithmetic=row.arithmetic if row else arithmetic(about[key].op_type, about[key].elements),
+                memory_mib=row.memory_mib if row else about[key].memory_mib,
+            )
+        )
+    return tuple(sorted(shares, key=lambda share: -(share.latency_ms or 0.0)))

@@ -1,0 +1,341 @@
+"""ONNX models made ready to be measured: fixed shapes, a name for every node, one kernel or one block cut out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from profilers.errors import CampaignError, ModelError
+from profilers.kernels import TensorType
+
+_FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+_WHOLE = {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16, TensorProto.UINT16, TensorProto.INT32}
+_WHOLE |= {TensorProto.UINT32, TensorProto.INT64, TensorProto.UINT64, TensorProto.BOOL}
+_CODES = {str(TensorProto.DataType.Name(code)).lower(): code for code in _FLOATS | _WHOLE}
+_MULTIPLYING = {
+    "Conv",
+    "FusedConv",
+    "QLinearConv",
+    "ConvInteger",
+    "Gemm",
+    "FusedGemm",
+    "QGemm",
+    "MatMul",
+    "FusedMatMul",
+}
+_MACS_PER_US, _NUMBERS_PER_US = 20_000, 2_000  # one core of a desktop or server, roughly
+_COPIES = ((16, 10.0), (8, 40.0), (4, 400.0))  # so many copies of a kernel with less work than so many microseconds
+_FEWEST = 2
+_LARGEST = 2**31  # bytes: what protobuf can hold in one piece
+
+
+def load_model(path: str | Path) -> onnx.ModelProto:
+    """Reads an ONNX file, weights beside it included.
+
+    Raises:
+        ModelError: The file is no ONNX model, or its weights are missing.
+        OSError: The file cannot be read.
+    """
+    file = Path(path)
+    if file.is_dir():
+        raise ModelError(f"{file} is a folder: expected an .onnx file")
+    size = file.stat().st_size
+    if size > _LARGEST:
+        raise ModelError(f"{file} has {size} bytes: models over 2 GiB cannot be measured")
+    try:
+        model = onnx.load(str(file))
+    except OSError:
+        raise
+    except Exception as error:  # protobuf's errors and onnx's share no base class
+        raise ModelError(f"{file} is no readable ONNX model: {_first_line(error)}. Export it again.") from error
+    if not model.graph.node:
+        raise ModelError(f"{file} is no readable ONNX model: it has no nodes. Export it again.")
+    return model
+
+
+def parse_model(content: bytes) -> onnx.ModelProto:
+    """An ONNX model from its bytes.
+
+    Raises:
+        ModelError: They are none.
+    """
+    try:
+        model = onnx.load_from_string(content)
+    except Exception as error:  # as above
+        raise ModelError(f"expected a serialised ONNX model, received {len(content)} bytes that are none") from error
+    if not model.graph.node:
+        raise ModelError(f"expected a serialised ONNX model, received {len(content)} bytes without a node")
+    return model
+
+
+def prepared(model: onnx.ModelProto, *, shapes: Mapping[str, Sequence[int]] | None = None, batch: int = 1) -> bytes:
+    """The model with every input at a fixed shape and every node with a name of its own.
+
+    Args:
+        model: Any ONNX model; not changed.
+        shapes: Shapes of inputs, by name; needed for those with open sizes other than the first.
+        batch: Size of an open first axis.
+
+    Raises:
+        CampaignError: A shape is given for no input, or does not fit it.
+        ModelError: An input has open sizes and no shape was given.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    weights = {weight.name for weight in copy.graph.initializer}
+    inputs = [value for value in copy.graph.input if value.name not in weights]
+    unknown = sorted(set(shapes or {}) - {value.name for value in inputs})
+    if unknown:
+        names = ", ".join(value.name for value in inputs)
+        raise CampaignError(f"a shape is given for {unknown[0]!r}, but the model's inputs are {names}")
+    changed = [_fix(value, (shapes or {}).get(value.name), batch) for value in inputs]
+    if any(changed):
+        del copy.graph.value_info[:]  # shapes between the nodes follow from the inputs'
+        for value in copy.graph.output:
+            for size in value.type.tensor_type.shape.dim:
+                size.Clear()
+    _name_nodes(copy.graph.node)
+    return bytes(copy.SerializeToString())
+
+
+def _fix(value: onnx.ValueInfoProto, wanted: Sequence[int] | None, batch: int) -> bool:
+    """Gives an input its fixed shape; tells whether that changed it."""
+    if not value.type.HasField("tensor_type"):
+        raise ModelError(f"input {value.name!r} is no tensor: models with sequences or maps cannot be measured")
+    tensor = value.type.tensor_type
+    found = [size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim]
+    names = [
+        size.dim_param or "?" if known is None else str(known)
+        for size, known in zip(tensor.shape.dim, found, strict=True)
+    ]
+    if wanted is None:
+        sizes = [batch if position == 0 and size is None else size for position, size in enumerate(found)]
+    elif len(wanted) != len(found) or any(b not in {None, a} for a, b in zip(wanted, found, strict=True)):
+        given = "x".join(map(str, wanted))
+        raise CampaignError(f"shape {given} does not fit input {value.name!r} of shape {'x'.join(names)}")
+    else:
+        sizes = [int(size) for size in wanted]
+    if not tensor.HasField("shape") or any(size is None or size < 1 for size in sizes):
+        shape = "x".join(names) or "unknown"
+        raise ModelError(
+            f"input {value.name!r} has shape {shape}: expected fixed sizes. "
+            f"Give them with `--shape {value.name}=1x3x224x224`."
+        )
+    for size, fixed in zip(tensor.shape.dim, sizes, strict=True):
+        size.Clear()
+        size.dim_value = fixed or 1
+    return sizes != found
+
+
+def _name_nodes(nodes: Iterable[onnx.NodeProto]) -> None:
+    """A runtime's profile tells nodes apart by name alone."""
+    seen: set[str] = set()
+    for index, node in enumerate(nodes):
+        base = node.name or next((name for name in node.output if name), f"{node.op_type}_{index}")
+        name = base
+        while name in seen:
+            name = f"{base}_{index}"
+            base = name
+        node.name = name
+        seen.add(name)
+
+
+def random_feeds(inputs: Iterable[tuple[str, str, Sequence[object]]]) -> dict[str, NDArray[np.generic]]:
+    """Input values: normal for floating point, zero for whole numbers and truth values.
+
+    Zero is the one index that every table has. Values of ``bfloat16`` come as the type numpy borrows for it.
+
+    Args:
+        inputs: Name, element type as ONNX names it in lower case (``"float"``, ``"int64"``), and shape of each.
+
+    Raises:
+        ModelError: An input's type or shape is not one that can be made up.
+    """
+    rng = np.random.default_rng(0)
+    feeds: dict[str, NDArray[np.generic]] = {}
+    for name, element, shape in inputs:
+        code = _CODES.get(element)
+        if code is None or not all(isinstance(size, int) and size > 0 for size in shape):
+            shown = "x".join(map(str, shape))
+            raise ModelError(
+                f"input {name!r} is {element}[{shown}]: expected a tensor of numbers with fixed sizes. "
+                f"Give open sizes with `--shape {name}=1x3x224x224`."
+            )
+        sizes = tuple(int(str(size)) for size in shape)
+        random = rng.standard_normal(sizes) if code in _FLOATS else np.zeros(sizes)
+        feeds[name] = random.astype(helper.tensor_dtype_to_np_dtype(code))
+    return feeds
+
+
+def graph_feeds(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
+    """Input values of a model with fixed shapes; see ``random_feeds``.
+
+    Raises:
+        ModelError: An input's type or shape is not one that can be made up.
+    """
+    weights = {weight.name for weight in model.graph.initializer}
+    inputs = []
+    for value in model.graph.input:
+        tensor = value.type.tensor_type
+        sizes = [size.dim_value or size.dim_param or "?" for size in tensor.shape.dim]
+        element = str(TensorProto.DataType.Name(tensor.elem_type)).lower()
+        inputs.append((value.name, element, sizes))
+    return random_feeds(entry for entry in inputs if entry[0] not in weights)
+
+
+def kernel_model(
+    node: onnx.NodeProto,
+    model: onnx.ModelProto,
+    types: Mapping[str, TensorType],
+) -> bytes | None:
+    """A model of one node of an optimised graph, with its weights.
+
+    Args:
+        node: The node.
+        model: The optimised graph it is from.
+        types: Type of every tensor.
+
+    Returns:
+        The model; ``None`` when the runtime did not tell the type of a tensor the node reads or writes.
+    """
+    weights = {weight.name: weight for weight in model.graph.initializer}
+    read = [name for name in dict.fromkeys(node.input) if name and name not in weights]
+    written = [name for name in node.output if name]
+    if any(name not in types for name in [*read, *written]) or not written:
+        return None
+    graph = helper.make_graph(
+        [node],
+        "kernel",
+        [_value(name, types[name]) for name in read],
+        [_value(name, types[name]) for name in written],
+        [weights[name] for name in dict.fromkeys(node.input) if name in weights],
+    )
+    alone = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
+    return bytes(alone.SerializeToString())
+
+
+def side_by_side(kernel: bytes, copies: int) -> bytes:
+    """The model of a kernel several times over, each with weights of its own; all read the same input.
+
+    Weights are not shared, so that they come from as far away in the memory as those of a real network's next layer,
+    and not from the nearest cache every time.
+
+    Args:
+        kernel: A model from ``kernel_model``.
+        copies: How often its node is to stand in it.
+    """
+    if copies == 1:
+        return kernel
+    model = onnx.load_from_string(kernel)
+    (node,) = model.graph.node
+    weights, written = list(model.graph.initializer), set(node.output)
+    own = [name for name in (*node.input, *node.output) if name in written or name in {w.name for w in weights}]
+    for copy in range(1, copies):
+        names = {name: f"{name}#{copy}" for name in own}
+        twin = model.graph.node.add()
+        twin.CopyFrom(node)
+        twin.name = f"{node.name}#{copy}"
+        twin.input[:] = [names.get(one, one) for one in node.input]
+        twin.output[:] = [names.get(one, one) for one in node.output]  # nobody reads it, so nobody hands it over
+        for weight in weights:
+            held = model.graph.initializer.add()
+            held.CopyFrom(weight)
+            held.name = names[weight.name]
+    return bytes(model.SerializeToString())
+
+
+def copies_for(node: onnx.NodeProto, types: Mapping[str, TensorType]) -> int:
+    """How often a kernel is put side by side: often where it is short, so that a call takes long enough to be timed.
+
+    Decided by counting, not by timing, so that it is the same every time.
+
+    Args:
+        node: The kernel.
+        types: Type of every tensor.
+    """
+    shapes = [types[name].shape for name in node.input if name in types]
+    written = sum(math.prod(types[name].shape) for name in node.output if name in types)
+    filters = [shape for shape in shapes[1:] if len(shape) > 1] if node.op_type in _MULTIPLYING else []
+    macs = written * max((math.prod(shape) // max(shape[0], 1) for shape in filters), default=0)
+    moved = written + sum(math.prod(shape) for shape in shapes)
+    work_us = macs / _MACS_PER_US + moved / _NUMBERS_PER_US
+    return next((copies for copies, limit_us in _COPIES if work_us < limit_us), _FEWEST)
+
+
+def block_models(content: bytes, parts: Mapping[str, str]) -> dict[str, bytes]:
+    """Every part of a network as a model of its own, by the key of its block.
+
+    Args:
+        content: Serialised model whose tensors begin with the prefix of their part and a slash.
+        parts: Prefix to key.
+
+    Raises:
+        ModelError: The shapes between the parts cannot be inferred.
+    """
+    model = onnx.shape_inference.infer_shapes(parse_model(content))
+    values = {v.name: v for v in (*model.graph.input, *model.graph.value_info, *model.graph.output)}
+    weights = {weight.name: weight for weight in model.graph.initializer}
+    found: dict[str, bytes] = {}
+    for prefix, key in parts.items():
+        nodes = [node for node in model.graph.node if node.output[0].partition("/")[0] == prefix]
+        if not nodes or key in found:
+            continue
+        made = {name for node in nodes for name in node.output}
+        read = dict.fromkeys(name for node in nodes for name in node.input if name and name not in made)
+        after = {name for node in model.graph.node if node not in nodes for name in node.input}
+        ends = after | {value.name for value in model.graph.output}
+        try:
+            graph = helper.make_graph(
+                nodes,
+                "block",
+                [values[name] for name in read if name not in weights],
+                [values[name] for name in dict.fromkeys(n for node in nodes for n in node.output) if name in ends],
+                [weights[name] for name in read if name in weights],
+            )
+        except KeyError as error:
+            raise ModelError(
+                f"the shape of tensor {error} cannot be inferred: expected a model with fixed shapes"
+            ) from error
+        block = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
+        found[key] = bytes(block.SerializeToString())
+    return found
+
+
+def floor_model() -> bytes:
+    """The least a runtime can be called for: one number through one node that no optimiser removes."""
+    return _one_node("Relu", [1])
+
+
+def sentinel_model(*, channels: int = 32, pixels: int = 16) -> bytes:
+    """A small convolution whose time tells how fast the device is at this moment.
+
+    Args:
+        channels: Read and written.
+        pixels: A side.
+    """
+    weights = 0.05 * np.random.default_rng(0).standard_normal((channels, channels, 3, 3))
+    return _one_node("Conv", [1, channels, pixels, pixels], weights.astype(np.float32), pads=[1] * 4)
+
+
+def _one_node(kind: str, shape: list[int], weights: NDArray[np.float32] | None = None, **attributes: Any) -> bytes:
+    held = [] if weights is None else [numpy_helper.from_array(weights, "p/weight")]
+    node = helper.make_node(kind, ["image", *(weight.name for weight in held)], ["p/out"], "p/node", **attributes)
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("image", "p/out")]
+    graph = helper.make_graph([node], kind.lower(), ends[:1], ends[1:], held)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return bytes(model.SerializeToString())
+
+
+def _value(name: str, found: TensorType) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.DataType.Value(found.element.upper()), found.shape)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

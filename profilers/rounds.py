@@ -1,0 +1,314 @@
+"""The rounds of a campaign: what is measured when, and what of it goes into the journal."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from profilers.backends.contract import Backend, InPlace, IsolatedKernel, Method, ProfiledRuns, RunPlan, TimedRuns
+from profilers.devices.clock_lock import ClockLock
+from profilers.devices.energy import EnergyMeter, EnergyUnknown, energy_meter
+from profilers.errors import CampaignError, DeviceError, ModelError, PluginError, ProfilerError
+from profilers.journal import Journal
+from profilers.protocol import MeasuringProtocol
+from profilers.resources import network_energy
+from profilers.rows import evidence, sample_to_json, uncertain
+from profilers.statistics import quiet_runs, summarise
+from profilers.steps import step_tasks
+from profilers.tasks import (
+    Task,
+    Workload,
+    distinct,
+    floor_task,
+    in_place_tasks,
+    kernel_models,
+    named,
+    network_tasks,
+    structure_entry,
+)
+from profilers.watch import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a campaign is.
+
+    Attributes:
+        done: Measurements finished, those of an earlier process included.
+        total: Measurements in all; grows when rows turn out to need further rounds.
+        resumed: How many of them an earlier process had finished.
+        eta_s: Seconds left at the present pace; ``None`` before the first measurement.
+    """
+
+    done: int
+    total: int
+    resumed: int
+    eta_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignSettings:
+    """What is measured beside the latencies, and how.
+
+    Attributes:
+        space: Name of what the workloads come from.
+        precisions: Arithmetic types to convert the workloads to.
+        method: How kernels are measured; ``None`` for what suits the backend best.
+        steps: Whether the steps in which kernels grow with their channels are probed.
+        energy: Whether the energy of whole networks is measured; takes seconds for each.
+        clock_lock: What came of locking the clocks, for the manifest; ``None`` when nobody asked for it.
+        protocol: How to measure.
+    """
+
+    space: str = "networks"
+    precisions: tuple[str, ...] = ("fp32",)
+    method: Method | None = None
+    steps: bool = True
+    energy: bool = False
+    clock_lock: ClockLock | None = None
+    protocol: MeasuringProtocol = field(default_factory=MeasuringProtocol)
+
+
+class Rounds:
+    """One process's part in a campaign."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        settings: CampaignSettings,
+        method: Method,
+        journal: Journal,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.backend, self.settings, self.method, self.journal = backend, settings, method, journal
+        self._on_progress = on_progress
+        self._done = {entry["id"] for entry in journal.entries}
+        self._resumed, self._start = len(self._done), time.monotonic()
+        self._alone: dict[str, IsolatedKernel] = {}
+        self.unknown: dict[str, str] = {}
+
+    def measure(self, workloads: Sequence[Workload], references: Sequence[Workload]) -> None:
+        """Everything there is to measure, in rounds."""
+        rule = self.settings.protocol
+        tasks = [*self._kernel_tasks(workloads, references), *network_tasks(references), floor_task()]
+        if self.settings.steps:
+            tasks += step_tasks(key for entry in self.journal.entries for key in entry.get("about", ()))
+        base = rule.rounds * len(tasks)
+        with Watch(self.backend, rule) as watch:
+            for round_ in range(rule.most_rounds):
+                wanted = tasks
+                if round_ >= rule.rounds:
+                    before = [entry for entry in self.journal.entries if entry["round"] < round_]
+                    wanted = uncertain(evidence(before, rule, device=self.backend.device), rule, tasks)
+                    base += len(wanted)
+                if not wanted:
+                    break
+                for i in np.random.default_rng(round_).permutation(len(wanted)):
+                    self._measure(wanted[i], round_, watch, total=base)
+        self._measure_energy(references)
+
+    def _kernel_tasks(self, workloads: Sequence[Workload], references: Sequence[Workload]) -> list[Task]:
+        """What gives the kernels their times, by method; what each network became goes into the journal once."""
+        if self.method == "in-place":
+            self._inspect_in_place([*workloads, *references])
+            return in_place_tasks(workloads)
+        alone: dict[str, IsolatedKernel] = {}
+        for workload in distinct([*workloads, *references]):
+            with self._about(Task("structure", workload.name)):
+                entry, models = guarded(self.backend, partial(kernel_models, self.backend, workload, self.method))
+            self._record({"id": f"structure/{workload.name}", "kind": "structure", "name": workload.name, **entry})
+            alone |= {key: model for key, model in models.items() if key not in alone}
+        self._alone = alone
+        return [Task("kernel", key, copies=kernel.copies) for key, kernel in alone.items()]
+
+    def _inspect_in_place(self, workloads: Sequence[Workload]) -> None:
+        backend = self.backend
+        if not isinstance(backend, InPlace):
+            raise CampaignError(
+                f"the backend {backend.name!r} cannot time kernels in place: choose --method isolated or blocks"
+            )
+        once = RunPlan(warmup_runs=0, runs=1)
+        for workload in distinct(workloads):
+            if f"structure/{workload.name}" in self._done:
+                continue
+            with self._about(Task("structure", workload.name)):
+                runs = guarded(backend, partial(backend.profile, workload.model, workload.parts, once))
+            entry = structure_entry(runs.inspection, workload.parts, provider=runs.provider)
+            self._record({"id": f"structure/{workload.name}", "kind": "structure", "name": workload.name, **entry})
+
+    def _record(self, entry: dict[str, Any]) -> None:
+        if entry["id"] not in self._done:
+            self.journal.append({"round": -1, **entry})
+            self._done.add(entry["id"])
+
+    def _measure(self, task: Task, round_: int, watch: Watch, *, total: int) -> None:
+        """Measures one thing once more; repeats while the machine leaves it no undisturbed run."""
+        if task.id(round_) in self._done or f"failed/{task.name}" in self._done:
+            return
+        try:
+            with self._about(task):
+                for _ in range(self.settings.protocol.attempts):
+                    entry = self._entry(task, round_)
+                    if entry.pop("clean"):
+                        break
+                seen = guarded(self.backend, watch.read)
+        except ModelError as error:
+            if task.kind != "kernel":
+                raise
+            # a kernel that runs in its network and not alone: the others are worth having all the same
+            self._record({"id": f"failed/{task.name}", "kind": "failed", "name": task.name, "reason": str(error)})
+            return
+        place = {"id": task.id(round_), "round": round_, "kind": task.kind, "name": task.name}
+        self._record({**place, "load_1min": psutil.getloadavg()[0], "watch": seen, **entry})
+        self._tell(total)
+
+    def _tell(self, total: int) -> None:
+        if self._on_progress is None:
+            return
+        structures = sum(entry["kind"] == "structure" for entry in self.journal.entries)
+        done = len(self._done) - structures
+        fresh = len(self._done) - self._resumed
+        pace_s = (time.monotonic() - self._start) / max(fresh, 1)
+        resumed = max(0, min(self._resumed - structures, done))
+        self._on_progress(Progress(done=done, total=total, resumed=resumed, eta_s=pace_s * max(0, total - done)))
+
+    def _entry(self, task: Task, round_: int) -> dict[str, Any]:
+        rule = self.settings.protocol
+        runs = rule.profiled_runs if task.kind == "kernels" else rule.timed_runs
+        plan = RunPlan(
+            warmup_runs=rule.warmup_runs, runs=runs, least_runs=min(rule.least_runs, runs), budget_ms=rule.budget_ms
+        )
+        if task.kind == "kernels":
+            return self._kernels_entry(task, plan)
+        timed = _checked(self.backend, guarded(self.backend, lambda: self._timed(task, plan)))
+        quiet = quiet_runs(timed.run_ms, timed.preempted, fraction=rule.quiet_fraction)
+        sample = summarise(timed.run_ms, timed.preempted, quiet, round_=round_)
+        entry: dict[str, Any] = {"clean": sample.clean, "sample": sample_to_json(sample), "provider": timed.provider}
+        if task.kind == "kernel":
+            entry["copies"] = task.copies
+        if task.kind in {"network", "floor"}:
+            entry["raw_ms"] = [float(f"{time_ms:.5g}") for time_ms in timed.run_ms]
+        if task.kind == "network":
+            entry |= {"load_ms": timed.load_ms, "first_ms": timed.first_ms, "blocks": Counter(task.parts.values())}
+        return entry
+
+    def _timed(self, task: Task, plan: RunPlan) -> TimedRuns:
+        if task.kind == "kernel" and self.method == "isolated":
+            runs: TimedRuns = self.backend.time_kernel(self._alone[task.name], plan)  # type: ignore[attr-defined]  # tasks.kernel_models saw to it
+            return runs
+        return self.backend.time(task.load() if task.kind != "kernel" else self._alone[task.name].model, plan)
+
+    def _kernels_entry(self, task: Task, plan: RunPlan) -> dict[str, Any]:
+        profiled: ProfiledRuns = guarded(
+            self.backend,
+            lambda: self.backend.profile(task.load(), task.parts, plan),  # type: ignore[attr-defined]  # checked before
+        )
+        runs = _checked(self.backend, profiled)
+        quiet = quiet_runs(runs.run_ms, runs.preempted, fraction=0.5)  # whole microseconds: averaging makes up for it
+        by_key: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+        for use, durations_ms in zip(profiled.uses, profiled.kernel_ms, strict=True):
+            by_key[use.key].append(durations_ms)
+        # a kernel that occurs several times in the network: the mean of its occurrences, run by run
+        samples = {
+            key: sample_to_json(summarise(np.mean(times, axis=0), runs.preempted, quiet))
+            for key, times in by_key.items()
+        }
+        return {"clean": not bool(runs.preempted.all()), "provider": runs.provider, "kernels": samples}
+
+    def _measure_energy(self, references: Sequence[Workload]) -> None:
+        """The energy of whole networks, in windows of seconds, where the device can tell."""
+        if not self.settings.energy:
+            self.unknown["energy_mj"] = "not asked for: --energy measures it for whole networks"
+            return
+        meter = energy_meter(self.backend.device)
+        if isinstance(meter, EnergyUnknown):
+            self.unknown["energy_mj"] = meter.reason
+            return
+        self.unknown["kernels.energy_mj"] = "measured for whole networks only: a kernel is too short for the counter"
+        try:
+            for workload in references:
+                self._measure_energy_of(workload, meter)
+        finally:
+            meter.close()
+
+    def _measure_energy_of(self, workload: Workload, meter: EnergyMeter) -> None:
+        task = Task("energy", workload.name)
+        if task.id(-1) in self._done:
+            return
+        with self._about(task):
+            reading = guarded(self.backend, partial(network_energy, self.backend, workload.model, meter))
+        if isinstance(reading, EnergyUnknown):
+            self.unknown[f"energy_mj of {workload.name}"] = reading.reason
+            return
+        values = {name: value for name, value in reading.to_json().items() if name != "energy_mj"}
+        self._record(
+            {"id": task.id(-1), "kind": task.kind, "name": task.name, "energy_mj": reading.energy_mj, "window": values}
+        )
+
+    def _about(self, task: Task) -> _About:
+        return _About(self, task)
+
+    @property
+    def measured(self) -> int:
+        """Measurements in the journal."""
+        return len(self._done)
+
+
+class _About:
+    """Says of an error what was being measured, and that the rest is kept."""
+
+    def __init__(self, campaign: Rounds, task: Task) -> None:
+        self._campaign, self._task = campaign, task
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ModelError):
+            raise named(self._task, error) from error
+        if isinstance(error, DeviceError) and self._campaign.measured:
+            raise DeviceError(
+                f"{error} This happened at {self._task.kind} {self._task.name}, after {self._campaign.measured} "
+                f"measurements, which are kept in {self._campaign.journal.path}. The same command goes on from there."
+            ) from error
+
+
+def guarded(backend: Backend, call: Callable[[], Any]) -> Any:
+    """A call of a backend; what a plug-in raises unforeseen is named as its fault."""
+    try:
+        return call()
+    except (ProfilerError, OSError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        if type(backend).__module__.startswith("profilers."):
+            raise
+        raise PluginError(
+            f"the backend {backend.name!r} failed: {type(error).__name__}: {error}. "
+            "Report it to whoever wrote it; `profilers.testing` says what a backend must do."
+        ) from error
+
+
+def _checked(backend: Backend, timed: TimedRuns) -> TimedRuns:
+    """Refuses times that cannot be."""
+    times = np.asarray(timed.run_ms, dtype=np.float64)
+    if times.ndim != 1 or not len(times) or times.shape != np.shape(timed.preempted):
+        raise PluginError(
+            f"the backend {backend.name!r} returned times of shape {times.shape} and interruptions of shape "
+            f"{np.shape(timed.preempted)}: expected two of shape (runs,) with at least one run"
+        )
+    if not np.isfinite(times).all() or (times < 0).any():
+        raise PluginError(f"the backend {backend.name!r} returned times that are negative or not finite")
+    if timed.provider != backend.provider:
+        raise DeviceError(
+            f"the backend {backend.name!r} is for {backend.provider}, but its runs say {timed.provider}: figures of "
+            "that would be mislabelled."
+        )
+    return timed

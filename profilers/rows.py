@@ -1,0 +1,250 @@
+"""From the journal of a campaign to the rows of a table."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+
+from latency_tables import BlockRow, FloorRow, KernelRow, NetworkRow, Row, StepRow, Timing
+from profilers.protocol import MeasuringProtocol
+from profilers.statistics import Sample, Times, combine, detect_step, figure
+from profilers.tasks import Task
+from profilers.watch import calm_measurements
+
+STEP_CANDIDATES = (32, 16, 8, 4, 2, 1)
+
+_SAMPLE_FIELDS = [entry.name for entry in fields(Sample) if entry.name not in {"round", "calm"}]
+
+
+def sample_to_json(sample: Sample) -> list[Any]:
+    """A sample as the journal keeps it."""
+    return [getattr(sample, name) for name in _SAMPLE_FIELDS]
+
+
+@dataclass
+class Evidence:
+    """What a journal says, sorted by the things it is about.
+
+    Attributes:
+        kernels: Key to network to its samples.
+        networks: Name to samples.
+        floors: Likewise.
+        steps: Kind and width to samples.
+        raw_ms: Raw run times of networks and floors.
+        about: Kernel key to provider, arithmetic and memory.
+        copies: Kernel key to how often it stood in the model that was timed.
+        variants: Block key to how often each composition of kernels was seen.
+        blocks: Network name to its blocks.
+        loads: Network name to load and first times.
+        memory_mib: Network name to memory.
+        energy_mj: Kind and name to energy.
+    """
+
+    kernels: dict[str, dict[str, list[Sample]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    networks: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
+    floors: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
+    steps: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
+    raw_ms: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    about: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    copies: dict[str, int] = field(default_factory=dict)
+    variants: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    blocks: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    providers: dict[str, str] = field(default_factory=dict)
+    loads: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    memory_mib: dict[str, float | None] = field(default_factory=dict)
+    energy_mj: dict[str, float] = field(default_factory=dict)
+
+
+def evidence(entries: Sequence[Mapping[str, Any]], protocol: MeasuringProtocol, *, device: str) -> Evidence:
+    """Sorts the entries of a journal; samples taken on a restless device are marked as such."""
+    calm = calm_measurements(entries, protocol, device=device).ids
+    found = Evidence()
+    for entry in entries:
+        _READERS[entry["kind"]](found, entry, entry["id"] in calm)
+    return found
+
+
+def _kernels(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
+    for key, values in entry["kernels"].items():
+        found.kernels[key][entry["name"]].append(_sample(values, entry, calm))
+
+
+def _kernel(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
+    found.kernels[entry["name"]][""].append(_sample(entry["sample"], entry, calm))
+    found.copies[entry["name"]] = entry["copies"]
+
+
+def _network(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
+    found.networks[entry["name"]].append(_sample(entry["sample"], entry, calm))
+    found.raw_ms[entry["name"]] += entry["raw_ms"]
+    found.blocks[entry["name"]] = entry["blocks"]
+    found.providers[entry["name"]] = entry["provider"]
+    if entry["load_ms"] is not None and entry["first_ms"] is not None:
+        found.loads[entry["name"]].append((entry["load_ms"], entry["first_ms"]))
+
+
+def _floor(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
+    found.floors[entry["name"]].append(_sample(entry["sample"], entry, calm))
+    found.raw_ms[entry["name"]] += entry["raw_ms"]
+    found.providers[entry["name"]] = entry["provider"]
+
+
+def _step(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
+    found.steps[entry["name"]].append(_sample(entry["sample"], entry, calm))
+
+
+def _structure(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
+    found.about |= entry["about"]
+    found.memory_mib[entry["name"]] = entry["memory_mib"]
+    for block, counts in entry["blocks"]:
+        found.variants[block][json.dumps(counts, sort_keys=True)] += 1
+
+
+def _energy(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
+    found.energy_mj[entry["name"]] = entry["energy_mj"]
+
+
+def _failed(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
+    """Nothing was measured; the manifest names it."""
+
+
+_READERS = {
+    "kernels": _kernels,
+    "kernel": _kernel,
+    "network": _network,
+    "floor": _floor,
+    "step": _step,
+    "structure": _structure,
+    "energy": _energy,
+    "failed": _failed,
+}
+
+
+def _sample(values: Sequence[Any], entry: Mapping[str, Any], calm: bool) -> Sample:
+    return Sample(**dict(zip(_SAMPLE_FIELDS, values, strict=True)), round=entry["round"], calm=calm)
+
+
+def rows(found: Evidence, protocol: MeasuringProtocol) -> list[Row]:
+    """Every row there is evidence for."""
+    floors: list[Row] = [
+        FloorRow(key=key, timing=combine([seen], protocol, raw_ms=_raw(found, key)), provider=found.providers[key])
+        for key, seen in found.floors.items()
+    ]
+    floor_ms = min((row.timing.latency_ms for row in floors if isinstance(row, FloorRow)), default=0.0)
+    return [
+        *_kernel_rows(found, protocol, floor_ms=floor_ms),
+        # a block that compiled differently next to different neighbours: what it mostly was
+        *(BlockRow(key=key, kernels=json.loads(seen.most_common(1)[0][0])) for key, seen in found.variants.items()),
+        *_network_rows(found, protocol),
+        *floors,
+        *_step_rows(found, protocol),
+    ]
+
+
+def _kernel_rows(found: Evidence, protocol: MeasuringProtocol, *, floor_ms: float) -> Iterable[Row]:
+    for key, seen in found.kernels.items():
+        about, timing = found.about.get(key, {}), combine(list(seen.values()), protocol)
+        if key in found.copies:  # what is timed in place pays for no call of its own
+            timing = _of_one(timing, found.copies[key], floor_ms, protocol)
+        yield KernelRow(
+            key=key,
+            timing=timing,
+            provider=about.get("provider", "unknown"),
+            arithmetic=about.get("arithmetic", "unknown"),
+            memory_mib=about.get("memory_mib"),
+            energy_mj=found.energy_mj.get(key),
+        )
+
+
+def _of_one(timing: Timing, copies: int, floor_ms: float, protocol: MeasuringProtocol) -> Timing:
+    """From several copies under one call to one kernel: the price of the call taken off, the rest shared out."""
+
+    def share(time_ms: float) -> float:
+        return figure(max(time_ms - floor_ms, _LEAST * time_ms) / copies)
+
+    latency_ms = share(timing.latency_ms)
+    uncertainty = timing.uncertainty
+    if uncertainty is not None:  # what it was sure of in milliseconds it stays
+        uncertainty = float(f"{uncertainty * timing.latency_ms / (latency_ms * copies):.3g}")
+    wide = uncertainty is not None and uncertainty > protocol.noise_limit
+    return replace(
+        timing,
+        latency_ms=latency_ms,
+        min_ms=share(timing.min_ms),
+        median_ms=share(timing.median_ms),
+        iqr_ms=figure(timing.iqr_ms / copies),
+        uncertainty=uncertainty,
+        noise="noisy" if wide else timing.noise,
+    )
+
+
+_LEAST = 0.02  # of its time with the call: a kernel that seems to cost less than nothing costs at least this
+
+
+def _network_rows(found: Evidence, protocol: MeasuringProtocol) -> Iterable[Row]:
+    for key, samples in found.networks.items():
+        loads = found.loads.get(key)
+        yield NetworkRow(
+            key=key,
+            blocks=found.blocks[key],
+            timing=combine([samples], protocol, raw_ms=_raw(found, key)),
+            provider=found.providers[key],
+            load_ms=figure(np.median([load for load, _ in loads])) if loads else None,
+            first_ms=figure(np.median([first for _, first in loads])) if loads else None,
+            memory_mib=found.memory_mib.get(key),
+            energy_mj=found.energy_mj.get(key),
+        )
+
+
+def _step_rows(found: Evidence, protocol: MeasuringProtocol) -> Iterable[Row]:
+    kinds: dict[str, dict[int, float]] = defaultdict(dict)
+    for name, samples in found.steps.items():
+        kind, _, width = name.rpartition(" ")
+        kinds[kind][int(width)] = combine([samples], protocol).latency_ms
+    for kind, times in kinds.items():
+        widths = sorted(times)
+        latency_ms = [times[width] for width in widths]
+        step = detect_step(widths, latency_ms, candidates=STEP_CANDIDATES)
+        if step is not None:
+            yield StepRow(key=kind, step=step, widths=tuple(widths), latency_ms=tuple(latency_ms))
+
+
+def _raw(found: Evidence, key: str) -> Times:
+    return np.asarray(found.raw_ms[key])
+
+
+def uncertain(found: Evidence, protocol: MeasuringProtocol, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks whose repetition would help a row that is not yet certain.
+
+    A kernel that occurs in many networks is measured again in the few where it was measured least.
+    """
+    kernels = {key: seen for key, seen in found.kernels.items() if _open(list(seen.values()), protocol)}
+    wanted: set[str] = set()
+    for seen in kernels.values():
+        ordered = sorted(seen, key=lambda name: (len(seen[name]), name))
+        wanted.update(ordered[:_AGAIN])
+    repeated = []
+    for task in tasks:
+        lists = {"network": found.networks, "floor": found.floors, "step": found.steps}.get(task.kind)
+        if task.kind == "kernels":
+            again = task.name in wanted
+        elif task.kind == "kernel":
+            again = task.name in kernels
+        else:
+            again = lists is not None and task.name in lists and _open([lists[task.name]], protocol)
+        if again:
+            repeated.append(task)
+    return repeated
+
+
+_AGAIN = 2  # networks in which an uncertain kernel is measured again
+
+
+def _open(samples: Sequence[Sequence[Sample]], protocol: MeasuringProtocol) -> bool:
+    timing = combine(samples, protocol)
+    return timing.noise == "noisy" or (timing.uncertainty is not None and timing.uncertainty > protocol.target)
