@@ -398,13 +398,15 @@ def _judge_setting(
     from hwnas.predictors import LatencyPredictor
     from latency_tables import Coordinates
     from profilers import converted, coverage
+    from profilers.backends.contract import symmetric_int8
     from profilers.precision import fallbacks
 
     at = family.at(batch=batch, precision=precision)
     fit = LatencyPredictor(table, at.block_keys, coordinates=Coordinates(batch=batch, precision=precision)).calibration
     rng = np.random.default_rng(1)
     plain = family.at(batch=batch, precision="fp32")
-    fresh = [converted(plain.workload(family.space.sample(rng)), precision) for _ in range(_FRESH)]
+    drawn = [plain.workload(family.space.sample(rng)) for _ in range(_FRESH)]
+    fresh = [converted(one, precision, symmetric=symmetric_int8(backend)) for one in drawn]
     operators = dict(_operators_of(table).get(precision, {}))
     nodes = [
         (name.partition(":")[0], name.partition(":")[2]) for name, count in operators.items() for _ in range(count)

@@ -9,7 +9,7 @@ from profilers.campaign import CampaignSettings, Progress, profile
 from profilers.coverage import Coverage, coverage
 from profilers.device import DEVICES, open_device, open_device_of
 from profilers.doctor import Check, Diagnosis, examine
-from profilers.errors import CampaignError, DeviceError, ModelError, PluginError, ProfilerError
+from profilers.errors import CampaignError, DeviceError, DeviceMemoryError, ModelError, PluginError, ProfilerError
 from profilers.meter import DeviceMeter, MeasuredLatency, Reference
 from profilers.model import KernelShare, ModelProfile, profile_model
 from profilers.protocol import MeasuringProtocol
@@ -25,6 +25,7 @@ __all__ = [
     "Check",
     "Coverage",
     "DeviceError",
+    "DeviceMemoryError",
     "DeviceMeter",
     "Diagnosis",
     "KernelShare",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from latency_tables import LatencyTable, read_table, write_table
-from profilers.backends.contract import Backend
+from profilers.backends.contract import Backend, symmetric_int8
 from profilers.errors import CampaignError
 from profilers.journal import open_journal
 from profilers.kernels import KEY_VERSION
@@ -62,7 +62,7 @@ def profile(
     conditions = guarded(backend, backend.fingerprint)
     existing = _existing(target, conditions)
     method = settings.method or backend.method
-    groups = _wanted(workloads, references, settings, existing)
+    groups = _wanted(workloads, references, settings, existing, symmetric=symmetric_int8(backend))
     if existing is not None and not groups["workloads"]:
         return existing
     header = {
@@ -107,10 +107,14 @@ def _wanted(
     references: Sequence[Workload],
     settings: CampaignSettings,
     existing: LatencyTable | None,
+    *,
+    symmetric: bool,
 ) -> dict[str, list[Workload]]:
     """The workloads in every precision, without what a finished table holds already."""
-    all_of = [converted(one, precision) for precision in settings.precisions for one in workloads]
-    timed = [converted(one, precision) for precision in settings.precisions for one in references]
+    all_of, timed = (
+        [converted(one, precision, symmetric=symmetric) for precision in settings.precisions for one in group]
+        for group in (workloads, references)
+    )
     if existing is not None:
         all_of = _lacking(all_of, existing)
         timed = [one for one in timed if one.name not in existing.networks]

@@ -4,6 +4,7 @@ Tree::
 
     ProfilerError                             1  a fault
     ├── DeviceError (also RuntimeError)       3  the device or its runtime is not usable
+    │   └── DeviceMemoryError                 3  it is, but something is too large for its memory
     ├── CampaignError (also ValueError)       2  the output belongs to something else
     ├── ModelError (also ValueError)          2  a model that the runtime cannot load or run
     └── PluginError (also RuntimeError)       3  a third party's backend failed
@@ -24,6 +25,10 @@ class DeviceError(ProfilerError, RuntimeError):
     """The device, or the runtime for it, is not usable on this machine."""
 
     exit_code = 3
+
+
+class DeviceMemoryError(DeviceError):
+    """Something does not fit the device's memory; a campaign goes on without it."""
 
 
 class CampaignError(ProfilerError, ValueError):

@@ -105,6 +105,7 @@ class DeviceMeter:
         return any(combine([samples], self.protocol).noise == "noisy" for samples in seen)
 
     def _sample(self, model: bytes, round_: int) -> Sample:
-        timed = self.backend.time(model, RunPlan(warmup_runs=self.protocol.warmup_runs, runs=self.protocol.timed_runs))
-        quiet = quiet_runs(timed.run_ms, timed.preempted, fraction=self.protocol.quiet_fraction)
+        rule = self.protocol
+        timed = self.backend.time(model, RunPlan(warmup_runs=rule.warmup_runs, runs=rule.timed_runs, seed=round_))
+        quiet = quiet_runs(timed.run_ms, timed.preempted, fraction=rule.quiet_fraction)
         return summarise(timed.run_ms, timed.preempted, quiet, round_=round_)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from latency_tables import Json, LatencyTable, NetworkRow, keyed
-from profilers.backends.contract import Backend, InPlace, Inspection, Method
+from profilers.backends.contract import Backend, InPlace, Inspection, Method, symmetric_int8
 from profilers.campaign import profile
 from profilers.coverage import inspect
 from profilers.models import load_model, prepared
@@ -126,7 +126,8 @@ def profile_model(
             [workload], [workload], backend=backend, out=Path(folder, "t"), settings=chosen, on_progress=on_progress
         )
     (whole,) = table.networks.values()
-    inspection = inspect(backend, converted(workload, chosen.precisions[0]), method)
+    measured = converted(workload, chosen.precisions[0], symmetric=symmetric_int8(backend))
+    inspection = inspect(backend, measured, method)
     kernels = _shares(inspection, table)
     floor_ms = next(iter(table.floors.values())).timing.latency_ms
     total_ms = sum(kernel.latency_ms or 0.0 for kernel in kernels)

@@ -33,6 +33,7 @@ _MULTIPLYING = {
 _MACS_PER_US, _NUMBERS_PER_US = 20_000, 2_000  # one core of a desktop or server, roughly
 _COPIES = ((16, 10.0), (8, 40.0), (4, 400.0))  # so many copies of a kernel with less work than so many microseconds
 _FEWEST = 2
+_PAGE, _LINE = 4096, 64  # bytes
 _LARGEST = 2**31  # bytes: what protobuf can hold in one piece
 
 
@@ -147,18 +148,21 @@ def _name_nodes(nodes: Iterable[onnx.NodeProto]) -> None:
         seen.add(name)
 
 
-def random_feeds(inputs: Iterable[tuple[str, str, Sequence[object]]]) -> dict[str, NDArray[np.generic]]:
+def random_feeds(
+    inputs: Iterable[tuple[str, str, Sequence[object]]], *, seed: int = 0
+) -> dict[str, NDArray[np.generic]]:
     """Input values: normal for floating point, zero for whole numbers and truth values.
 
     Zero is the one index that every table has. Values of ``bfloat16`` come as the type numpy borrows for it.
 
     Args:
         inputs: Name, element type as ONNX names it in lower case (``"float"``, ``"int64"``), and shape of each.
+        seed: Of the values, and of where in memory they lie.
 
     Raises:
         ModelError: An input's type or shape is not one that can be made up.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     feeds: dict[str, NDArray[np.generic]] = {}
     for name, element, shape in inputs:
         code = _CODES.get(element)
@@ -170,11 +174,20 @@ def random_feeds(inputs: Iterable[tuple[str, str, Sequence[object]]]) -> dict[st
             )
         sizes = tuple(int(str(size)) for size in shape)
         random = rng.standard_normal(sizes) if code in _FLOATS else np.zeros(sizes)
-        feeds[name] = random.astype(helper.tensor_dtype_to_np_dtype(code))
+        feeds[name] = _placed(random.astype(helper.tensor_dtype_to_np_dtype(code)), rng)
     return feeds
 
 
-def graph_feeds(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
+def _placed(values: NDArray[np.generic], rng: np.random.Generator) -> NDArray[np.generic]:
+    """A copy that begins at a random cache line of a page."""
+    room = np.empty(values.nbytes + 2 * _PAGE, dtype=np.uint8)
+    start = -room.ctypes.data % _PAGE + _LINE * int(rng.integers(_PAGE // _LINE))
+    copy = room[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+    copy[...] = values
+    return copy
+
+
+def graph_feeds(model: onnx.ModelProto, *, seed: int = 0) -> dict[str, NDArray[np.generic]]:
     """Input values of a model with fixed shapes; see ``random_feeds``.
 
     Raises:
@@ -187,7 +200,7 @@ def graph_feeds(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
         sizes = [size.dim_value or size.dim_param or "?" for size in tensor.shape.dim]
         element = str(TensorProto.DataType.Name(tensor.elem_type)).lower()
         inputs.append((value.name, element, sizes))
-    return random_feeds(entry for entry in inputs if entry[0] not in weights)
+    return random_feeds((entry for entry in inputs if entry[0] not in weights), seed=seed)
 
 
 def kernel_model(

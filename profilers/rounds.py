@@ -13,10 +13,19 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from profilers.backends.contract import Backend, InPlace, IsolatedKernel, Method, ProfiledRuns, RunPlan, TimedRuns
+from profilers.backends.contract import (
+    Backend,
+    InPlace,
+    IsolatedKernel,
+    Method,
+    ProfiledRuns,
+    RunPlan,
+    TimedRuns,
+    symmetric_int8,
+)
 from profilers.devices.clock_lock import ClockLock
 from profilers.devices.energy import EnergyMeter, EnergyUnknown, energy_meter
-from profilers.errors import CampaignError, DeviceError, ModelError, PluginError, ProfilerError
+from profilers.errors import CampaignError, DeviceError, DeviceMemoryError, ModelError, PluginError, ProfilerError
 from profilers.journal import Journal
 from profilers.protocol import MeasuringProtocol
 from profilers.resources import network_energy
@@ -92,6 +101,8 @@ class Rounds:
         self._on_progress = on_progress
         self._done = {entry["id"] for entry in journal.entries}
         self._resumed, self._start = len(self._done), time.monotonic()
+        self._structures = sum(1 for entry in journal.entries if entry["kind"] == "structure")
+        self._total = 0
         self._alone: dict[str, IsolatedKernel] = {}
         self.unknown: dict[str, str] = {}
 
@@ -100,7 +111,8 @@ class Rounds:
         rule = self.settings.protocol
         tasks = [*self._kernel_tasks(workloads, references), *network_tasks(references), floor_task()]
         if self.settings.steps:
-            tasks += step_tasks(key for entry in self.journal.entries for key in entry.get("about", ()))
+            keys = (key for entry in self.journal.entries for key in entry.get("about", ()))
+            tasks += step_tasks(keys, symmetric=symmetric_int8(self.backend))
         base = rule.rounds * len(tasks)
         with Watch(self.backend, rule) as watch:
             for round_ in range(rule.most_rounds):
@@ -148,6 +160,7 @@ class Rounds:
         if entry["id"] not in self._done:
             self.journal.append({"round": -1, **entry})
             self._done.add(entry["id"])
+            self._structures += int(entry["kind"] == "structure")
 
     def _measure(self, task: Task, round_: int, watch: Watch, *, total: int) -> None:
         """Measures one thing once more; repeats while the machine leaves it no undisturbed run."""
@@ -160,10 +173,11 @@ class Rounds:
                     if entry.pop("clean"):
                         break
                 seen = guarded(self.backend, watch.read)
-        except ModelError as error:
-            if task.kind != "kernel":
+        except (ModelError, DeviceMemoryError) as error:
+            if isinstance(error, ModelError) and task.kind != "kernel":
                 raise
-            # a kernel that runs in its network and not alone: the others are worth having all the same
+            # what is too large for the device, or a kernel that runs in its network and not alone: the others are
+            # worth having all the same
             self._record({"id": f"failed/{task.name}", "kind": "failed", "name": task.name, "reason": str(error)})
             return
         place = {"id": task.id(round_), "round": round_, "kind": task.kind, "name": task.name}
@@ -171,20 +185,24 @@ class Rounds:
         self._tell(total)
 
     def _tell(self, total: int) -> None:
+        self._total = total
         if self._on_progress is None:
             return
-        structures = sum(entry["kind"] == "structure" for entry in self.journal.entries)
-        done = len(self._done) - structures
+        done = len(self._done) - self._structures
         fresh = len(self._done) - self._resumed
         pace_s = (time.monotonic() - self._start) / max(fresh, 1)
-        resumed = max(0, min(self._resumed - structures, done))
+        resumed = max(0, min(self._resumed - self._structures, done))
         self._on_progress(Progress(done=done, total=total, resumed=resumed, eta_s=pace_s * max(0, total - done)))
 
     def _entry(self, task: Task, round_: int) -> dict[str, Any]:
         rule = self.settings.protocol
         runs = rule.profiled_runs if task.kind == "kernels" else rule.timed_runs
         plan = RunPlan(
-            warmup_runs=rule.warmup_runs, runs=runs, least_runs=min(rule.least_runs, runs), budget_ms=rule.budget_ms
+            warmup_runs=rule.warmup_runs,
+            runs=runs,
+            least_runs=min(rule.least_runs, runs),
+            budget_ms=rule.budget_ms,
+            seed=round_,
         )
         if task.kind == "kernels":
             return self._kernels_entry(task, plan)
@@ -259,7 +277,12 @@ class Rounds:
     @property
     def measured(self) -> int:
         """Measurements in the journal."""
-        return len(self._done)
+        return len(self._done) - self._structures
+
+    @property
+    def left(self) -> int:
+        """Measurements that are still to be made, as far as is known."""
+        return max(0, self._total - self.measured)
 
 
 class _About:
@@ -274,10 +297,12 @@ class _About:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ModelError):
             raise named(self._task, error) from error
-        if isinstance(error, DeviceError) and self._campaign.measured:
+        if isinstance(error, DeviceError) and not isinstance(error, DeviceMemoryError) and self._campaign.measured:
+            left = f"; {self._campaign.left} are left" if self._campaign.left else ""
             raise DeviceError(
                 f"{error} This happened at {self._task.kind} {self._task.name}, after {self._campaign.measured} "
-                f"measurements, which are kept in {self._campaign.journal.path}. The same command goes on from there."
+                f"measurements, which are kept in {self._campaign.journal.path}{left}. The same command goes on from "
+                "there."
             ) from error
 
 

@@ -19,12 +19,13 @@ _DENSE = {"channels": 64, "pixels": 14}  # input of a dense convolution: small, 
 _PIXELS = 28  # of a depthwise one, which has far less to do
 
 
-def step_tasks(keys: Iterable[str], widths: Iterable[int] = WIDTHS) -> list[Task]:
+def step_tasks(keys: Iterable[str], widths: Iterable[int] = WIDTHS, *, symmetric: bool = False) -> list[Task]:
     """One task for each kind of convolution among some kernels, and each width probed.
 
     Args:
         keys: Kernel keys; what is no convolution asks for nothing.
         widths: Output channels to probe.
+        symmetric: Whether ``int8`` is signed and lies around zero; see ``profilers.precision.with_precision``.
     """
     kinds = {}
     for key in keys:
@@ -37,12 +38,13 @@ def step_tasks(keys: Iterable[str], widths: Iterable[int] = WIDTHS) -> list[Task
         if found.window != f"{window}x{window}" or window % 2 == 0:  # padding keeps the size of odd windows only
             continue
         for width in widths:
-            model = partial(_convolution, width, window, found.depthwise, precision=_PRECISIONS[found.element])
+            probe = partial(_convolution, width, window, found.depthwise)
+            model = partial(probe, precision=_PRECISIONS[found.element], symmetric=symmetric)
             tasks.append(Task("step", f"{family} {width}", model))
     return tasks
 
 
-def _convolution(width: int, window: int, depthwise: bool, *, precision: str) -> bytes:
+def _convolution(width: int, window: int, depthwise: bool, *, precision: str, symmetric: bool) -> bytes:
     """A convolution and its activation, ``width`` channels wide."""
     channels, pixels = (width, _PIXELS) if depthwise else (_DENSE["channels"], _DENSE["pixels"])
     shape = (width, 1 if depthwise else channels, window, window)
@@ -67,4 +69,4 @@ def _convolution(width: int, window: int, depthwise: bool, *, precision: str) ->
         [numpy_helper.from_array(weights, "p/weight")],
     )
     model: onnx.ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    return with_precision(bytes(model.SerializeToString()), precision)
+    return with_precision(bytes(model.SerializeToString()), precision, symmetric=symmetric)

@@ -58,10 +58,12 @@ class Converted:
     Attributes:
         workload: As it was.
         precision: As it is to be.
+        symmetric: Whether ``int8`` is signed and lies around zero; see ``profilers.precision.with_precision``.
     """
 
     workload: Workload
     precision: str
+    symmetric: bool = False
 
     @property
     def name(self) -> str:
@@ -71,7 +73,7 @@ class Converted:
     @property
     def model(self) -> bytes:
         """Serialised ONNX model."""
-        return with_precision(self.workload.model, self.precision)
+        return with_precision(self.workload.model, self.precision, symmetric=self.symmetric)
 
     @property
     def parts(self) -> Mapping[str, str]:
@@ -102,14 +104,19 @@ class Task:
         return f"{self.kind}/{round_}/{self.name}"
 
 
-def converted(workload: Workload, precision: str) -> Workload:
+def converted(workload: Workload, precision: str, *, symmetric: bool = False) -> Workload:
     """A workload in a precision; itself in ``"fp32"``.
+
+    Args:
+        workload: As it is.
+        precision: As it is to be.
+        symmetric: Whether ``int8`` is signed and lies around zero: ask ``profilers.backends.contract.symmetric_int8``.
 
     Raises:
         CampaignError: No such precision.
     """
     require_precisions([precision])
-    return workload if precision == "fp32" else Converted(workload, precision)
+    return workload if precision == "fp32" else Converted(workload, precision, symmetric)
 
 
 def require_precisions(names: Sequence[str]) -> tuple[str, ...]:

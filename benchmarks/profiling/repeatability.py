@@ -36,7 +36,8 @@ def build(space: str, name: str, arguments: argparse.Namespace) -> LatencyTable:
 
 
 def compare(first: LatencyTable, second: LatencyTable, kind: str) -> None:
-    """Prints how far two tables agree."""
+    """Prints how far two tables agree, as they are and with the device's speed, as the sentinel tells it, taken out."""
+    speed = float(str(second.manifest.conditions["sentinel_ms"])) / float(str(first.manifest.conditions["sentinel_ms"]))
     rows, others = getattr(first, kind), getattr(second, kind)
     keys = sorted(set(rows) & set(others))
     a, b = (np.array([found[key].timing.latency_ms for key in keys]) for found in (rows, others))
@@ -47,6 +48,11 @@ def compare(first: LatencyTable, second: LatencyTable, kind: str) -> None:
         f"  {kind:8s} {len(keys):5d} rows  median {np.median(difference):6.2%}  "
         f"95th percentile {np.quantile(difference, 0.95):6.2%}  flagged {flagged.mean():5.1%}  "
         f"without flagged: {np.median(calm):6.2%}, {np.quantile(calm, 0.95):6.2%}"
+    )
+    level = np.maximum(a * speed, b) / np.minimum(a * speed, b) - 1
+    print(
+        f"  {'':8s} the device was {speed - 1:+.2%} slower the second time; that taken out: "
+        f"median {np.median(level):6.2%}  95th percentile {np.quantile(level, 0.95):6.2%}"
     )
 
 

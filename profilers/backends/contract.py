@@ -62,12 +62,15 @@ class RunPlan:
         runs: Counted runs.
         least_runs: Counted runs after which the block may end early.
         budget_ms: Time after which a block ends early.
+        seed: Decides where in memory inputs lie; another one each round. Whether two buffers fall on the same lines of
+            a cache can change a kernel's time by a quarter, and stays as it is for as long as a session lives.
     """
 
     warmup_runs: int = 5
     runs: int = 60
     least_runs: int = 8
     budget_ms: float = 2000.0
+    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +153,9 @@ class Backend(Protocol):
         threads: Threads it uses.
         method: How its kernels are measured: ``"in-place"`` needs ``InPlace``, ``"isolated"`` needs ``Isolating``,
             ``"blocks"`` nothing more.
+
+    One more is optional, and not part of the protocol: ``symmetric_int8``, true where quantised activations must be
+    signed and lie around zero, as TensorRT asks for.
     """
 
     @property
@@ -233,3 +239,8 @@ class Isolating(Backend, Protocol):
             ModelError: It cannot be loaded or run alone.
             DeviceError: The runtime put it elsewhere, or the device was lost.
         """
+
+
+def symmetric_int8(backend: Backend) -> bool:
+    """Whether a backend asks for ``int8`` with signed activations around zero; see ``Backend``."""
+    return bool(getattr(backend, "symmetric_int8", False))

@@ -187,15 +187,15 @@ class OnnxRuntimeBackend:
 
     def _runs(self, session: Any, plan: RunPlan) -> BlockTimes:
         """Many runs of a loaded session."""
-        run = self._runner(session)
+        run = self._runner(session, seed=plan.seed)
         try:
             return run_block(run, plan)
         except Exception as error:  # as above: no common base class
             raise self._refusal("run", error) from error
 
-    def _runner(self, session: Any) -> Callable[[], float | None]:
+    def _runner(self, session: Any, *, seed: int) -> Callable[[], float | None]:
         """One run, ready to be called."""
-        feeds = session_feeds(session)
+        feeds = session_feeds(session, seed=seed)
         if any(value.dtype.name == "bfloat16" for value in feeds.values()):
             held = {name: as_ort_value(self._ort, value) for name, value in feeds.items()}
             outputs = [entry.name for entry in session.get_outputs()]
@@ -236,10 +236,11 @@ def import_onnxruntime(device: str) -> Any:
     return onnxruntime
 
 
-def session_feeds(session: Any) -> dict[str, Any]:
+def session_feeds(session: Any, *, seed: int = 0) -> dict[str, Any]:
     """Made-up values for the inputs of a session; see ``random_feeds``."""
     entries = session.get_inputs()
-    return random_feeds((entry.name, entry.type.removeprefix("tensor(").rstrip(")"), entry.shape) for entry in entries)
+    described = ((entry.name, entry.type.removeprefix("tensor(").rstrip(")"), entry.shape) for entry in entries)
+    return random_feeds(described, seed=seed)
 
 
 def as_ort_value(ort: Any, value: Any) -> Any:

@@ -103,7 +103,7 @@ class CudaBackend(OnnxRuntimeBackend):
         """
         raise DeviceError(
             f"kernels on {self.provider} are not timed in place: ONNX Runtime's profiler reports the host's time "
-            "to launch them, not theirs to run. Use isolate and time_kernel."
+            "to launch them, not theirs to run. Choose another --method."
         )
 
     def _profiled(self, model: bytes, plan: RunPlan) -> Any:
@@ -277,6 +277,7 @@ class TensorRtProviderBackend(CudaBackend):
 
     provider: ClassVar[str] = "TensorrtExecutionProvider"
     method: Method = "blocks"
+    symmetric_int8: ClassVar[bool] = True
     # What the published wheels are linked against.
     libraries: ClassVar[tuple[str, ...]] = ("libnvinfer.so.10", "nvinfer_10.dll")
 

@@ -90,6 +90,7 @@ class TensorRtBackend:
     provider = PROVIDER
     devices: ClassVar[tuple[str, ...]] = ("gpu",)
     method: Method = "blocks"
+    symmetric_int8: ClassVar[bool] = True
 
     def __init__(self, settings: BackendSettings | None = None, *, cuda: CudaRuntime | None = None) -> None:
         self.settings = settings or BackendSettings(device="gpu")

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from profilers.errors import DeviceError
+from profilers.errors import DeviceError, DeviceMemoryError
 
 _HOST_TO_DEVICE, _DEVICE_TO_HOST = 1, 2
 _NON_BLOCKING = 1  # a stream that the default stream neither waits for nor stops
@@ -363,7 +363,7 @@ def _wheel_folders() -> list[Path]:
 
 
 def _out_of_memory(told: str) -> DeviceError:
-    return DeviceError(f"device out of memory: {told}. Cure: {_CURE_MEMORY}. What was measured so far stays.")
+    return DeviceMemoryError(f"device out of memory: {told}. Cure: {_CURE_MEMORY}. What was measured so far stays.")
 
 
 def _lost(told: str) -> DeviceError:

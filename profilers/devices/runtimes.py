@@ -189,6 +189,10 @@ def _run_session(module: ModuleType, name: str) -> list[str]:
         # What cannot be loaded here is named by the session below, with its own message.
         with contextlib.suppress(OSError, RuntimeError):
             module.preload_dlls()
+    if name == "TensorrtExecutionProvider":
+        # The wheel's libraries are found once it has loaded them; those of another version do no harm.
+        with contextlib.suppress(ImportError, OSError):
+            import_module("tensorrt_libs")
     options = module.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
     providers = list(dict.fromkeys([name, "CPUExecutionProvider"]))

@@ -178,9 +178,13 @@ def test_costs_are_those_of_the_network(
 
 
 def test_a_table_that_lacks_a_block_has_no_cost(tiny_family: NetworkFamily, everything: list[Architecture]) -> None:
-    empty = LatencyTable(made_up_table(tiny_family).manifest)
-    with pytest.raises(MissingRowError):
-        KnownCosts(tiny_family, LatencyPredictor(empty, tiny_family.block_keys)).values(everything[:1])
+    table = made_up_table(tiny_family)
+    absent = tiny_family.block_keys(everything[0])[1]
+    lacking = LatencyTable.from_rows(table.manifest, [row for row in table.rows() if row.key != absent])
+    costs = KnownCosts(tiny_family, LatencyPredictor(lacking, tiny_family.block_keys))
+    with pytest.raises(MissingRowError) as caught:
+        costs.values(everything[:1])
+    assert caught.value.missing == (absent,)
 
 
 # --- limits

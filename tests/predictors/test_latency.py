@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from hwnas.core import Architecture, Predictor
 from hwnas.networks import NetworkFamily
 from hwnas.predictors import LatencyPredictor
-from latency_tables import BlockRow, KernelRow, LatencyTable, MissingRowError, NetworkRow
+from latency_tables import (
+    BlockRow,
+    Coordinates,
+    KernelRow,
+    LatencyTable,
+    MissingRowError,
+    NetworkRow,
+    Row,
+    TableMismatchError,
+    keyed,
+)
 from tests.builders import (
     PROVIDER,
     Device,
@@ -261,3 +271,102 @@ def test_a_missing_kernel_is_an_error_too(tiny_family: NetworkFamily) -> None:
 def test_a_table_that_covers_the_family_covers_all_its_architectures(tiny_family: NetworkFamily) -> None:
     predictor = LatencyPredictor(made_up_table(tiny_family), tiny_family.block_keys)
     predictor.require_coverage(list(tiny_family.space.enumerate())[::10])
+
+
+# --- batch and precision
+
+
+def at(table: LatencyTable, *, batch: int, precision: str) -> list[Row]:
+    """The rows of a table under the names they would have at another batch and precision, kernels included."""
+    kernels = {key: f"{key} {batch} {precision}" for key in table.kernels}
+
+    def name(key: str) -> str:
+        return keyed(key, batch=batch, precision=precision)
+
+    return [
+        *(KernelRow(key=kernels[row.key], timing=row.timing, provider=PROVIDER) for row in table.kernels.values()),
+        *(
+            BlockRow(key=name(row.key), kernels={kernels[key]: count for key, count in row.kernels.items()})
+            for row in table.blocks.values()
+        ),
+        *(
+            NetworkRow(key=name(row.key), blocks={name(k): n for k, n in row.blocks.items()}, timing=row.timing)
+            for row in table.networks.values()
+        ),
+    ]
+
+
+LAWS = {
+    Coordinates(): (0.05, 0.8, -0.0005),
+    Coordinates(batch=8): (0.5, 1.3, 0.0),
+    Coordinates(precision="int8"): (0.01, 0.6, 0.002),
+    Coordinates(batch=8, precision="int8"): (0.0, 1.0, 0.01),
+}
+
+
+@pytest.fixture(scope="module")
+def of_many_coordinates(tiny_family: NetworkFamily) -> LatencyTable:
+    """A table of four batches and precisions, each with a law and latencies of its own."""
+    rows = [
+        row
+        for seed, (place, law) in enumerate(LAWS.items())
+        for row in at(
+            made_up_table(tiny_family, device=additive_device(*law), seed=seed),
+            batch=place.batch,
+            precision=place.precision,
+        )
+    ]
+    return LatencyTable.from_rows(made_up_manifest(), rows)
+
+
+@pytest.mark.parametrize(("place", "seed"), [(place, seed) for seed, place in enumerate(LAWS)], ids=str)
+def test_every_batch_and_precision_is_fitted_on_its_own_networks(
+    of_many_coordinates: LatencyTable, tiny_family: NetworkFamily, place: Coordinates, seed: int
+) -> None:
+    law = LAWS[place]
+    family = tiny_family.at(batch=place.batch, precision=place.precision)
+    predictor = LatencyPredictor(of_many_coordinates, family.block_keys, coordinates=place)
+    found = predictor.calibration
+    assert found.networks == 24
+    assert (found.offset_ms, found.scale, found.per_kernel_ms) == pytest.approx(law, abs=1e-8)
+    alone = made_up_table(tiny_family, device=additive_device(*law), seed=seed)
+    architectures = samples(tiny_family, 20)
+    np.testing.assert_allclose(
+        predictor.predict(architectures)[0],
+        truth_ms(alone, tiny_family, additive_device(*law), architectures),
+        rtol=1e-7,
+    )
+
+
+@pytest.mark.parametrize(
+    "place",
+    [Coordinates(batch=4), Coordinates(batch=80), Coordinates(precision="fp16"), Coordinates(batch=1, precision="bf16")],
+    ids=str,
+)
+def test_a_batch_or_precision_that_was_never_measured_is_refused_with_those_that_were(
+    of_many_coordinates: LatencyTable, tiny_family: NetworkFamily, place: Coordinates
+) -> None:
+    family = tiny_family.at(batch=place.batch, precision=place.precision)
+    with pytest.raises(TableMismatchError) as caught:
+        LatencyPredictor(of_many_coordinates, family.block_keys, coordinates=place)
+    message = str(caught.value)
+    assert f"the table holds no rows for batch {place.batch}, {place.precision}: it has " in message
+    for held in ("batch 1, fp32", "batch 1, int8", "batch 8, fp32", "batch 8, int8"):
+        assert held in message
+    assert f"`hwnas profile --batch {place.batch} --precision {place.precision}`" in message
+
+
+def test_a_table_of_another_batch_alone_is_refused_where_one_image_is_meant(tiny_family: NetworkFamily) -> None:
+    rows = at(made_up_table(tiny_family), batch=8, precision="fp32")
+    with pytest.raises(TableMismatchError, match="no rows for batch 1, fp32: it has batch 8, fp32"):
+        LatencyPredictor(LatencyTable.from_rows(made_up_manifest(), rows), tiny_family.block_keys)
+    with pytest.raises(TableMismatchError, match="no rows for batch 1, fp32: it has none"):
+        LatencyPredictor(LatencyTable(made_up_manifest()), tiny_family.block_keys)
+
+
+def test_blocks_asked_for_at_other_coordinates_than_the_predictors_are_missing_and_not_guessed(
+    tiny_family: NetworkFamily,
+) -> None:
+    predictor = LatencyPredictor(made_up_table(tiny_family), tiny_family.at(batch=8, precision="fp32").block_keys)
+    with pytest.raises(MissingRowError, match="@b8"):
+        predictor.predict(samples(tiny_family, 1))

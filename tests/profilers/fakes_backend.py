@@ -12,9 +12,10 @@ import hashlib
 import math
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,8 +23,18 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from latency_tables import convolution
-from profilers import DeviceError, ModelError, OnnxWorkload, RunPlan
+from latency_tables import LatencyTable, convolution
+from profilers import (
+    CampaignSettings,
+    DeviceError,
+    MeasuringProtocol,
+    ModelError,
+    OnnxWorkload,
+    Progress,
+    RunPlan,
+    Workload,
+    profile,
+)
 from profilers.backends import Inspection, IsolatedKernel, Method, ProfiledRuns, TimedRuns
 from profilers.devices.clocks import ClockReading
 from profilers.kernels import KernelUse, NodeRun, TensorType, kernel_uses
@@ -330,6 +341,50 @@ def _called(model: bytes) -> str:
 @lru_cache(maxsize=1)
 def _sentinel() -> bytes:
     return sentinel_model()
+
+
+# --- a campaign of made-up networks
+
+PROTOCOL = MeasuringProtocol(
+    warmup_runs=0, profiled_runs=4, timed_runs=8, rounds=3, most_rounds=6, sentinel_runs=4, target=0.03
+)
+WORKLOADS = (
+    network("one", "stem", "a", "b", "head"),
+    network("two", "stem", "b", "c", "head"),
+    network("three", "stem", "c", "d", "d", "head"),
+)
+REFERENCES = (network("first", "stem", "a", "head"), network("second", "stem", "a", "a", "d", "head"))
+BLOCKS = ("stem", "a", "b", "c", "d", "head")
+
+
+def campaign(
+    backend: PlainFake,
+    out: Path,
+    workloads: Sequence[Workload] = WORKLOADS,
+    references: Sequence[Workload] = REFERENCES,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    **settings: Any,
+) -> LatencyTable:
+    """``profile`` with a short protocol, and without steps."""
+    chosen = CampaignSettings(**{"space": "made-up", "protocol": PROTOCOL, "steps": False, **settings})
+    return profile(workloads, references, backend=backend, out=out, settings=chosen, on_progress=on_progress)
+
+
+def things(
+    method: Method,
+    workloads: Iterable[Workload] = WORKLOADS,
+    references: Iterable[Workload] = REFERENCES,
+) -> list[tuple[str, str]]:
+    """Kind and name of everything that a round of such a campaign measures, as in ``PlainFake.measured``."""
+    networks, timed = list(workloads), list(references)
+    blocks = {block for one in (*networks, *timed) for block in one.parts.values()}
+    kernels = {
+        "in-place": [("profile", one.name) for one in networks],
+        "isolated": [("kernel", key) for key in (COPY, *map(work, sorted(blocks)))],
+        "blocks": [("time", f"block {block}") for block in sorted(blocks)],
+    }
+    return [*kernels[method], *(("time", one.name) for one in timed), ("time", FLOOR)]
 
 
 # --- what a test makes a backend do

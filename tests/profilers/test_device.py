@@ -6,22 +6,43 @@ The law behind all of it: who asks for a GPU gets the GPU or a refusal with a cu
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
+import psutil
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from profilers import DEVICES, CampaignError, DeviceError, OnnxRuntimeBackend, open_device
+from latency_tables import Json
+from profilers import (
+    DEVICES,
+    BackendSettings,
+    CampaignError,
+    DeviceError,
+    OnnxRuntimeBackend,
+    RunPlan,
+    open_device,
+    open_device_of,
+)
 from profilers import device as device_module
+from profilers.backends import IsolatedKernel
 from profilers.devices import GpuDescription, GpuReport, ProviderDescription, RuntimeDescription
+from tests.builders import made_up_manifest
 
+REPOSITORY = Path(__file__).parents[2]
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+ONCE = RunPlan(warmup_runs=0, runs=2)
 
 Gpus = Callable[[], GpuReport]
 Runtime = Callable[[], RuntimeDescription]
@@ -73,11 +94,15 @@ unusable = pytest.mark.parametrize(
 )
 
 
-class Opened:
-    """FAKE of ``OnnxRuntimeBackend`` that records what was opened and needs no GPU for it."""
+Opened = list[tuple[str, BackendSettings]]
 
-    def __init__(self, device: str, *, threads: int = 1) -> None:
-        self.device, self.threads = device, threads
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
+    """FAKE: no backend is opened; what would have been is noted instead."""
+    found: Opened = []
+    monkeypatch.setattr(device_module, "open_backend", lambda name, settings: found.append((name, settings)))
+    return found
 
 
 @pytest.fixture
@@ -99,40 +124,205 @@ def test_an_unknown_device_is_refused_with_the_known_ones(name: str, no_probe: C
     assert DEVICES == ("auto", "cpu", "gpu")
 
 
+def test_an_unknown_backend_is_refused_with_the_known_ones(no_probe: Callable[[], Any]) -> None:
+    for name in ("auto", "cpu"):
+        with pytest.raises(CampaignError, match="unknown backend 'magic': expected one of onnxruntime, "):
+            open_device(name, backend="magic", gpus=no_probe, runtime=no_probe)
+
+
 def test_the_cpu_is_opened_without_looking_for_gpus(no_probe: Callable[[], Any]) -> None:
-    backend = open_device("cpu", threads=2, gpus=no_probe, runtime=no_probe)
+    backend = open_device("cpu", settings=BackendSettings(threads=2), gpus=no_probe, runtime=no_probe)
     assert (backend.device, backend.provider, backend.threads) == ("cpu", CPU, 2)
+    assert (backend.name, backend.method) == ("onnxruntime", "isolated")
+
+
+def test_the_device_of_the_settings_does_not_count(no_probe: Callable[[], Any]) -> None:
+    assert open_device("cpu", settings=BackendSettings(device="gpu"), gpus=no_probe, runtime=no_probe).device == "cpu"
+
+
+def test_auto_with_a_backend_is_where_the_backend_runs(no_probe: Callable[[], Any]) -> None:
+    assert open_device("auto", backend="onnxruntime", gpus=no_probe, runtime=no_probe).device == "cpu"
+
+
+@pytest.mark.parametrize(("device", "backend", "right"), [("gpu", "onnxruntime", "cpu"), ("cpu", "tensorrt", "gpu")])
+def test_a_backend_for_another_device_is_refused(
+    device: str, backend: str, right: str, no_probe: Callable[[], Any]
+) -> None:
+    with pytest.raises(CampaignError, match=f"the backend {backend!r} does not run on {device!r}: expected {right}"):
+        open_device(device, backend=backend, gpus=no_probe, runtime=no_probe)
 
 
 # --- a GPU that is asked for
 
 
+@pytest.mark.parametrize("backend", [None, "onnxruntime-cuda"])
 @pytest.mark.parametrize(("found", "installed", "reason", "cure"), list(UNUSABLE.values()), ids=list(UNUSABLE))
 def test_an_unusable_gpu_is_refused_with_reason_and_cure_and_the_cpu_stays_closed(
-    found: Gpus, installed: Runtime, reason: str, cure: str, monkeypatch: pytest.MonkeyPatch
+    found: Gpus, installed: Runtime, reason: str, cure: str, backend: str | None, opened: Opened
 ) -> None:
-    monkeypatch.setattr(device_module, "OnnxRuntimeBackend", lambda *_, **__: pytest.fail("a backend was opened"))
     with pytest.raises(DeviceError) as caught:
-        open_device("gpu", gpus=found, runtime=installed)
+        open_device("gpu", backend=backend, gpus=found, runtime=installed)
     message = str(caught.value)
     assert message.startswith("no usable GPU: ")
     assert reason in message
     assert cure in message
     assert "Nothing was measured" in message
     assert caught.value.exit_code == 3
+    assert opened == []
+
+
+@unusable
+def test_a_backend_for_gpus_is_never_opened_on_the_cpu_instead(
+    found: Gpus, installed: Runtime, opened: Opened
+) -> None:
+    with pytest.raises(DeviceError, match="no usable GPU"):
+        open_device("auto", backend="onnxruntime-cuda", gpus=found, runtime=installed)
+    assert opened == []
 
 
 @pytest.mark.parametrize("name", ["gpu", "auto"])
-def test_a_usable_gpu_is_opened(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device_module, "OnnxRuntimeBackend", Opened)
-    backend = open_device(name, threads=3, gpus=ONE_GPU, runtime=GOOD_WHEEL)
-    assert (backend.device, backend.threads) == ("gpu", 3)
+def test_a_usable_gpu_is_opened(name: str, opened: Opened) -> None:
+    asked = BackendSettings(threads=3, cuda_graph=True, include_io=True)
+    open_device(name, settings=asked, gpus=ONE_GPU, runtime=GOOD_WHEEL)
+    assert opened == [("onnxruntime-cuda", replace(asked, device="gpu"))]
 
 
 @unusable
 def test_auto_falls_back_to_the_cpu(found: Gpus, installed: Runtime) -> None:
     backend = open_device("auto", gpus=found, runtime=installed)
     assert (backend.device, backend.provider, backend.fingerprint()["provider"]) == ("cpu", CPU, CPU)
+
+
+@pytest.mark.skipif(find_spec("tensorrt") is not None, reason="TensorRT is installed here")
+@pytest.mark.parametrize("device", ["auto", "gpu"])
+def test_tensorrt_that_is_not_installed_is_refused_with_the_install_line(device: str) -> None:
+    with pytest.raises(DeviceError, match=r'TensorRT is not installed.*pip install "hwnas\[tensorrt\]"') as caught:
+        open_device(device, backend="tensorrt")
+    assert caught.value.exit_code == 3
+
+
+# --- the settings of a table
+
+
+settings_of_a_backend = st.builds(
+    BackendSettings,
+    threads=st.integers(1, 64),
+    affinity=st.one_of(st.none(), st.lists(st.integers(0, 9), min_size=1, unique=True).map(tuple)),
+    cuda_graph=st.booleans(),
+    include_io=st.booleans(),
+)
+
+
+@given(chosen=settings_of_a_backend)
+@settings(max_examples=60, deadline=None)
+def test_settings_come_back_from_the_fingerprint_they_went_into(chosen: BackendSettings) -> None:
+    told: dict[str, Json] = {
+        "device": chosen.device,
+        "threads": chosen.threads,
+        "affinity": None if chosen.affinity is None else ",".join(map(str, chosen.affinity)),
+        "cuda_graph": chosen.cuda_graph,
+        "include_io": chosen.include_io,
+    }
+    assert BackendSettings.recorded(told) == chosen
+
+
+def test_settings_of_a_fingerprint_without_them_are_the_usual_ones() -> None:
+    assert BackendSettings.recorded({"device": "npu"}) == BackendSettings(device="npu")
+    strange: Mapping[str, Json] = {"device": "cpu", "threads": "many", "affinity": "", "cuda_graph": "no"}
+    assert BackendSettings.recorded(strange) == BackendSettings()
+
+
+def test_a_table_is_measured_again_with_its_own_threads(no_probe: Callable[[], Any]) -> None:
+    fingerprint = OnnxRuntimeBackend(BackendSettings(threads=2)).fingerprint()
+    manifest = made_up_manifest(device="cpu", runtime="onnxruntime", provider=CPU, fingerprint=fingerprint)
+    for device in ("auto", "cpu"):
+        assert open_device_of(manifest, device=device).fingerprint() == fingerprint
+
+
+def test_the_table_of_a_gpu_is_not_measured_again_on_the_cpu(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAKE: a machine without a GPU."""
+    monkeypatch.setitem(open_device.__kwdefaults__, "gpus", NO_GPU)
+    manifest = made_up_manifest(device="gpu", provider=CUDA, fingerprint={"device": "gpu", "threads": 1})
+    with pytest.raises(DeviceError, match="no usable GPU"):
+        open_device_of(manifest)
+    assert opened == []
+
+
+# --- CPUs to stay on
+
+
+PINNED = """
+import json, os, sys
+import psutil
+from profilers import BackendSettings, RunPlan, open_device
+from profilers.models import sentinel_model
+
+before = {thread.id for thread in psutil.Process().threads()} - {os.getpid()}
+backend = open_device("cpu", settings=BackendSettings(threads=2, affinity=tuple(json.loads(sys.argv[1]))))
+session = backend._session(sentinel_model(), backend._options())
+started = [thread.id for thread in psutil.Process().threads() if thread.id not in before]
+told = backend.fingerprint()
+print(json.dumps([[sorted(os.sched_getaffinity(thread)) for thread in started], told["affinity"], told["cpu_cores"]]))
+"""
+
+
+@pytest.fixture
+def affinity() -> Iterator[list[int]]:
+    """The CPUs this process may use; it gets them back in the end."""
+    process = psutil.Process()
+    before = process.cpu_affinity()
+    yield before
+    process.cpu_affinity(before)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not tell where a process runs")
+def test_affinity_keeps_the_process_and_the_runtimes_threads_on_their_cpus_and_is_recorded(affinity: list[int]) -> None:
+    last = max(affinity)
+    done = subprocess.run(
+        [sys.executable, "-c", PINNED, json.dumps([last])], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    threads, told, cores = json.loads(done.stdout)
+    assert len(threads) > 1  # the main one, and those of the runtime
+    assert all(cpus == [last] for cpus in threads)
+    assert (told, cores) == (str(last), 1)
+    assert psutil.Process().cpu_affinity() == affinity
+
+
+def test_without_affinity_the_process_stays_where_it_is(no_probe: Callable[[], Any]) -> None:
+    before = psutil.Process().cpu_affinity()
+    backend = open_device("cpu", gpus=no_probe, runtime=no_probe)
+    assert psutil.Process().cpu_affinity() == before
+    assert backend.fingerprint()["affinity"] is None
+
+
+@pytest.mark.parametrize(
+    "cpus",
+    [
+        (4711,),
+        pytest.param(
+            (0, 4711), marks=pytest.mark.xfail(strict=True, reason="the system takes those of the CPUs that are there")
+        ),
+        pytest.param(
+            (2**70,), marks=pytest.mark.xfail(strict=True, raises=OverflowError, reason="no number that a system takes")
+        ),
+    ],
+)
+def test_cpus_that_are_not_there_are_refused_with_those_that_are(
+    cpus: tuple[int, ...], affinity: list[int], opened: Opened
+) -> None:
+    usable = ",".join(map(str, affinity))
+    with pytest.raises(CampaignError, match=f"cannot run on CPUs .*{cpus[-1]}: .*This process may use {usable}$") as e:
+        open_device("cpu", settings=BackendSettings(affinity=cpus))
+    assert e.value.exit_code == 2
+    assert psutil.Process().cpu_affinity() == affinity
+    assert opened == []
+
+
+def test_a_system_that_does_not_pin_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAKE: psutil on macOS."""
+    monkeypatch.setattr(psutil, "Process", SimpleNamespace)
+    with pytest.raises(CampaignError, match="does not pin processes to CPUs: leave --affinity out"):
+        open_device("cpu", settings=BackendSettings(affinity=(0,)))
 
 
 # --- a runtime that is missing or damaged
@@ -147,10 +337,13 @@ def test_without_onnx_runtime_the_install_line_is_told(name: str, monkeypatch: p
     assert caught.value.exit_code == 3
 
 
-def test_without_onnx_runtime_the_gpus_install_line_is_told_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("device", ["gpu", "npu"])
+def test_without_onnx_runtime_the_gpus_install_line_is_told_for_a_gpu(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(DeviceError, match="ONNX Runtime is not installed") as caught:
-        OnnxRuntimeBackend("gpu")
+        OnnxRuntimeBackend(BackendSettings(device=device))
     assert 'pip install "hwnas[gpu]"' in str(caught.value)
 
 
@@ -199,8 +392,10 @@ def fake_onnxruntime(*, session: str, node: str, runs: list[int]) -> ModuleType:
 
         def run(self, _: None, feeds: dict[str, Any]) -> list[Any]:
             runs.append(len(runs))
-            arguments = {"provider": node, "output_type_shape": [{"float": [1, 3]}]}
-            self.events.append({"cat": "Node", "name": "p/relu_kernel_time", "dur": 3, "args": arguments})
+            shapes = {"input_type_shape": [{"float": [1, 3]}], "output_type_shape": [{"float": [1, 3]}]}
+            sizes = {"activation_size": "12", "parameter_size": "0", "output_size": "12", "mem_in_use_peak": "4096"}
+            told = {"provider": node, "op_name": "Relu", "node_index": "0", **shapes, **sizes}
+            self.events.append({"cat": "Node", "name": "p/relu_kernel_time", "dur": 3, "args": told})
             return [feeds["image"]]
 
         def end_profiling(self) -> str:
@@ -212,24 +407,33 @@ def fake_onnxruntime(*, session: str, node: str, runs: list[int]) -> ModuleType:
     module.__version__ = "1.23.0"
     module.InferenceSession = Session
     module.SessionOptions = SimpleNamespace
-    module.GraphOptimizationLevel = SimpleNamespace(ORT_ENABLE_ALL=99)
+    module.GraphOptimizationLevel = SimpleNamespace(ORT_ENABLE_ALL=99, ORT_DISABLE_ALL=0)
     return module
+
+
+class OnAGpu(OnnxRuntimeBackend):
+    """FAKE: what all of ONNX Runtime's backends have in common, on another provider than the CPU's."""
+
+    provider: ClassVar[str] = CUDA
+    devices: ClassVar[tuple[str, ...]] = ("gpu",)
 
 
 @pytest.mark.parametrize(
     "measure",
     [
-        lambda backend: backend.time(relu_model(), warmup=1, runs=2),
-        lambda backend: backend.profile(relu_model(), {"p": "block"}, warmup=1, runs=2),
+        lambda backend: backend.time(relu_model(), ONCE),
+        lambda backend: backend.profile(relu_model(), {"p": "block"}, ONCE),
+        lambda backend: backend.isolate(relu_model(), {"p": "block"}),
+        lambda backend: backend.time_kernel(IsolatedKernel(model=relu_model(), copies=4), ONCE),
     ],
-    ids=["time", "profile"],
+    ids=["time", "profile", "isolate", "time_kernel"],
 )
 def test_a_session_on_another_provider_is_refused_before_it_runs(
     measure: Callable[[OnnxRuntimeBackend], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs: list[int] = []
     monkeypatch.setitem(sys.modules, "onnxruntime", fake_onnxruntime(session=CPU, node=CPU, runs=runs))
-    backend = OnnxRuntimeBackend("gpu")
+    backend = OnAGpu()
     with pytest.raises(DeviceError, match=f"expected every node on {CUDA}, but ONNX Runtime ran on {CPU}") as caught:
         measure(backend)
     assert "hwnas doctor" in str(caught.value)
@@ -237,21 +441,44 @@ def test_a_session_on_another_provider_is_refused_before_it_runs(
     assert runs == []
 
 
-def test_a_node_on_another_provider_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("how", ["profile", "isolate"])
+def test_a_node_on_another_provider_is_refused(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", fake_onnxruntime(session=CUDA, node=CPU, runs=[]))
+    plan = [ONCE] if how == "profile" else []
     with pytest.raises(DeviceError, match=f"expected every node on {CUDA}, but ONNX Runtime ran on {CPU}"):
-        OnnxRuntimeBackend("gpu").profile(relu_model(), {"p": "block"}, warmup=1, runs=2)
+        getattr(OnAGpu(), how)(relu_model(), {"p": "block"}, *plan)
 
 
 def test_what_is_on_the_right_provider_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[int] = []
     monkeypatch.setitem(sys.modules, "onnxruntime", fake_onnxruntime(session=CUDA, node=CUDA, runs=runs))
-    backend = OnnxRuntimeBackend("gpu")
-    found = backend.profile(relu_model(), {"p": "block"}, warmup=1, runs=2)
+    backend = OnAGpu()
+    found = backend.profile(relu_model(), {"p": "block"}, ONCE)
     assert found.provider == backend.provider == CUDA
-    assert [(use.node, use.part) for use in found.uses] == [("p/relu", "p")]
+    (use,) = found.uses
+    assert (use.node, use.part, use.provider, use.op_type) == ("p/relu", "p", CUDA, "Relu")
+    assert use.memory_mib == pytest.approx(24 / 2**20, rel=1e-5)
+    assert found.inspection.memory_mib == pytest.approx(4096 / 2**20, rel=1e-5)
     assert np.array_equal(found.kernel_ms, [[0.003, 0.003]])
     assert len(runs) == 3
+
+
+def test_sizes_that_the_runtime_does_not_tell_are_unknown_and_not_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAKE: a profile without the fields, as of an older runtime."""
+    module: Any = fake_onnxruntime(session=CPU, node=CPU, runs=[])
+    kept = module.InferenceSession.end_profiling
+
+    def end_profiling(session: Any) -> Any:
+        for event in session.events:
+            for size in ("activation_size", "mem_in_use_peak"):
+                event["args"].pop(size, None)
+        return kept(session)
+
+    module.InferenceSession.end_profiling = end_profiling
+    monkeypatch.setitem(sys.modules, "onnxruntime", module)
+    found = OnnxRuntimeBackend().profile(relu_model(), {"p": "block"}, ONCE)
+    assert found.inspection.memory_mib is None
+    assert found.uses[0].memory_mib is None
 
 
 def test_a_session_that_cannot_be_made_is_no_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,5 +491,5 @@ def test_a_session_that_cannot_be_made_is_no_measurement(monkeypatch: pytest.Mon
     module.InferenceSession = failing
     monkeypatch.setitem(sys.modules, "onnxruntime", module)
     with pytest.raises(Exception, match="CUDA failure 35") as caught:
-        OnnxRuntimeBackend("gpu").time(relu_model(), warmup=0, runs=1)
+        OnAGpu().time(relu_model(), ONCE)
     assert caught.value.exit_code in {2, 3}  # type: ignore[attr-defined]

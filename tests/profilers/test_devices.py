@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -12,7 +15,20 @@ from typing import Any
 import psutil
 import pytest
 
-from profilers.devices import describe_cpu, describe_gpus, describe_onnxruntime, describe_tensorrt
+from latency_tables import LatencyTable, TableMismatchError, fingerprint_sha256
+from profilers import BackendSettings, OnnxRuntimeBackend
+from profilers.devices import (
+    CpuDescription,
+    GpuDescription,
+    GpuReport,
+    describe_cpu,
+    describe_gpus,
+    describe_onnxruntime,
+    describe_tensorrt,
+)
+from profilers.devices import fingerprint as fingerprint_module
+from profilers.devices.fingerprint import device_name
+from tests.builders import made_up_manifest
 
 REPOSITORY = Path(__file__).parents[2]
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
@@ -348,6 +364,18 @@ def test_a_provider_that_the_session_took_loads(monkeypatch: pytest.MonkeyPatch)
     assert (runtime.loads(CPU), runtime.loads(CUDA), runtime.loads(TENSORRT)) == (True, True, False)
 
 
+def test_tensorrts_wheel_is_imported_before_its_provider_is_tried(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Fake: TensorRT's wheel, in which one library is missing and the one that the provider needs is found."""
+    install(monkeypatch, FakeRuntime(), "onnxruntime-gpu")
+    found = f"import onnxruntime; onnxruntime.takes = {(TENSORRT, CPU)}; raise OSError('libnvinfer_plugin: missing')"
+    write(tmp_path, "tensorrt_libs.py", found)
+    monkeypatch.syspath_prepend(tmp_path)
+    runtime = describe_onnxruntime()
+    assert (runtime.loads(CUDA), runtime.loads(TENSORRT)) == (False, True)
+
+
 @pytest.mark.parametrize(
     ("faults", "reason"),
     [
@@ -424,3 +452,163 @@ def test_tensorrt(
     assert tensorrt.version == version
     assert reason in str(tensorrt.reason)
     assert (tensorrt.cure is None) == (version is not None)
+
+
+# --- the fingerprint
+
+
+PLAIN_CPU = CpuDescription(
+    model="Fake CPU",
+    vendor="FakeVendor",
+    family=25,
+    model_number=17,
+    stepping=1,
+    logical_cores=8,
+    physical_cores=4,
+    usable_cores=8,
+    container_cpu_quota=None,
+    isa=("avx2", "fma"),
+    governor="performance",
+    clock_mhz=3000.0,
+    load_1min=0.2,
+    memory_mib=16000,
+    virtualised=False,
+)
+PLAIN_GPU = GpuDescription(
+    name="Fake GPU",
+    uuid="GPU-1",
+    driver="570.86",
+    memory_mib=8192,
+    compute_capability="9.0",
+    mig=False,
+    clock_mhz=1500,
+    max_clock_mhz=1980,
+    temperature_c=31,
+    power_w=75.0,
+)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """The fingerprint of a made-up machine."""
+
+    def made(
+        settings: BackendSettings | None = None,
+        *,
+        cpu: CpuDescription = PLAIN_CPU,
+        gpus: tuple[GpuDescription, ...] = (PLAIN_GPU,),
+        runtime: str = "runtime 1.0",
+        provider: str = "Provider",
+    ) -> dict[str, Any]:
+        monkeypatch.setattr(fingerprint_module, "describe_cpu", lambda: cpu)
+        monkeypatch.setattr(fingerprint_module, "describe_gpus", lambda: GpuReport(gpus))
+        return fingerprint_module.fingerprint(settings or BackendSettings(), runtime=runtime, provider=provider)
+
+    return made
+
+
+def differing(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
+    return {name for name in {*one, *other} if one.get(name) != other.get(name)}
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"model": "Other CPU"}, "cpu"),
+        ({"family": 26}, "cpu_family"),
+        ({"model_number": 18}, "cpu_model"),
+        ({"isa": ("avx2", "avx512f", "fma")}, "cpu_isa"),
+        ({"isa": None}, "cpu_isa"),
+        ({"usable_cores": 2}, "cpu_cores"),
+        ({"container_cpu_quota": 2.5}, "cpu_quota"),
+        ({"governor": "powersave"}, "governor"),
+    ],
+)
+def test_what_changes_a_latency_changes_the_fingerprint_of_the_cpu(
+    machine: Callable[..., dict[str, Any]], change: dict[str, Any], name: str
+) -> None:
+    plain = machine()
+    other = machine(cpu=replace(PLAIN_CPU, **change))
+    assert differing(plain, other) == {name}
+    table = LatencyTable(made_up_manifest(fingerprint=plain))
+    with pytest.raises(TableMismatchError, match=f"{name}: here ") as caught:
+        table.require_fingerprint(other, override="--allow-other-device")
+    assert set(caught.value.differences) == {name}
+    assert fingerprint_sha256(plain) != fingerprint_sha256(other)
+
+
+@pytest.mark.parametrize("change", [{"clock_mhz": 1200.0}, {"load_1min": 7.0}, {"memory_mib": 1}])
+def test_what_changes_from_minute_to_minute_is_left_out(
+    machine: Callable[..., dict[str, Any]], change: dict[str, Any]
+) -> None:
+    assert machine() == machine(cpu=replace(PLAIN_CPU, **change))
+    gpu = BackendSettings(device="gpu")
+    hot = replace(PLAIN_GPU, clock_mhz=300, temperature_c=88, power_w=700.0)
+    assert machine(gpu) == machine(gpu, gpus=(hot,))
+
+
+@pytest.mark.parametrize(
+    ("settings", "runtime", "provider", "name"),
+    [
+        (BackendSettings(threads=2), "runtime 1.0", "Provider", "threads"),
+        (BackendSettings(affinity=(0,)), "runtime 1.0", "Provider", "affinity"),
+        (BackendSettings(affinity=(0, 2)), "runtime 1.0", "Provider", "affinity"),
+        (BackendSettings(device="npu"), "runtime 1.0", "Provider", "device"),
+        (BackendSettings(), "runtime 1.1", "Provider", "runtime"),
+        (BackendSettings(), "runtime 1.0", "OtherProvider", "provider"),
+    ],
+)
+def test_what_the_user_chose_and_what_runs_it_are_in_the_fingerprint(
+    machine: Callable[..., dict[str, Any]], settings: BackendSettings, runtime: str, provider: str, name: str
+) -> None:
+    assert differing(machine(), machine(settings, runtime=runtime, provider=provider)) == {name}
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"name": "Other GPU"}, "gpu"),
+        ({"driver": "580.1"}, "driver"),
+        ({"mig": True}, "mig"),
+        ({"max_clock_mhz": 1755}, "max_clock_mhz"),
+    ],
+)
+def test_what_changes_a_latency_changes_the_fingerprint_of_a_gpu(
+    machine: Callable[..., dict[str, Any]], change: dict[str, Any], name: str
+) -> None:
+    plain = machine(BackendSettings(device="gpu"))
+    assert differing(plain, machine(BackendSettings(device="gpu"), gpus=(replace(PLAIN_GPU, **change),))) == {name}
+    for option in ("cuda_graph", "include_io"):
+        chosen = BackendSettings(device="gpu", **{option: True})
+        assert differing(plain, machine(chosen)) == {option}
+        assert option not in machine(replace(chosen, device="cpu"))
+
+
+def test_a_machine_that_tells_nothing_has_a_fingerprint_of_unknowns(machine: Callable[..., dict[str, Any]]) -> None:
+    bare = CpuDescription(**dict.fromkeys(vars(PLAIN_CPU)))
+    told = machine(BackendSettings(device="gpu"), cpu=bare, gpus=())
+    known = {"device", "runtime", "provider", "threads", "cuda_graph", "include_io"}
+    assert {name for name, value in told.items() if value is not None} == known
+
+
+def test_a_fingerprint_is_flat_and_survives_the_round_trip(machine: Callable[..., dict[str, Any]]) -> None:
+    for told in (machine(BackendSettings(device="gpu", affinity=(1, 0))), OnnxRuntimeBackend().fingerprint()):
+        assert json.loads(json.dumps(told, allow_nan=False)) == told
+        assert all(value is None or isinstance(value, str | int | float | bool) for value in told.values())
+
+
+def test_this_machines_fingerprint_names_the_runtime_and_stays_the_same() -> None:
+    backend = OnnxRuntimeBackend(BackendSettings(threads=2))
+    told = backend.fingerprint()
+    assert told == backend.fingerprint()
+    assert told["runtime"] == f"onnxruntime {backend.version}"
+    assert (told["provider"], told["device"], told["threads"], told["affinity"]) == (CPU, "cpu", 2, None)
+    assert told["cpu"] == describe_cpu().model
+    assert told["cpu_cores"] == describe_cpu().usable_cores
+
+
+def test_a_device_that_gives_itself_no_name_is_unknown(machine: Callable[..., dict[str, Any]]) -> None:
+    machine()
+    assert (device_name("cpu"), device_name("gpu")) == ("Fake CPU", "Fake GPU")
+    machine(cpu=replace(PLAIN_CPU, model=None), gpus=())
+    assert (device_name("cpu"), device_name("gpu")) == ("unknown", "unknown")

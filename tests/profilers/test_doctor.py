@@ -22,6 +22,8 @@ from profilers.devices import (
 from profilers.doctor import examine, torch_distribution
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from profilers.doctor import Check, Diagnosis
 
 REPOSITORY = Path(__file__).parents[2]
@@ -54,6 +56,7 @@ GPU = GpuDescription(
     **dict.fromkeys(("clock_mhz", "max_clock_mhz", "temperature_c", "power_w")),
 )
 ONE_GPU, NO_GPU = GpuReport((GPU,)), GpuReport((), "no driver in sight")
+BACKENDS = {"onnxruntime": ("cpu",), "tensorrt": ("gpu",)}
 NO_TENSORRT = TensorRtDescription(None, "tensorrt is not installed", 'pip install "hwnas[tensorrt]"')
 
 
@@ -73,6 +76,7 @@ def examine_fake(
     tensorrt: TensorRtDescription = NO_TENSORRT,
     torch: str | None = "2.9.0",
     python: str = "3.11.7",
+    backends: Mapping[str, tuple[str, ...] | str] | None = None,
 ) -> Diagnosis:
     """Examine a fake machine that is fit unless told otherwise."""
     return examine(
@@ -82,6 +86,7 @@ def examine_fake(
         tensorrt=lambda: tensorrt,
         torch_version=lambda: torch,
         python_version=lambda: python,
+        backends=lambda: BACKENDS if backends is None else backends,
     )
 
 
@@ -95,7 +100,7 @@ def test_a_quiet_machine_is_fit() -> None:
     assert diagnosis.fit_to_measure
     assert diagnosis.reasons == ()
     assert {entry.status for entry in diagnosis.checks} == {"ok", "absent"}
-    names = f"Python torch onnxruntime {CPU} {CUDA} {TENSORRT} GPU TensorRT CPU cores governor load memory"
+    names = f"Python torch onnxruntime {CPU} {CUDA} {TENSORRT} GPU TensorRT backends CPU cores governor load memory"
     assert [entry.name for entry in diagnosis.checks] == names.split()
 
 
@@ -199,6 +204,23 @@ def test_cure_of_the_tensorrt_provider(listed: tuple[str, ...], tensorrt: Tensor
     assert cure in str(check(diagnosis, TENSORRT).cure)
 
 
+def test_backends_are_listed_with_the_devices_they_run_on() -> None:
+    """Fakes: every probe; a third party's backend beside ours."""
+    found = check(examine_fake(backends={**BACKENDS, "npu": ("npu", "npu-lite")}), "backends")
+    assert (found.status, found.cure) == ("ok", None)
+    assert found.found == "for --backend: onnxruntime (cpu), tensorrt (gpu), npu (npu npu-lite)"
+
+
+def test_a_backend_that_does_not_load_is_told_and_takes_nothing_from_the_others() -> None:
+    """Fakes: every probe; a third party's backend that does not import."""
+    diagnosis = examine_fake(backends={**BACKENDS, "npu": "the backend 'npu' does not import: libnpu.so.7"})
+    found = check(diagnosis, "backends")
+    assert found.status == "warning"
+    assert "onnxruntime (cpu), tensorrt (gpu); the backend 'npu' does not import: libnpu.so.7" in found.found
+    assert "uninstall the package" in str(found.cure)
+    assert diagnosis.fit_to_measure
+
+
 def test_gpu_in_words() -> None:
     """Fakes: every probe."""
     assert check(examine_fake(gpus=ONE_GPU), "GPU").found == (
@@ -248,4 +270,6 @@ def test_the_real_machine_is_examined_without_importing_torch() -> None:
     document = json.loads(answer.stdout)
     assert document["imported"] == []
     assert document["device"] in {"cpu", "gpu"}
+    (backends,) = (entry for entry in document["checks"] if entry["name"] == "backends")
+    assert backends["found"].startswith("for --backend: onnxruntime (cpu), onnxruntime-cuda (gpu), ")
     assert answer.stderr == ""

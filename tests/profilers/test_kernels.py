@@ -6,21 +6,25 @@ import json
 import re
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from hwnas.networks import Block, NetworkFamily
 from hwnas.networks.graph import network_graph
 from hwnas.networks.layers import Classifier, Conv, SqueezeExcite
-from profilers import ModelError, OnnxRuntimeBackend
+from profilers import ModelError, OnnxRuntimeBackend, RunPlan
 from profilers.backends import ProfiledRuns
-from profilers.kernels import KEY_VERSION, TensorType, block_kernels, kernel_uses
+from profilers.kernels import KEY_VERSION, KernelUse, NodeRun, TensorType, block_kernels, kernel_uses
 
 PROVIDER = "CPUExecutionProvider"
 CHANNELS = 16  # whole vectors, so that no layout change comes between the kernels looked at
@@ -29,7 +33,11 @@ Model = tuple[bytes, Mapping[str, str]]
 
 @pytest.fixture(scope="module")
 def backend() -> OnnxRuntimeBackend:
-    return OnnxRuntimeBackend("cpu")
+    return OnnxRuntimeBackend()
+
+
+def plan(*, warmup: int = 0, runs: int = 1) -> RunPlan:
+    return RunPlan(warmup_runs=warmup, runs=runs)
 
 
 def conv(**changes: int | str) -> Conv:
@@ -53,8 +61,8 @@ def small_network(*layers: Conv | SqueezeExcite, residual: bool = False, size: i
     return network_graph([first, block, last], in_channels=CHANNELS)
 
 
-def profiled(backend: OnnxRuntimeBackend, model: Model, *, runs: int = 2) -> ProfiledRuns:
-    return backend.profile(*model, warmup=1, runs=runs)
+def profiled(backend: OnnxRuntimeBackend, model: Model) -> ProfiledRuns:
+    return backend.profile(*model, plan())
 
 
 def kernels_of(backend: OnnxRuntimeBackend, model: Model, block: str = "block") -> Counter[str]:
@@ -173,7 +181,250 @@ def test_a_key_tells_operator_types_shapes_and_attributes(backend: OnnxRuntimeBa
     assert {"activation=Relu", "kernel_shape=5x5", "strides=2x2", "pads=2x2x2x2"} <= set(
         written.partition("{")[2].rstrip("}").split(",")
     )
-    assert KEY_VERSION == 1, "a new version of keys needs this test to be looked at again"
+    assert KEY_VERSION == 2, "a new version of keys needs this test to be looked at again"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A node as the runtime reports it, free of names: what a key has to tell, and no more."""
+
+    kind: str
+    domain: str
+    read: tuple[TensorType | None, ...]
+    written: tuple[TensorType, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def key_of(kernel: Kernel, *, names: Sequence[str] = "abcdefgh", weights: int | None = None) -> str:
+    """The key of a kernel whose tensors have some names, and whose weights, if it has any, some values.
+
+    Args:
+        kernel: What it is.
+        names: Of the tensors.
+        weights: Seed of the second input as a weight; ``None`` where it has none.
+    """
+    graph_input, *others = names[: len(kernel.read)]
+    outputs = names[len(kernel.read) : len(kernel.read) + len(kernel.written)]
+    read = [name if kind else "" for name, kind in zip([graph_input, *others], kernel.read, strict=True)]
+    node = onnx.NodeProto(op_type=kernel.kind, domain=kernel.domain, name=f"p/{names[-1]}", input=read, output=outputs)
+    node.attribute.extend(helper.make_attribute(name, value) for name, value in kernel.attributes.items())
+    values = [
+        helper.make_tensor_value_info(name, CODES[kind.element], kind.shape)
+        for name, kind in zip(read, kernel.read, strict=True)
+        if kind is not None
+    ]
+    held = []
+    if weights is not None and len(values) > 1:
+        kind = kernel.read[1]
+        assert kind is not None
+        content = np.random.default_rng(weights).integers(0, 100, kind.shape).astype(np.float32)
+        held = [numpy_helper.from_array(content, names[1])]
+        values = [value for value in values if value.name != names[1]]
+    graph = helper.make_graph([node], "g", values, [], held)
+    (use,) = kernel_uses(helper.make_model(graph), {node.name: NodeRun(outputs=kernel.written)}, {"p": "block"})
+    return use.key
+
+
+CODES = {"float": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "uint8": TensorProto.UINT8}
+CODES |= {"int64": TensorProto.INT64, "bool": TensorProto.BOOL, "double": TensorProto.DOUBLE}
+SILENT = {"auto_pad": "NOTSET", "channels_last": 0, "noop_with_empty_axes": 0, "allowzero": 0}  # says nothing
+
+shapes = st.lists(st.integers(0, 2048), max_size=5).map(tuple)
+types = st.builds(TensorType, element=st.sampled_from(sorted(CODES)), shape=shapes)
+values = st.one_of(
+    st.integers(-(2**40), 2**40),
+    st.sampled_from(["Relu", "HardSigmoid", "reflect", "NCHW"]),
+    st.integers(1, 999).map(lambda n: n / 8),
+    st.lists(st.integers(0, 999_999), min_size=1, max_size=6),
+    st.lists(st.integers(1, 999).map(lambda n: n / 8), min_size=1, max_size=4),
+)
+kernels = st.builds(
+    Kernel,
+    kind=st.sampled_from(["Conv", "FusedConv", "Gemm", "Add", "Clip"]),
+    domain=st.sampled_from(["", "com.microsoft", "com.microsoft.nchwc"]),
+    read=st.tuples(types, st.one_of(types, st.none()), types),
+    written=st.lists(types, min_size=1, max_size=2).map(tuple),
+    attributes=st.dictionaries(st.sampled_from(["strides", "pads", "group", "activation", "axis"]), values, max_size=4),
+)
+
+
+@given(kernel=kernels, order=st.randoms(use_true_random=False), silent=st.sets(st.sampled_from(sorted(SILENT))))
+@settings(max_examples=200, deadline=None)
+def test_a_key_knows_no_names_no_order_of_attributes_and_no_defaults(
+    kernel: Kernel, order: Any, silent: set[str]
+) -> None:
+    written_out = list({**kernel.attributes, **{name: SILENT[name] for name in silent}}.items())
+    order.shuffle(written_out)
+    other = replace(kernel, attributes=dict(written_out), domain=kernel.domain or "ai.onnx")
+    names = ["image", "p07/l2.weight", "x/y", "1", "out,put", "tensor(float)", "->", "node"]
+    assert key_of(other, names=names) == key_of(kernel)
+
+
+@given(kernel=kernels, seed=st.integers(1, 9))
+@settings(max_examples=50, deadline=None)
+def test_a_key_does_not_know_the_values_of_weights(kernel: Kernel, seed: int) -> None:
+    weighted = replace(kernel, read=(kernel.read[0], TensorType(element="float", shape=(4, 3)), kernel.read[2]))
+    assert key_of(weighted, weights=seed) == key_of(weighted, weights=0) == key_of(weighted)
+
+
+@given(kernel=kernels, other=kernels)
+@example(
+    kernel=Kernel("Conv", "", (TensorType(element="float", shape=(1, 23)),), (TensorType(element="float", shape=()),)),
+    other=Kernel("Conv", "", (TensorType(element="float", shape=(12, 3)),), (TensorType(element="float", shape=()),)),
+)
+@settings(max_examples=300, deadline=None)
+def test_what_is_not_the_same_work_has_not_the_same_key(kernel: Kernel, other: Kernel) -> None:
+    """One thing is changed at a time: each of them alone must show."""
+    changed = [
+        replace(kernel, kind=other.kind),
+        replace(kernel, domain=other.domain),
+        replace(kernel, read=(other.read[0], *kernel.read[1:])),
+        replace(kernel, read=(*kernel.read[:-1], None)),
+        replace(kernel, read=(*kernel.read, other.read[0])),
+        replace(kernel, written=other.written),
+        replace(kernel, attributes=other.attributes),
+    ]
+    for one in changed:
+        assert (key_of(one) == key_of(kernel)) == (one == kernel)
+
+
+def test_the_layout_of_a_kernel_is_in_its_key() -> None:
+    image = TensorType(element="float", shape=(1, 16, 4, 4))
+    plain = Kernel("Conv", "", (image,), (image,))
+    keys = {key_of(replace(plain, domain=domain)) for domain in ("", "com.microsoft.nchwc", "com.ms.internal.nhwc")}
+    assert len(keys) == 3
+    assert key_of(replace(plain, attributes={"channels_last": 1})) not in keys
+    assert key_of(replace(plain, attributes={"channels_last": 0})) == key_of(plain)
+
+
+def test_keys_are_as_they_are_documented() -> None:
+    kernel = Kernel(
+        "Conv",
+        "com.microsoft.nchwc",
+        (TensorType(element="float", shape=(1, 64, 28, 28)), None, TensorType(element="int64", shape=())),
+        (TensorType(element="float", shape=(1, 64, 28, 28)), TensorType(element="bool", shape=(2,))),
+        {"strides": [1, 2], "activation": "Relu", "alpha": 0.25, "scales": [0.5, 2.0], "group": 1},
+    )
+    assert key_of(kernel) == (
+        "com.microsoft.nchwc.Conv(float[1x64x28x28],-,int64[])->float[1x64x28x28],bool[2]"
+        "{activation=Relu,alpha=0.25,group=1,scales=0.5x2,strides=1x2}"
+    )
+
+
+def names_of_branches(seed: int) -> tuple[onnx.ModelProto, NodeRun]:
+    """A choice between two branches whose tensors and weights differ by a seed, and nothing else."""
+    made = {name: f"{name}{seed}" for name in ("then", "else", "weight")}
+    ends = {kind: helper.make_tensor_value_info(made[kind], TensorProto.FLOAT, [1, 8]) for kind in ("then", "else")}
+    content = np.random.default_rng(seed).standard_normal((1, 8)).astype(np.float32)
+    scaled = helper.make_node("Mul", ["p/x", made["weight"]], [made["then"]])
+    branches = {
+        "then_branch": helper.make_graph(
+            [scaled], made["then"], [], [ends["then"]], [numpy_helper.from_array(content, made["weight"])]
+        ),
+        "else_branch": helper.make_graph(
+            [helper.make_node("Sigmoid", ["p/x"], [made["else"]])], made["else"], [], [ends["else"]]
+        ),
+    }
+    node = helper.make_node("If", ["p/c"], ["p/y"], "p/if", **branches)
+    inputs = [
+        helper.make_tensor_value_info("p/c", TensorProto.BOOL, []),
+        helper.make_tensor_value_info("p/x", TensorProto.FLOAT, [1, 8]),
+    ]
+    return helper.make_model(helper.make_graph([node], "g", inputs, [])), report((1, 8))
+
+
+@pytest.mark.xfail(strict=True, reason="a graph inside a node stands in the key as text, names and weights included")
+def test_the_key_of_a_choice_does_not_depend_on_names_or_weights_inside_its_branches() -> None:
+    keys = set()
+    for seed in (1, 2):
+        model, ran = names_of_branches(seed)
+        (use,) = kernel_uses(model, {"p/if": ran}, {"p": "block"})
+        keys.add(use.key)
+    (key,) = keys
+    assert "\n" not in key
+
+
+@pytest.mark.xfail(strict=True, reason="a tensor inside a node stands in the key as text, its values included")
+def test_the_key_of_a_constant_does_not_depend_on_its_values() -> None:
+    number = TensorType(element="float", shape=(4,))
+    made = {
+        key_of(Kernel("ConstantOfShape", "", (number,), (number,), {"value": numpy_helper.from_array(value)}))
+        for value in (np.zeros(1, np.float32), np.ones(1, np.float32))
+    }
+    assert len(made) == 1
+
+
+@pytest.mark.xfail(strict=True, raises=TypeError, reason="attributes that are lists of texts are not expected")
+def test_attributes_that_are_lists_of_texts_are_told() -> None:
+    """The activations of recurrent layers."""
+    number = TensorType(element="float", shape=(4,))
+    one, other = (
+        key_of(Kernel("LSTM", "", (number,), (number,), {"activations": ["Sigmoid", "Tanh", last]}))
+        for last in ("Tanh", "Relu")
+    )
+    assert "activations=SigmoidxTanhxRelu" in other
+    assert one != other
+
+
+@pytest.mark.xfail(strict=True, reason="whole numbers in lists are written with six digits")
+def test_large_numbers_in_lists_are_told_apart() -> None:
+    number = TensorType(element="float", shape=(4,))
+    keys = {key_of(Kernel("Split", "", (number,), (number,), {"split": [2_000_000, n]})) for n in (2_000_001, 2_000_002)}
+    assert len(keys) == 2
+
+
+@pytest.mark.xfail(strict=True, reason="types are matched to outputs by position, and outputs left out have none")
+def test_an_output_that_is_left_out_does_not_shift_the_types_of_the_others() -> None:
+    """As the runtime writes a fused sum and normalisation: two of its four outputs have no name."""
+    kinds = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in ("p/x", "p/y")]
+    skip = helper.make_node("SkipLayerNormalization", ["p/x", "p/y"], ["p/z", "", "", "p/sum"], "p/skip")
+    after = helper.make_node("Add", ["p/sum", ""], ["p/out"], "p/add")
+    ran = {"p/skip": report((1, 4), (1, 5)), "p/add": report((1, 5))}
+    model = helper.make_model(helper.make_graph([skip, after], "g", kinds, []))
+    first, second = (use.key for use in kernel_uses(model, ran, {"p": "block"}))
+    assert first == "SkipLayerNormalization(float[1x4],float[1x4])->float[1x4],float[1x5]"
+    assert second == "Add(float[1x5],-)->float[1x5]"
+
+
+def stripped(model: Model, *names: str) -> Model:
+    """The network with nodes of no name, or all of one."""
+    graph = onnx.ModelProto.FromString(model[0])
+    for index, node in enumerate(graph.graph.node):
+        node.name = names[index % len(names)] if names else ""
+    return graph.SerializeToString(), model[1]
+
+
+def test_nodes_without_names_and_with_the_same_ones_have_the_same_kernels(backend: OnnxRuntimeBackend) -> None:
+    layers = conv(kernel=1), conv(groups=CHANNELS, kernel=5), SqueezeExcite(channels=CHANNELS, squeezed=8), conv()
+    model = small_network(*layers, residual=True)
+    renamings = model, stripped(model), stripped(model, "node"), stripped(model, "a", "", "a", "b")
+    named, *others = (Counter(use.key for use in profiled(backend, one).uses) for one in renamings)
+    assert sum(named.values()) > 12
+    assert all(found == named for found in others)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        (),
+        pytest.param(
+            ("node",),
+            marks=pytest.mark.xfail(
+                strict=True, reason="a node is taken for its name's, or for its input's, where the optimiser renames it"
+            ),
+        ),
+    ],
+    ids=["none", "misleading"],
+)
+def test_the_names_of_nodes_do_not_say_whose_kernels_they_are(
+    backend: OnnxRuntimeBackend, names: tuple[str, ...]
+) -> None:
+    """Tensors tell the parts; exporters name nodes as they like."""
+    model = small_network(conv(kernel=1), conv(activation="none"), conv(), residual=True)
+    first, found = (
+        block_kernels(profiled(backend, one).uses, model[1]) for one in (model, stripped(model, *names))
+    )
+    assert found == first
 
 
 # --- whose kernels
@@ -183,7 +434,7 @@ def test_every_kernel_belongs_to_a_part_and_the_parts_add_up_to_the_graph(
     backend: OnnxRuntimeBackend, tiny_family: NetworkFamily
 ) -> None:
     for workload in tiny_family.workloads()[::13]:
-        runs = backend.profile(workload.model, workload.parts, warmup=1, runs=3)
+        runs = backend.profile(workload.model, workload.parts, plan())
         blocks = block_kernels(runs.uses, workload.parts)
         assert [key for key, _ in blocks] == list(workload.parts.values())
         assert {use.part for use in runs.uses} == set(workload.parts)
@@ -196,12 +447,12 @@ def test_every_kernel_belongs_to_a_part_and_the_parts_add_up_to_the_graph(
 
 def test_every_kernel_has_a_time_for_every_counted_run(backend: OnnxRuntimeBackend, tiny_family: NetworkFamily) -> None:
     workload = tiny_family.workloads()[0]
-    runs = backend.profile(workload.model, workload.parts, warmup=2, runs=5)
+    runs = backend.profile(workload.model, workload.parts, plan(warmup=2, runs=5))
     assert runs.kernel_ms.shape == (len(runs.uses), 5)
     assert runs.run_ms.shape == runs.preempted.shape == (5,)
     assert (runs.kernel_ms >= 0).all()
     assert (runs.run_ms > 0).all()
-    assert (runs.kernel_ms.sum(axis=0) <= runs.run_ms).all()
+    assert (runs.kernel_ms.sum(axis=0) <= runs.run_ms + 1e-3 * len(runs.uses)).all()  # reported in whole microseconds
     assert runs.provider == PROVIDER
 
 
@@ -211,7 +462,7 @@ def test_a_block_becomes_the_same_kernels_whichever_network_it_stands_in(
     variants: dict[str, set[str]] = defaultdict(set)
     seen: Counter[str] = Counter()
     for workload in [*tiny_family.workloads(), *tiny_family.references()]:
-        runs = backend.profile(workload.model, workload.parts, warmup=0, runs=1)
+        runs = backend.profile(workload.model, workload.parts, plan())
         for key, kernels in block_kernels(runs.uses, workload.parts):
             variants[key].add(json.dumps(kernels, sort_keys=True))
             seen[key] += 1
@@ -225,6 +476,10 @@ def optimised(*nodes: onnx.NodeProto) -> onnx.ModelProto:
     return helper.make_model(helper.make_graph(list(nodes), "g", ends[:1], ends[1:]))
 
 
+def report(*shapes: Sequence[int], element: str = "float") -> NodeRun:
+    return NodeRun(outputs=tuple(TensorType(element=element, shape=tuple(shape)) for shape in shapes))
+
+
 def test_nodes_that_the_optimiser_added_belong_where_their_names_point() -> None:
     nodes = [
         helper.make_node("ReorderInput", ["image"], ["reordered"], "ReorderInput"),
@@ -233,9 +488,11 @@ def test_nodes_that_the_optimiser_added_belong_where_their_names_point() -> None
         helper.make_node("Copy", ["plain"], ["copied"], "Copy"),
         helper.make_node("ReorderInput", ["copied"], ["p01/in"], "ReorderInput_token_1"),
         helper.make_node("Relu", ["p01/in"], ["p01/out"], "renamed"),
+        helper.make_node("Cast", ["p01/out"], ["cast"], "InsertedPrecisionFreeCast_p01/act"),
+        helper.make_node("Add", ["cast"], ["sum"], "InsertedPrecisionFreeCast_FusedBack_p00/sum"),
         helper.make_node("Relu", ["p01/in"], ["unused"], "p01/never_ran"),
     ]
-    ran = {node.name: [TensorType(element="float", shape=(1, 16, 4, 4))] for node in nodes[:-1]}
+    ran = {node.name: report((1, 16, 4, 4)) for node in nodes[:-1]}
     uses = kernel_uses(optimised(*nodes), ran, {"p00": "first", "p01": "second"})
     assert [(use.node, use.part) for use in uses] == [
         ("ReorderInput", "p00"),
@@ -244,24 +501,28 @@ def test_nodes_that_the_optimiser_added_belong_where_their_names_point() -> None
         ("Copy", "p00"),
         ("ReorderInput_token_1", "p01"),
         ("renamed", "p01"),
+        ("InsertedPrecisionFreeCast_p01/act", "p01"),
+        ("InsertedPrecisionFreeCast_FusedBack_p00/sum", "p00"),
     ]
 
 
-def test_keys_know_neither_the_order_of_attributes_nor_defaults_that_are_written_out() -> None:
-    found = []
-    for attributes in (
-        {"strides": [2, 2], "group": 1, "activation": "Relu"},
-        {"activation": "Relu", "group": 1, "strides": [2, 2]},
-        {"group": 1, "activation": "Relu", "strides": [2, 2], "auto_pad": "NOTSET"},
-        {"group": 1, "activation": "Relu", "strides": [2, 1]},
-    ):
-        node = onnx.NodeProto(op_type="Conv", name="p01/conv", input=["image"], output=["p01/out"])
-        node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
-        ran = {"p01/conv": [TensorType(element="float", shape=(1, 16, 2, 2))]}
-        (use,) = kernel_uses(optimised(node), ran, {"p01": "block"})
-        found.append(use.key)
-    assert found[0] == "Conv(float[1x16x4x4])->float[1x16x2x2]{activation=Relu,group=1,strides=2x2}"
-    assert found[0] == found[1] == found[2] != found[3]
+def test_a_weight_that_parts_share_says_nothing_of_whose_kernel_it_is() -> None:
+    """The optimiser merges equal weights under the first of their names."""
+    model = optimised(
+        helper.make_node("Conv", ["image", "p00/weight"], ["a"], "p00/conv"),
+        helper.make_node("Copy", ["a"], ["p01/copy"], "copy"),
+        helper.make_node("Conv", ["p01/copy", "p00/weight"], ["b"], "unnamed"),
+    )
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((16, 16, 1, 1), np.float32), "p00/weight"))
+    ran = {node.name: report((1, 16, 4, 4)) for node in model.graph.node}
+    uses = kernel_uses(model, ran, {"p00": "first", "p01": "second"})
+    assert [use.part for use in uses] == ["p00", "p01", "p01"]
+
+
+def test_parts_without_a_kernel_are_there_and_empty() -> None:
+    uses = (KernelUse(node="a", key="k", part="p00"), KernelUse(node="b", key="k", part="p00"))
+    parts = {"p00": "block", "p01": "nothing", "p02": "block"}
+    assert block_kernels(uses, parts) == [("block", Counter(k=2)), ("nothing", Counter()), ("block", Counter())]
 
 
 # --- models that cannot be measured
@@ -270,29 +531,32 @@ def test_keys_know_neither_the_order_of_attributes_nor_defaults_that_are_written
 def relu_model(shape: list[int | str], element: int = TensorProto.FLOAT) -> bytes:
     ends = [helper.make_tensor_value_info(name, element, shape) for name in ("p/x", "p/y")]
     graph = helper.make_graph([helper.make_node("Relu", ["p/x"], ["p/y"], "p/relu")], "g", ends[:1], ends[1:])
+    return serialised(graph)
+
+
+def serialised(graph: onnx.GraphProto) -> bytes:
     opsets = [helper.make_opsetid("", 18)]
     return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString())
 
 
 def test_what_is_no_model_is_refused(backend: OnnxRuntimeBackend) -> None:
     for model in (b"", b"not a model"):
-        with pytest.raises(ModelError, match="cannot load the model") as caught:
-            backend.time(model, warmup=0, runs=1)
+        with pytest.raises(ModelError, match="cannot load the model|has no nodes") as caught:
+            backend.time(model, plan())
         assert caught.value.exit_code == 2
-        with pytest.raises(ModelError, match="cannot load the model"):
-            backend.profile(model, {"p": "block"}, warmup=0, runs=1)
+        for ask in (lambda: backend.profile(model, {"p": "block"}, plan()), lambda: backend.isolate(model, {"p": "b"})):  # noqa: B023
+            with pytest.raises(ModelError, match=f"expected a serialised ONNX model, received {len(model)} bytes"):
+                ask()
 
 
-@pytest.mark.parametrize(
-    "model",
-    [relu_model(["batch", 3]), relu_model([1, 3], TensorProto.DOUBLE)],
-    ids=["open batch", "double precision"],
-)
-def test_a_model_with_an_open_shape_or_other_numbers_is_refused_with_the_cure(
-    backend: OnnxRuntimeBackend, model: bytes
-) -> None:
-    with pytest.raises(ModelError, match=r"'p/x'.*expected tensor\(float\) with fixed sizes.*static batch of 1"):
-        backend.time(model, warmup=0, runs=1)
+def test_a_model_with_an_open_shape_is_refused_with_the_cure(backend: OnnxRuntimeBackend) -> None:
+    with pytest.raises(ModelError, match=r"'p/x' is float\[batchx3\].*with fixed sizes.*--shape p/x=1x3x224x224"):
+        backend.time(relu_model(["batch", 3]), plan())
+
+
+def test_a_model_of_other_numbers_is_measured(backend: OnnxRuntimeBackend) -> None:
+    (use,) = backend.profile(relu_model([1, 3], TensorProto.DOUBLE), {"p": "block"}, plan()).uses
+    assert use.key == "Relu(double[1x3])->double[1x3]"
 
 
 def test_a_model_that_fails_while_it_runs_is_refused(backend: OnnxRuntimeBackend) -> None:
@@ -303,7 +567,17 @@ def test_a_model_that_fails_while_it_runs_is_refused(backend: OnnxRuntimeBackend
         helper.make_node("Cast", ["p/where"], ["p/floats"], "p/cast", to=TensorProto.FLOAT),
         helper.make_node("Reshape", ["p/floats", "p/shape"], ["p/y"], "p/reshape"),
     ]
-    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [shape])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     with pytest.raises(ModelError, match="cannot run the model"):
-        backend.time(model.SerializeToString(), warmup=0, runs=1)
+        backend.time(serialised(helper.make_graph(nodes, "g", ends[:1], ends[1:], [shape])), plan())
+
+
+@pytest.mark.parametrize(
+    ("kind", "domain"), [("Frobnicate", ""), ("Frobnicate", "nowhere")], ids=["operator", "domain"]
+)
+def test_an_operator_that_the_runtime_lacks_is_named(backend: OnnxRuntimeBackend, kind: str, domain: str) -> None:
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node(kind, ["x"], ["y"], domain=domain)], "g", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("nowhere", 1)])
+    model.ir_version = 10
+    with pytest.raises(ModelError, match=f"has no kernel for {kind} on {PROVIDER}, and nothing else is measured"):
+        backend.time(model.SerializeToString(), plan())
