@@ -110,15 +110,16 @@ def _calibration(table: LatencyTable) -> Iterator[Finding]:
 def _unknown(table: LatencyTable) -> Iterator[Finding]:
     """Quantities that rows lack and the manifest does not explain."""
     lacking: Counter[str] = Counter()
-    for _, row in _timed(table):
+    told = {name.partition(" ")[0] for name in table.manifest.unknown}
+    for kind, row in _timed(table):
         lacking["uncertainty"] += row.timing.uncertainty is None
         names = ("memory_mib", "energy_mj") if not isinstance(row, FloorRow) else ()
         for name in (*names, *(("load_ms", "first_ms") if isinstance(row, NetworkRow) else ())):
-            lacking[name] += getattr(row, name) is None
+            lacking[name] += getattr(row, name) is None and f"{kind}s.{name}" not in told
         if isinstance(row, KernelRow):
             lacking["arithmetic"] += row.arithmetic == "unknown"
     for name, count in lacking.items():
-        if count and name not in table.manifest.unknown:
+        if count and name not in told:
             message = f"{name} is unknown for {count} rows, and the manifest gives no reason"
             yield _warning("unknown without a reason", f"manifest unknown.{name}", message)
 

@@ -9,10 +9,11 @@ from typing import Any
 from latency_tables import LatencyTable, read_table, write_table
 from profilers.backends.contract import Backend, symmetric_int8
 from profilers.errors import CampaignError
+from profilers.guards import checked_fingerprint
 from profilers.journal import open_journal
 from profilers.kernels import KEY_VERSION
 from profilers.manifests import extended, manifest_of
-from profilers.rounds import CampaignSettings, Progress, Rounds, guarded
+from profilers.rounds import CampaignSettings, Progress, Rounds
 from profilers.rows import evidence, rows
 from profilers.tasks import (
     Workload,
@@ -59,21 +60,22 @@ def profile(
         OSError: ``out`` cannot be written; what was measured so far is in the journal.
     """
     target = Path(out)
-    conditions = guarded(backend, backend.fingerprint)
-    existing = _existing(target, conditions)
+    conditions = checked_fingerprint(backend)
     method = settings.method or backend.method
+    existing = _existing(target, conditions, settings.protocol.name, method)
     groups = _wanted(workloads, references, settings, existing, symmetric=symmetric_int8(backend))
-    if existing is not None and not groups["workloads"]:
+    if existing is not None and not any(groups.values()):
         return existing
     header = {
         "campaign": "hwnas-profile",
         "fingerprint": conditions,
         "protocol": settings.protocol.to_json(),
+        "method": method,
         "extras": {"steps": settings.steps, "energy": settings.energy},
         "workloads": identity(groups, method=method),
     }
     with open_journal(target, header, finished=existing is not None) as journal:
-        run = Rounds(backend, settings, method, journal, on_progress)
+        run = Rounds(backend, settings, method, journal, on_progress, held=existing.kernels if existing else ())
         run.measure(groups["workloads"], groups["references"])
         found = evidence(journal.entries, settings.protocol, device=backend.device)
         measured = rows(found, settings.protocol)
@@ -86,13 +88,19 @@ def profile(
     return table
 
 
-def _existing(target: Path, conditions: Mapping[str, Any]) -> LatencyTable | None:
+def _existing(target: Path, conditions: Mapping[str, Any], protocol: str, method: str) -> LatencyTable | None:
     if not target.exists():
         return None
     if target.is_dir():
         raise CampaignError(f"{target} is a folder: give --out the name of a file")
     table = read_table(target)
     table.require_fingerprint(conditions, override=None)
+    made_by = (table.manifest.protocol.get("name"), table.manifest.protocol.get("method"))
+    if made_by != (protocol, method):
+        raise CampaignError(
+            f"{target} was measured by {' '.join(map(str, made_by))}, this would be {protocol} {method}: figures of "
+            "two methods do not belong in one table. Name another file."
+        )
     held = table.manifest.protocol.get("key_version")
     if held != KEY_VERSION:
         raise CampaignError(

@@ -8,7 +8,7 @@ from functools import partial
 
 from latency_tables import Json, LatencyTable
 from profilers.backends.contract import Backend, InPlace, Inspection, Isolating, Method, ProfiledRuns, RunPlan
-from profilers.rounds import guarded
+from profilers.guards import guarded
 from profilers.tasks import BLOCK_PREFIX, Workload
 
 

@@ -85,9 +85,12 @@ def _resume(path: Path, header: Mapping[str, Any]) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in whole.split("\n")]
     except ValueError as error:
         raise CampaignError(f"the journal of an unfinished campaign is damaged. {cure}") from error
-    if not all(isinstance(entry, dict) and "id" in entry for entry in lines[1:]):
+    if not isinstance(lines[0], dict) or not all(isinstance(entry, dict) and "id" in entry for entry in lines[1:]):
         raise CampaignError(f"the journal of an unfinished campaign is damaged. {cure}")
     if lines[0] != json.loads(json.dumps(header)):
+        if len(lines) == 1:  # nothing was measured yet: nothing is lost
+            path.write_text(json.dumps(header) + "\n", encoding="utf-8")
+            return []
         changed = _changed(lines[0], json.loads(json.dumps(header)))
         raise CampaignError(
             f"an unfinished campaign of other conditions stands in the way (different: {', '.join(changed)}). {cure}"

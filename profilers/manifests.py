@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from latency_tables import BlockRow, Json, Manifest, NetworkRow, Row, split
+from latency_tables import BlockRow, Json, KernelRow, Manifest, NetworkRow, Row, split
 from profilers.kernels import KEY_VERSION
 from profilers.rounds import Rounds
 from profilers.watch import calm_measurements
@@ -49,8 +49,18 @@ def manifest_of(run: Rounds, conditions: Mapping[str, Any], measured: Sequence[R
         fingerprint=dict(conditions),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         conditions=seen,
-        unknown=dict(run.unknown),
+        unknown={**run.unknown, **_memory_unknown(measured)},
     )
+
+
+def _memory_unknown(measured: Sequence[Row]) -> dict[str, str]:
+    """Why rows lack their memory."""
+    reason = "the runtime does not tell; a block timed as a whole has no figure of its own"
+    kinds = {KernelRow: "kernels.memory_mib", NetworkRow: "networks.memory_mib"}
+    lacking = {
+        kinds[type(row)] for row in measured if isinstance(row, KernelRow | NetworkRow) and row.memory_mib is None
+    }
+    return dict.fromkeys(sorted(lacking), reason)
 
 
 def _operators(entries: Sequence[Mapping[str, Any]]) -> dict[str, Json]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from profilers.backends.contract import Backend, RunPlan
+from profilers.guards import checked_times, guarded
 from profilers.protocol import MeasuringProtocol
 from profilers.statistics import Sample, combine, quiet_runs, summarise
 
@@ -22,7 +23,7 @@ class MeasuredLatency:
         median_ms: Median of the raw times.
         iqr_ms: Interquartile range of the raw times.
         n: Number of raw times.
-        noise: ``"ok"``, or ``"noisy"`` when the two quietest rounds disagree.
+        noise: ``"ok"``, or ``"noisy"`` when the rounds do not agree within the protocol's limit.
         provider: Execution provider that ran it.
         device_speed: Latency of the references now over their latency in the table, the median; above 1 the device is
             slower today. ``None`` without references.
@@ -75,7 +76,8 @@ class DeviceMeter:
 
         Raises:
             ModelError: The model cannot be loaded or run.
-            DeviceError: The runtime put it on another provider.
+            DeviceError: The runtime put it on another provider, or the device was lost.
+            PluginError: A third party's backend failed or broke the contract.
         """
         samples: list[Sample] = []
         now: dict[str, list[Sample]] = {name: [] for name in self.references}
@@ -106,6 +108,13 @@ class DeviceMeter:
 
     def _sample(self, model: bytes, round_: int) -> Sample:
         rule = self.protocol
-        timed = self.backend.time(model, RunPlan(warmup_runs=rule.warmup_runs, runs=rule.timed_runs, seed=round_))
+        plan = RunPlan(
+            warmup_runs=rule.warmup_runs,
+            runs=rule.timed_runs,
+            least_runs=min(rule.least_runs, rule.timed_runs),
+            budget_ms=rule.budget_ms,
+            seed=round_,
+        )
+        timed = checked_times(self.backend, guarded(self.backend, lambda: self.backend.time(model, plan)))
         quiet = quiet_runs(timed.run_ms, timed.preempted, fraction=rule.quiet_fraction)
         return summarise(timed.run_ms, timed.preempted, quiet, round_=round_)

@@ -24,6 +24,7 @@ class MeasuringProtocol:
         rounds: Passes over everything.
         most_rounds: Passes over what is still uncertain, at the most.
         quiet_fraction: Share of a block's runs, the fastest, that its figure is the mean of.
+        profiled_fraction: The same under the profiler, whose whole microseconds only averaging makes up for.
         target: Relative half width of the 95 % interval at which a row needs no further round.
         noise_limit: A row wider than this in the end is ``noisy``.
         sentinel_runs: Runs of the sentinel before and after each measurement.
@@ -41,6 +42,7 @@ class MeasuringProtocol:
     rounds: int = 4
     most_rounds: int = 8
     quiet_fraction: float = 0.25
+    profiled_fraction: float = 0.5
     target: float = 0.03
     noise_limit: float = 0.10
     sentinel_runs: int = 30

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import psutil
@@ -25,7 +25,8 @@ from profilers.backends.contract import (
 )
 from profilers.devices.clock_lock import ClockLock
 from profilers.devices.energy import EnergyMeter, EnergyUnknown, energy_meter
-from profilers.errors import CampaignError, DeviceError, DeviceMemoryError, ModelError, PluginError, ProfilerError
+from profilers.errors import CampaignError, DeviceError, DeviceMemoryError, ModelError
+from profilers.guards import checked_kernels, checked_profile, checked_times, guarded
 from profilers.journal import Journal
 from profilers.protocol import MeasuringProtocol
 from profilers.resources import network_energy
@@ -44,6 +45,8 @@ from profilers.tasks import (
     structure_entry,
 )
 from profilers.watch import Watch
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,13 +99,16 @@ class Rounds:
         method: Method,
         journal: Journal,
         on_progress: Callable[[Progress], None] | None,
+        *,
+        held: Collection[str] = (),
     ) -> None:
         self.backend, self.settings, self.method, self.journal = backend, settings, method, journal
         self._on_progress = on_progress
         self._done = {entry["id"] for entry in journal.entries}
         self._resumed, self._start = len(self._done), time.monotonic()
         self._structures = sum(1 for entry in journal.entries if entry["kind"] == "structure")
-        self._total = 0
+        self._total = self._spared = 0
+        self._held = set(held)  # kernels that the table has already
         self._alone: dict[str, IsolatedKernel] = {}
         self.unknown: dict[str, str] = {}
 
@@ -112,9 +118,14 @@ class Rounds:
         tasks = [*self._kernel_tasks(workloads, references), *network_tasks(references), floor_task()]
         if self.settings.steps:
             keys = (key for entry in self.journal.entries for key in entry.get("about", ()))
-            tasks += step_tasks(keys, symmetric=symmetric_int8(self.backend))
+            probes = step_tasks(keys, symmetric=symmetric_int8(self.backend))
+            tasks += probes
+            if not probes:
+                self.unknown["steps"] = "none of the kernels is a convolution whose key tells its channels"
         base = rule.rounds * len(tasks)
         with Watch(self.backend, rule) as watch:
+            with self._about(Task("sentinel", "before the first measurement")):
+                guarded(self.backend, watch.begin)
             for round_ in range(rule.most_rounds):
                 wanted = tasks
                 if round_ >= rule.rounds:
@@ -133,13 +144,33 @@ class Rounds:
             self._inspect_in_place([*workloads, *references])
             return in_place_tasks(workloads)
         alone: dict[str, IsolatedKernel] = {}
+        needed: set[str] = set()
         for workload in distinct([*workloads, *references]):
-            with self._about(Task("structure", workload.name)):
-                entry, models = guarded(self.backend, partial(kernel_models, self.backend, workload, self.method))
-            self._record({"id": f"structure/{workload.name}", "kind": "structure", "name": workload.name, **entry})
-            alone |= {key: model for key, model in models.items() if key not in alone}
+            found = self._inspected(Task("structure", workload.name), partial(self._isolated, workload))
+            if found is not None:
+                entry, models = found
+                needed |= set(entry["about"])
+                alone |= {key: model for key, model in models.items() if key not in alone}
+        needed -= self._held
+        for key in sorted(needed - set(alone)):
+            self._fail(Task("kernel", key), "the runtime does not tell enough of it to run it alone")
         self._alone = alone
-        return [Task("kernel", key, copies=kernel.copies) for key, kernel in alone.items()]
+        return [Task("kernel", key, copies=kernel.copies) for key, kernel in alone.items() if key in needed]
+
+    def _isolated(self, workload: Workload) -> tuple[dict[str, Any], Mapping[str, IsolatedKernel]]:
+        entry, models = guarded(self.backend, partial(kernel_models, self.backend, workload, self.method))
+        return entry, checked_kernels(self.backend, models)
+
+    def _inspected(self, task: Task, look: Callable[[], tuple[dict[str, Any], _T]]) -> tuple[dict[str, Any], _T] | None:
+        """What a network became, for the journal; ``None`` when it does not fit the device."""
+        try:
+            with self._about(task):
+                entry, more = look()
+        except DeviceMemoryError as error:
+            self._fail(task, str(error))
+            return None
+        self._record({"id": f"structure/{task.name}", "kind": "structure", "name": task.name, **entry})
+        return entry, more
 
     def _inspect_in_place(self, workloads: Sequence[Workload]) -> None:
         backend = self.backend
@@ -147,14 +178,19 @@ class Rounds:
             raise CampaignError(
                 f"the backend {backend.name!r} cannot time kernels in place: choose --method isolated or blocks"
             )
-        once = RunPlan(warmup_runs=0, runs=1)
         for workload in distinct(workloads):
-            if f"structure/{workload.name}" in self._done:
-                continue
-            with self._about(Task("structure", workload.name)):
-                runs = guarded(backend, partial(backend.profile, workload.model, workload.parts, once))
-            entry = structure_entry(runs.inspection, workload.parts, provider=runs.provider)
-            self._record({"id": f"structure/{workload.name}", "kind": "structure", "name": workload.name, **entry})
+            if f"structure/{workload.name}" not in self._done:
+                self._inspected(Task("structure", workload.name), partial(self._looked_at, backend, workload))
+
+    def _looked_at(self, backend: InPlace, workload: Workload) -> tuple[dict[str, Any], None]:
+        once = RunPlan(warmup_runs=0, runs=1)
+        runs = guarded(backend, partial(backend.profile, workload.model, workload.parts, once))
+        inspection = checked_profile(backend, runs, workload.parts).inspection
+        return structure_entry(inspection, workload.parts, provider=runs.provider), None
+
+    def _fail(self, task: Task, reason: str) -> None:
+        """Notes what cannot be measured; the rest is worth having all the same."""
+        self._record({"id": f"failed/{task.kind}/{task.name}", "kind": "failed", "name": task.name, "reason": reason})
 
     def _record(self, entry: dict[str, Any]) -> None:
         if entry["id"] not in self._done:
@@ -164,7 +200,10 @@ class Rounds:
 
     def _measure(self, task: Task, round_: int, watch: Watch, *, total: int) -> None:
         """Measures one thing once more; repeats while the machine leaves it no undisturbed run."""
-        if task.id(round_) in self._done or f"failed/{task.name}" in self._done:
+        if task.id(round_) in self._done:
+            return
+        if f"failed/{task.kind}/{task.name}" in self._done:
+            self._spared += 1
             return
         try:
             with self._about(task):
@@ -174,18 +213,18 @@ class Rounds:
                         break
                 seen = guarded(self.backend, watch.read)
         except (ModelError, DeviceMemoryError) as error:
-            if isinstance(error, ModelError) and task.kind != "kernel":
+            # what is too large for the device, or runs in its network and not alone, or has no kernel there
+            if isinstance(error, ModelError) and task.kind not in {"kernel", "step"}:
                 raise
-            # what is too large for the device, or a kernel that runs in its network and not alone: the others are
-            # worth having all the same
-            self._record({"id": f"failed/{task.name}", "kind": "failed", "name": task.name, "reason": str(error)})
+            self._fail(task, str(error))
+            self._tell(total)
             return
         place = {"id": task.id(round_), "round": round_, "kind": task.kind, "name": task.name}
         self._record({**place, "load_1min": psutil.getloadavg()[0], "watch": seen, **entry})
         self._tell(total)
 
     def _tell(self, total: int) -> None:
-        self._total = total
+        self._total = total = total - self._spared
         if self._on_progress is None:
             return
         done = len(self._done) - self._structures
@@ -206,14 +245,15 @@ class Rounds:
         )
         if task.kind == "kernels":
             return self._kernels_entry(task, plan)
-        timed = _checked(self.backend, guarded(self.backend, lambda: self._timed(task, plan)))
+        timed = checked_times(self.backend, guarded(self.backend, lambda: self._timed(task, plan)))
         quiet = quiet_runs(timed.run_ms, timed.preempted, fraction=rule.quiet_fraction)
         sample = summarise(timed.run_ms, timed.preempted, quiet, round_=round_)
         entry: dict[str, Any] = {"clean": sample.clean, "sample": sample_to_json(sample), "provider": timed.provider}
         if task.kind == "kernel":
             entry["copies"] = task.copies
         if task.kind in {"network", "floor"}:
-            entry["raw_ms"] = [float(f"{time_ms:.5g}") for time_ms in timed.run_ms]
+            counted = timed.run_ms[~timed.preempted] if sample.clean else timed.run_ms
+            entry["raw_ms"] = [float(f"{time_ms:.5g}") for time_ms in counted]
         if task.kind == "network":
             entry |= {"load_ms": timed.load_ms, "first_ms": timed.first_ms, "blocks": Counter(task.parts.values())}
         return entry
@@ -229,10 +269,10 @@ class Rounds:
             self.backend,
             lambda: self.backend.profile(task.load(), task.parts, plan),  # type: ignore[attr-defined]  # checked before
         )
-        runs = _checked(self.backend, profiled)
-        quiet = quiet_runs(runs.run_ms, runs.preempted, fraction=0.5)  # whole microseconds: averaging makes up for it
+        runs = checked_profile(self.backend, profiled, task.parts)
+        quiet = quiet_runs(runs.run_ms, runs.preempted, fraction=self.settings.protocol.profiled_fraction)
         by_key: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
-        for use, durations_ms in zip(profiled.uses, profiled.kernel_ms, strict=True):
+        for use, durations_ms in zip(runs.uses, runs.kernel_ms, strict=True):
             by_key[use.key].append(durations_ms)
         # a kernel that occurs several times in the network: the mean of its occurrences, run by run
         samples = {
@@ -304,36 +344,3 @@ class _About:
                 f"measurements, which are kept in {self._campaign.journal.path}{left}. The same command goes on from "
                 "there."
             ) from error
-
-
-def guarded(backend: Backend, call: Callable[[], Any]) -> Any:
-    """A call of a backend; what a plug-in raises unforeseen is named as its fault."""
-    try:
-        return call()
-    except (ProfilerError, OSError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        if type(backend).__module__.startswith("profilers."):
-            raise
-        raise PluginError(
-            f"the backend {backend.name!r} failed: {type(error).__name__}: {error}. "
-            "Report it to whoever wrote it; `profilers.testing` says what a backend must do."
-        ) from error
-
-
-def _checked(backend: Backend, timed: TimedRuns) -> TimedRuns:
-    """Refuses times that cannot be."""
-    times = np.asarray(timed.run_ms, dtype=np.float64)
-    if times.ndim != 1 or not len(times) or times.shape != np.shape(timed.preempted):
-        raise PluginError(
-            f"the backend {backend.name!r} returned times of shape {times.shape} and interruptions of shape "
-            f"{np.shape(timed.preempted)}: expected two of shape (runs,) with at least one run"
-        )
-    if not np.isfinite(times).all() or (times < 0).any():
-        raise PluginError(f"the backend {backend.name!r} returned times that are negative or not finite")
-    if timed.provider != backend.provider:
-        raise DeviceError(
-            f"the backend {backend.name!r} is for {backend.provider}, but its runs say {timed.provider}: figures of "
-            "that would be mislabelled."
-        )
-    return timed

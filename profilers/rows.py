@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -131,29 +131,48 @@ def _sample(values: Sequence[Any], entry: Mapping[str, Any], calm: bool) -> Samp
 
 def rows(found: Evidence, protocol: MeasuringProtocol) -> list[Row]:
     """Every row there is evidence for."""
-    floors: list[Row] = [
-        FloorRow(key=key, timing=combine([seen], protocol, raw_ms=_raw(found, key)), provider=found.providers[key])
-        for key, seen in found.floors.items()
-    ]
-    floor_ms = min((row.timing.latency_ms for row in floors if isinstance(row, FloorRow)), default=0.0)
+    kernels = list(_kernel_rows(found, protocol))
+    timed = {row.key for row in kernels}
     return [
-        *_kernel_rows(found, protocol, floor_ms=floor_ms),
-        # a block that compiled differently next to different neighbours: what it mostly was
-        *(BlockRow(key=key, kernels=json.loads(seen.most_common(1)[0][0])) for key, seen in found.variants.items()),
+        *kernels,
+        *(BlockRow(key=key, kernels=_composition(seen, timed)) for key, seen in found.variants.items()),
         *_network_rows(found, protocol),
-        *floors,
+        *_floor_rows(found, protocol),
         *_step_rows(found, protocol),
     ]
 
 
-def _kernel_rows(found: Evidence, protocol: MeasuringProtocol, *, floor_ms: float) -> Iterable[Row]:
-    for key, seen in found.kernels.items():
-        about, timing = found.about.get(key, {}), combine(list(seen.values()), protocol)
-        if key in found.copies:  # what is timed in place pays for no call of its own
-            timing = _of_one(timing, found.copies[key], floor_ms, protocol)
+def _composition(seen: Counter[str], timed: Container[str]) -> dict[str, int]:
+    """Of a block that compiled differently next to different neighbours: what it mostly was, of what was timed."""
+    variants: list[dict[str, int]] = [json.loads(text) for text, _ in seen.most_common()]
+    return next((one for one in variants if all(key in timed for key in one)), variants[0])
+
+
+def _floor_rows(found: Evidence, protocol: MeasuringProtocol) -> list[FloorRow]:
+    return [
+        FloorRow(key=key, timing=combine([seen], protocol, raw_ms=_raw(found, key)), provider=found.providers[key])
+        for key, seen in found.floors.items()
+    ]
+
+
+def _floor_ms(found: Evidence, protocol: MeasuringProtocol) -> float:
+    return min((row.timing.latency_ms for row in _floor_rows(found, protocol)), default=0.0)
+
+
+def _kernel_timing(found: Evidence, key: str, protocol: MeasuringProtocol, *, floor_ms: float) -> Timing:
+    timing = combine(list(found.kernels[key].values()), protocol)
+    if key not in found.copies:  # what is timed in place pays for no call of its own
+        return timing
+    return _of_one(timing, found.copies[key], floor_ms, protocol)
+
+
+def _kernel_rows(found: Evidence, protocol: MeasuringProtocol) -> Iterable[KernelRow]:
+    floor_ms = _floor_ms(found, protocol)
+    for key in found.kernels:
+        about = found.about.get(key, {})
         yield KernelRow(
             key=key,
-            timing=timing,
+            timing=_kernel_timing(found, key, protocol, floor_ms=floor_ms),
             provider=about.get("provider", "unknown"),
             arithmetic=about.get("arithmetic", "unknown"),
             memory_mib=about.get("memory_mib"),
@@ -223,7 +242,12 @@ def uncertain(found: Evidence, protocol: MeasuringProtocol, tasks: Sequence[Task
 
     A kernel that occurs in many networks is measured again in the few where it was measured least.
     """
-    kernels = {key: seen for key, seen in found.kernels.items() if _open(list(seen.values()), protocol)}
+    floor_ms = _floor_ms(found, protocol)
+    kernels = {
+        key: seen
+        for key, seen in found.kernels.items()
+        if _open(_kernel_timing(found, key, protocol, floor_ms=floor_ms), protocol)
+    }
     wanted: set[str] = set()
     for seen in kernels.values():
         ordered = sorted(seen, key=lambda name: (len(seen[name]), name))
@@ -236,7 +260,7 @@ def uncertain(found: Evidence, protocol: MeasuringProtocol, tasks: Sequence[Task
         elif task.kind == "kernel":
             again = task.name in kernels
         else:
-            again = lists is not None and task.name in lists and _open([lists[task.name]], protocol)
+            again = lists is not None and task.name in lists and _open(combine([lists[task.name]], protocol), protocol)
         if again:
             repeated.append(task)
     return repeated
@@ -245,6 +269,5 @@ def uncertain(found: Evidence, protocol: MeasuringProtocol, tasks: Sequence[Task
 _AGAIN = 2  # networks in which an uncertain kernel is measured again
 
 
-def _open(samples: Sequence[Sequence[Sample]], protocol: MeasuringProtocol) -> bool:
-    timing = combine(samples, protocol)
+def _open(timing: Timing, protocol: MeasuringProtocol) -> bool:
     return timing.noise == "noisy" or (timing.uncertainty is not None and timing.uncertainty > protocol.target)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +17,8 @@ Times = NDArray[np.float64]
 # Samples that a percentile needs before it means anything: those the single-stream scenario of MLPerf Inference asks
 # for (Reddi et al., 2020, https://arxiv.org/abs/1911.02549; early stopping at 99 % confidence).
 PERCENTILES = {"p90": (0.90, 64), "p95": (0.95, 130), "p99": (0.99, 662)}
+
+_WIDENED = 1.25  # the jackknife of a lower half is narrow: simulated intervals of 3 to 8 rounds covered 85 to 92 %
 
 _T95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)  # Student's t at 95 %, 1 to 10 degrees of freedom
 
@@ -167,7 +168,7 @@ def _uncertainty(networks: Sequence[Sequence[Sample]], latency_ms: float) -> flo
     mean = sum(without) / count
     variance = (count - 1) / count * sum((value - mean) ** 2 for value in without)
     student = _T95[min(count - 1, len(_T95)) - 1]
-    return math.sqrt(student**2 * variance + (1.96 * _scatter_ms(networks)) ** 2) / latency_ms
+    return math.sqrt((_WIDENED * student) ** 2 * variance + (1.96 * _scatter_ms(networks)) ** 2) / latency_ms
 
 
 def _scatter_ms(networks: Sequence[Sequence[Sample]]) -> float:
@@ -201,26 +202,27 @@ def detect_step(widths: Sequence[int], latency_ms: Sequence[float], *, candidate
     for step in sorted(candidates, reverse=True):
         if step == 1:
             break
-        groups = np.ceil(width / step)
-        inside = _slope_inside(width, time_ms, groups)
-        if inside is not None and inside < _FLAT * overall:
+        slope, error = _slope_inside(width, time_ms, np.ceil(width / step))
+        if slope + 2 * error < _FLAT * overall:  # flat beyond doubt: short steps are quickly read into noise
             return step
     return 1
 
 
 _GROWTH = 0.2  # from the first to the last width, relative: less is no growth that steps could be read from
-_FLAT = 0.3  # slope inside steps over the slope across them: 0 for true steps, 1 for none
+_FLAT = 0.5  # slope inside steps over the slope across them: 0 for true steps, 1 for none
 
 
-def _slope_inside(width: Times, time_ms: Times, groups: NDArray[np.float64]) -> float | None:
-    """Least-squares slope common to all groups, each with a level of its own."""
-    sums: dict[str, float] = defaultdict(float)
-    for group in np.unique(groups):
-        chosen = groups == group
-        x, y = width[chosen] - width[chosen].mean(), time_ms[chosen] - time_ms[chosen].mean()
-        sums["xx"] += float(x @ x)
-        sums["xy"] += float(x @ y)
-    return sums["xy"] / sums["xx"] if sums["xx"] else None
+def _slope_inside(width: Times, time_ms: Times, groups: NDArray[np.float64]) -> tuple[float, float]:
+    """Least-squares slope common to all groups, each with a level of its own, and its standard error."""
+    means = {group: (width[groups == group].mean(), time_ms[groups == group].mean()) for group in np.unique(groups)}
+    x = width - np.array([means[group][0] for group in groups])
+    y = time_ms - np.array([means[group][1] for group in groups])
+    square = float(x @ x)
+    if not square:
+        return math.inf, math.inf
+    slope = float(x @ y) / square
+    freedom = max(len(x) - len(means) - 1, 1)
+    return slope, math.sqrt(float(((y - slope * x) ** 2).sum()) / freedom / square)
 
 
 def figure(time_ms: float | np.floating[np.generic]) -> float:  # type: ignore[type-var]

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from latency_tables import keyed, split
 from profilers.backends.contract import Backend, InPlace, Inspection, IsolatedKernel, Isolating, Method
 from profilers.errors import CampaignError, ModelError
+from profilers.guards import checked_inspection
 from profilers.kernels import block_kernels
 from profilers.models import block_models, floor_model
 from profilers.precision import PRECISIONS, arithmetic, with_precision
@@ -207,6 +208,7 @@ def kernel_models(
         return block_structure(workload, provider=backend.provider), alone
     if isinstance(backend, Isolating):
         inspection, alone = backend.isolate(workload.model, workload.parts)
+        checked_inspection(backend, inspection, workload.parts)
         return structure_entry(inspection, workload.parts, provider=backend.provider), alone
     if isinstance(backend, InPlace):
         raise CampaignError(f"the backend {backend.name!r} cannot run a kernel alone: choose --method in-place")

@@ -15,6 +15,7 @@ import numpy as np
 from latency_tables import Json
 from profilers.backends.contract import Backend, RunPlan
 from profilers.devices.clocks import ClockWatch
+from profilers.guards import checked_times
 from profilers.models import sentinel_model
 from profilers.protocol import MeasuringProtocol
 from profilers.statistics import quiet_runs
@@ -74,8 +75,16 @@ class Watch:
         self._last_ms: float | None = None
 
     def __enter__(self) -> Self:
-        self._last_ms = self._sentinel_ms()
         return self
+
+    def begin(self) -> None:
+        """Reads the sentinel before the first measurement.
+
+        Raises:
+            DeviceError: The device was lost.
+            ModelError: It does not run the sentinel.
+        """
+        self._last_ms = self._sentinel_ms()
 
     def __exit__(self, *_: object) -> None:
         self._clocks.close()
@@ -93,7 +102,7 @@ class Watch:
 
     def _sentinel_ms(self) -> float:
         plan = RunPlan(warmup_runs=3, runs=self._protocol.sentinel_runs, budget_ms=self._protocol.budget_ms)
-        timed = self._backend.time(self._model, plan)
+        timed = checked_times(self._backend, self._backend.time(self._model, plan))
         return float(timed.run_ms[quiet_runs(timed.run_ms, timed.preempted, fraction=0.25)].mean())
 
 

@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import pytest
 
+import profilers
 from hwnas.networks import NetworkFamily, network_family
+
+SHORT = profilers.MeasuringProtocol(
+    warmup_runs=1,
+    profiled_runs=4,
+    timed_runs=4,
+    least_runs=2,
+    budget_ms=50.0,
+    rounds=2,
+    most_rounds=2,
+    sentinel_runs=4,
+)
 
 
 @pytest.fixture(scope="session")
 def tiny_family() -> NetworkFamily:
     return network_family("mobilenet:tiny", channels=1, classes=10)
+
+
+@pytest.fixture(scope="session")
+def measured_tiny(tiny_family: NetworkFamily, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of ``mobilenet:tiny`` measured here on the CPU, at batch 1 and 8; copy it to add to it."""
+    at = [tiny_family.at(batch=batch, precision="fp32") for batch in (1, 8)]
+    out = tmp_path_factory.mktemp("measured") / "tiny.jsonl"
+    profilers.profile(
+        [workload for family in at for workload in family.workloads()],
+        [workload for family in at for workload in family.references()],
+        backend=profilers.open_device("cpu"),
+        out=out,
+        settings=profilers.CampaignSettings(space=tiny_family.space.name, protocol=SHORT),
+    )
+    return out
+
+
+@pytest.fixture
+def short_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the command line measure in seconds, fewer rounds and runs than a table worth keeping needs."""
+    monkeypatch.setattr(profilers, "CampaignSettings", partial(profilers.CampaignSettings, protocol=SHORT))

@@ -340,7 +340,12 @@ def test_every_batch_and_precision_is_fitted_on_its_own_networks(
 
 @pytest.mark.parametrize(
     "place",
-    [Coordinates(batch=4), Coordinates(batch=80), Coordinates(precision="fp16"), Coordinates(batch=1, precision="bf16")],
+    [
+        Coordinates(batch=4),
+        Coordinates(batch=80),
+        Coordinates(precision="fp16"),
+        Coordinates(batch=1, precision="bf16"),
+    ],
     ids=str,
 )
 def test_a_batch_or_precision_that_was_never_measured_is_refused_with_those_that_were(

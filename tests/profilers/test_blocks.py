@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +45,7 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(time, "perf_counter_ns", lambda: made.now_ns)
     monkeypatch.setattr(time, "perf_counter", lambda: made.now_ns / 1e9)
@@ -137,7 +137,9 @@ def test_warming_up_takes_half_of_the_budget_at_the_most(clock: Clock) -> None:
 # --- the budget
 
 
-@pytest.mark.parametrize(("run_ms", "budget_ms", "counted"), [(1.0, 20.0, 10), (1.0, 5.5, 5), (1.0, 1.0, 3), (9.0, 1.0, 3)])
+@pytest.mark.parametrize(
+    ("run_ms", "budget_ms", "counted"), [(1.0, 20.0, 10), (1.0, 5.5, 5), (1.0, 1.0, 3), (9.0, 1.0, 3)]
+)
 def test_a_block_over_its_budget_ends_early_and_not_before_its_least_runs(
     clock: Clock, run_ms: float, budget_ms: float, counted: int
 ) -> None:

@@ -80,9 +80,7 @@ def test_known_blocks_in_a_new_order_are_covered(backend: OnnxRuntimeBackend, tm
     assert coverage(table, [chain((16, 16, 32, 16, 16))], backend=backend).complete == 1
 
 
-def test_one_lost_row_is_named_and_costs_the_networks_that_need_it(
-    backend: OnnxRuntimeBackend, tmp_path: Path
-) -> None:
+def test_one_lost_row_is_named_and_costs_the_networks_that_need_it(backend: OnnxRuntimeBackend, tmp_path: Path) -> None:
     table = measured(backend, tmp_path, NETWORKS)
     wide = next(key for key in table.kernels if "32x16x3x3" in key)
     found = coverage(without(table, wide), NETWORKS, backend=backend)
@@ -161,7 +159,7 @@ def test_what_a_backend_raises_is_passed_on_or_told_as_its_fault(
     table = measured(backend, tmp_path, NETWORKS)
     failing = Failing()
     failing.error = error
-    with pytest.raises(kind, match="its own fault|lost|no kernel|no space"):
+    with pytest.raises(kind, match=r"its own fault|lost|no kernel|no space"):
         coverage(table, NETWORKS, backend=failing)
 
 

@@ -369,7 +369,9 @@ def test_attributes_that_are_lists_of_texts_are_told() -> None:
 @pytest.mark.xfail(strict=True, reason="whole numbers in lists are written with six digits")
 def test_large_numbers_in_lists_are_told_apart() -> None:
     number = TensorType(element="float", shape=(4,))
-    keys = {key_of(Kernel("Split", "", (number,), (number,), {"split": [2_000_000, n]})) for n in (2_000_001, 2_000_002)}
+    keys = {
+        key_of(Kernel("Split", "", (number,), (number,), {"split": [2_000_000, n]})) for n in (2_000_001, 2_000_002)
+    }
     assert len(keys) == 2
 
 
@@ -421,9 +423,7 @@ def test_the_names_of_nodes_do_not_say_whose_kernels_they_are(
 ) -> None:
     """Tensors tell the parts; exporters name nodes as they like."""
     model = small_network(conv(kernel=1), conv(activation="none"), conv(), residual=True)
-    first, found = (
-        block_kernels(profiled(backend, one).uses, model[1]) for one in (model, stripped(model, *names))
-    )
+    first, found = (block_kernels(profiled(backend, one).uses, model[1]) for one in (model, stripped(model, *names)))
     assert found == first
 
 
@@ -541,7 +541,7 @@ def serialised(graph: onnx.GraphProto) -> bytes:
 
 def test_what_is_no_model_is_refused(backend: OnnxRuntimeBackend) -> None:
     for model in (b"", b"not a model"):
-        with pytest.raises(ModelError, match="cannot load the model|has no nodes") as caught:
+        with pytest.raises(ModelError, match=r"cannot load the model|has no nodes") as caught:
             backend.time(model, plan())
         assert caught.value.exit_code == 2
         for ask in (lambda: backend.profile(model, {"p": "block"}, plan()), lambda: backend.isolate(model, {"p": "b"})):  # noqa: B023

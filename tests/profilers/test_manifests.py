@@ -97,12 +97,10 @@ def test_nothing_is_unknown_without_a_reason(out: Path, method: Method) -> None:
     assert unexplained(campaign(FakeBackend(method=method), out)) == []
 
 
-@pytest.mark.xfail(strict=True, reason="blocks have no memory of their own, and nobody says why")
 def test_blocks_say_why_their_memory_is_unknown(out: Path) -> None:
     assert unexplained(campaign(FakeBackend(method="blocks"), out)) == []
 
 
-@pytest.mark.xfail(strict=True, reason="the reason stands under a name that `hwnas table validate` does not look for")
 def test_kernels_say_why_their_energy_is_unknown(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = FakeBackend()
     monkeypatch.setattr(rounds_module, "energy_meter", lambda device: FakeMeter(backend))
@@ -191,7 +189,6 @@ def test_an_extension_keeps_the_protocols_and_conditions_of_both(out: Path) -> N
     assert read_table(out).manifest == manifest
 
 
-@pytest.mark.xfail(strict=True, reason="merging tables of two methods is refused, extending one is not")
 def test_an_extension_by_another_method_is_refused(out: Path) -> None:
     campaign(FakeBackend(method="in-place"), out)
     with pytest.raises(CampaignError, match="in-place"):

@@ -158,21 +158,18 @@ def test_a_model_that_does_not_load_and_a_lost_device_are_told() -> None:
         meter(lost)(MODELS[MODEL])
 
 
-@pytest.mark.xfail(strict=True, reason="the meter leaves the protocol's budget and least runs out of its plans")
 def test_a_block_has_the_protocols_budget() -> None:
     backend = device()
     meter(backend, protocol=replace(PROTOCOL, budget_ms=16.0, least_runs=2))(MODELS[MODEL])
     assert {(plan.budget_ms, plan.least_runs) for plan in backend.plans} == {(16.0, 2)}
 
 
-@pytest.mark.xfail(strict=True, reason="the meter believes the backend's name of its provider, not the runs'")
 def test_runs_on_another_provider_are_refused() -> None:
     backend = device(distort=lambda moment, runs: replace(runs, provider="Other"))
     with pytest.raises(DeviceError, match="Other"):
         meter(backend)(MODELS[MODEL])
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="only campaigns name what a plug-in does wrong")
 @pytest.mark.parametrize("wrong", ["raises", "nonsense"])
 def test_a_plug_in_that_breaks_the_contract_is_named(wrong: str) -> None:
     def distort(moment: Moment, runs: Any) -> Any:

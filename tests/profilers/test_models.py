@@ -111,7 +111,9 @@ def test_weights_that_are_not_beside_the_file_are_missed_by_their_name(tmp_path:
         load_model(tmp_path / "m.onnx")
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00", b"hello, this is a text\n" * 40, bytes(range(256)) * 20, b"\x08\x0a"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00", b"hello, this is a text\n" * 40, bytes(range(256)) * 20, b"\x08\x0a"]
+)
 def test_a_file_that_is_no_model_is_refused_by_its_name(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.onnx").write_bytes(content)
     with pytest.raises(ModelError, match=r"m\.onnx is no readable ONNX model: .*Export it again\.") as caught:
@@ -126,7 +128,7 @@ def test_a_model_cut_off_anywhere_is_refused_by_the_reader_or_the_runtime(
     tmp_path: Path, backend: OnnxRuntimeBackend
 ) -> None:
     content, survivors = convolution().SerializeToString(), []
-    for cut in range(0, len(content)):
+    for cut in range(len(content)):
         (tmp_path / "m.onnx").write_bytes(content[:cut])
         try:
             survivors.append(load_model(tmp_path / "m.onnx"))
@@ -139,7 +141,7 @@ def test_a_model_cut_off_anywhere_is_refused_by_the_reader_or_the_runtime(
 
 
 def test_folders_missing_files_and_files_too_large_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="is a folder: expected an .onnx file"):
+    with pytest.raises(ModelError, match=r"is a folder: expected an \.onnx file"):
         load_model(tmp_path)
     with pytest.raises(FileNotFoundError):
         load_model(tmp_path / "nowhere.onnx")
@@ -219,7 +221,7 @@ def without_a_shape() -> onnx.ModelProto:
 
 
 def test_an_input_of_unknown_rank_is_refused_with_the_option_that_gives_its_shape() -> None:
-    with pytest.raises(ModelError, match="input 'image' has shape unknown.*--shape image="):
+    with pytest.raises(ModelError, match=r"input 'image' has shape unknown.*--shape image="):
         prepared(without_a_shape())
 
 
@@ -241,9 +243,7 @@ def test_inputs_that_are_no_tensors_are_refused() -> None:
 def test_every_node_gets_a_name_of_its_own(names: list[str]) -> None:
     """A runtime's profile tells nodes apart by name alone."""
     tensors = [f"t{index}" for index in range(len(names) + 1)]
-    nodes = [
-        helper.make_node("Relu", [tensors[index]], [tensors[index + 1]], name) for index, name in enumerate(names)
-    ]
+    nodes = [helper.make_node("Relu", [tensors[index]], [tensors[index + 1]], name) for index, name in enumerate(names)]
     model = model_of(nodes, ends((tensors[0], (1,))), ends((tensors[-1], (1,))))
     ready = [node.name for node in onnx.load_from_string(prepared(model)).graph.node]
     assert all(ready)
@@ -274,7 +274,9 @@ def test_a_scalar_has_a_value_too() -> None:
     assert random_feeds([("x", "float", ()), ("n", "int64", ())])["x"].shape == ()
 
 
-@pytest.mark.parametrize(("element", "shape"), [("string", (1,)), ("float", ("n", 3)), ("float", (0, 3)), ("float", (None,))])
+@pytest.mark.parametrize(
+    ("element", "shape"), [("string", (1,)), ("float", ("n", 3)), ("float", (0, 3)), ("float", (None,))]
+)
 def test_inputs_that_cannot_be_made_up_are_refused_by_their_name(element: str, shape: Sequence[object]) -> None:
     with pytest.raises(ModelError, match=f"input 'x' is {element}.*--shape x="):
         random_feeds([("x", element, shape)])
@@ -312,11 +314,9 @@ def node_of(kernel: IsolatedKernel) -> onnx.NodeProto:
     return node
 
 
-def test_every_kernel_of_a_network_runs_alone(
-    isolated: dict[str, IsolatedKernel], backend: OnnxRuntimeBackend
-) -> None:
+def test_every_kernel_of_a_network_runs_alone(isolated: dict[str, IsolatedKernel], backend: OnnxRuntimeBackend) -> None:
     kinds = {node_of(kernel).op_type for kernel in isolated.values()}
-    assert {"Conv", "QLinearConv", "Gemm", "ReorderInput", "QuantizeLinear", "Cast", "Mul"} <= kinds
+    assert {"Conv", "QLinearConv", "Gemm", "QuantizeLinear", "Cast", "Mul"} <= kinds
     for kernel in isolated.values():
         timed = backend.time_kernel(kernel, ONCE)
         assert (timed.run_ms > 0).all()
@@ -387,7 +387,7 @@ def test_every_copy_is_executed_and_nothing_else(isolated: dict[str, IsolatedKer
 
 
 def test_copies_have_weights_of_their_own_and_read_the_same_input(isolated: dict[str, IsolatedKernel]) -> None:
-    kernel = next(kernel for key, kernel in isolated.items() if "nchwc.Conv(" in key)
+    kernel = next(kernel for key, kernel in isolated.items() if "Conv(" in key and "QLinear" not in key)
     before, after = (onnx.load_from_string(one).graph for one in (kernel.model, side_by_side(kernel.model, 4)))
     assert len(after.initializer) == 4 * len(before.initializer)
     assert len({held.name for held in after.initializer}) == len(after.initializer)

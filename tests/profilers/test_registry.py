@@ -47,7 +47,7 @@ OURS = ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt")
 QUICK = MeasuringProtocol(warmup_runs=0, timed_runs=4, least_runs=2, rounds=2, most_rounds=2, sentinel_runs=2)
 
 # FAKE: a runtime that computes its times, and variants of it that go wrong each in a way of its own.
-MODULE = '''
+MODULE = """
 import numpy as np
 from profilers import DeviceError
 from profilers.backends import TimedRuns
@@ -135,7 +135,7 @@ class WrongKind(Npu):
 
     def time(self, model, plan):
         return 0.5
-'''
+"""
 ANNOUNCED = {
     "npu": "made_up_npu:Npu",
     "onnxruntime": "made_up_npu:Hidden",
@@ -342,7 +342,7 @@ def test_a_plug_in_that_breaks_the_contract_is_named_and_leaves_no_table(
 
 @pytest.mark.xfail(strict=True, reason="what a backend says of its device is not held against what was asked for")
 def test_a_plug_in_that_lies_about_its_device_is_refused(installed: Path) -> None:
-    with pytest.raises(PluginError, match="'other-device'.*'gpu'.*'liar'|'other-device'.*'liar'.*'gpu'"):
+    with pytest.raises(PluginError, match=r"'other-device'.*'gpu'.*'liar'|'other-device'.*'liar'.*'gpu'"):
         open_device("liar")
 
 

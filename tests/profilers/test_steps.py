@@ -94,7 +94,6 @@ def test_noise_alone_makes_no_step(growth: Callable[[int], float]) -> None:
     assert set(found) <= ({None} if growth is flat else {1, 2})
 
 
-@pytest.mark.xfail(strict=True, reason="short steps are read from noise where a kernel grows little with its channels")
 def test_noise_alone_makes_no_step_of_a_kernel_that_grows_by_a_third() -> None:
     rng = np.random.default_rng(4)
     found = [
@@ -153,6 +152,15 @@ def test_a_probe_is_a_convolution_of_that_width_and_precision(
     onnx.checker.check_model(model, full_check=True)
     assert "Conv" in {node.op_type for node in model.graph.node}
     assert (weights, element) in {(tuple(weight.dims), weight.data_type) for weight in model.graph.initializer}
+
+
+def test_a_backend_that_asks_for_signed_integers_is_probed_with_them() -> None:
+    def elements(symmetric: bool) -> set[int]:
+        (task,) = step_tasks([EIGHT_BIT], widths=[40], symmetric=symmetric)
+        return {weight.data_type for weight in onnx.load_from_string(task.load()).graph.initializer}
+
+    assert TensorProto.UINT8 in elements(symmetric=False)
+    assert TensorProto.UINT8 not in elements(symmetric=True)
 
 
 def test_a_real_runtime_runs_the_probes_it_asks_for() -> None:

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from hwnas.core import (
 from hwnas.networks import NetworkFamily
 from hwnas.study import Run, SearchProgress, open_run
 from hwnas.training import TrainingDivergedError
-from latency_tables import LatencyTable, MissingRowError
+from latency_tables import LatencyTable, MissingRowError, Row, TableMismatchError, keyed
 from tests.study.conftest import FakeTrainer, accuracy_by_id
 
 Begin = Callable[..., Run]
@@ -111,6 +112,20 @@ def test_another_table_is_refused(begin: Begin, tiny_table: LatencyTable) -> Non
     kernels.popitem()
     with pytest.raises((RunMismatchError, MissingRowError)):
         begin(table=LatencyTable(tiny_table.manifest, kernels, tiny_table.blocks, tiny_table.networks))
+
+
+def test_a_table_of_another_batch_or_precision_is_refused_before_anything_is_evaluated(
+    begin: Begin, trainer: FakeTrainer, tiny_table: LatencyTable, tmp_path: Path
+) -> None:
+    for batch, precision in ((8, "fp32"), (1, "int8")):
+        renamed: list[Row] = [
+            replace(row, key=keyed(row.key, batch=batch, precision=precision)) for row in tiny_table.blocks.values()
+        ]
+        other = LatencyTable.from_rows(tiny_table.manifest, [*tiny_table.kernels.values(), *renamed])
+        with pytest.raises(TableMismatchError, match=f"no rows for batch 1, fp32: it has batch {batch}, {precision}"):
+            begin(table=other)
+    assert trainer.evaluated == []
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_impossible_limit_is_refused_before_anything_is_evaluated(begin: Begin, trainer: FakeTrainer) -> None:
