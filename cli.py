@@ -92,7 +92,10 @@ def profile(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
     import profilers
     from profilers.devices import locked_clocks
 
-    precisions, batches = profilers.require_precisions(_words(precision) or ["fp32"]), _batches(batch)
+    precisions, batches = (
+        profilers.require_precisions(["fp32"] if precision is None else _words(precision)),
+        _batches(batch),
+    )
     if method is not None:
         _require_one_of(method, profilers.METHODS, option="--method")
     settings = profilers.BackendSettings(
@@ -110,7 +113,15 @@ def profile(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
             clock_lock=lock,
         )
         if model is not None:
-            _profile_one(model, runtime, campaign, shapes=_shapes(shape), batches=batches, out=out, as_json=as_json)
+            _profile_one(
+                model,
+                runtime,
+                campaign,
+                shapes=_shapes(shape),
+                batches=batches if batch else [],
+                out=out,
+                as_json=as_json,
+            )
         else:
             _require_no_shapes(shape)
             _profile_space(space, data, runtime, campaign, batches=batches, out=out, as_json=as_json)
@@ -359,7 +370,7 @@ def _profile_space(
     from dataclasses import replace
 
     from hwnas import load_data, network_family
-    from latency_tables import table_sha256
+    from latency_tables import alignment, table_sha256
 
     images = load_data(data) if data else None
     channels, classes = (images.channels, images.classes) if images else (None, None)
@@ -381,6 +392,7 @@ def _profile_space(
             for precision in settings.precisions
         ],
         "steps": {row.key: row.step for row in table.steps.values()},
+        "favoured_multiples": {row.key: alignment(row.widths, row.latency_ms) for row in table.steps.values()},
         "floor_ms": {row.key: row.timing.latency_ms for row in table.floors.values()},
         "unknown": dict(table.manifest.unknown),
         "sha256": table_sha256(table),
@@ -454,12 +466,17 @@ def _profile_one(
         raise CampaignError(f"{out} exists already: name another file for the model's table")
     with _profile_progress(model) as on_progress:
         found, table = profile_model(
-            model, backend=backend, settings=settings, shapes=shapes, batch=batches[0], on_progress=on_progress
+            model,
+            backend=backend,
+            settings=settings,
+            shapes=shapes,
+            batch=batches[0] if batches else None,
+            on_progress=on_progress,
         )
     if out is not None:
         write_table(table, out)
     where = {"device_name": table.manifest.device_name, "runtime": f"{backend.name} {backend.version}"}
-    result = {**found.to_json(), **where, "precision": settings.precisions[0], "batch": batches[0]}
+    result = {**found.to_json(), **where}
     result["unknown"] = dict(table.manifest.unknown)
     _render(result, lambda: _model_parts(result), as_json=as_json)
 
@@ -537,8 +554,8 @@ def _words(given: Sequence[str] | None) -> list[str]:
 
 
 def _batches(given: Sequence[str] | None) -> list[int]:
-    words = _words(given) or ["1"]
-    if not all(word.isdecimal() and 1 <= int(word) <= 4096 for word in words):
+    words = ["1"] if given is None else _words(given)
+    if not words or not all(word.isdecimal() and 1 <= int(word) <= 4096 for word in words):
         raise typer.BadParameter(
             f"expected whole numbers from 1 to 4096, received {', '.join(words)}", param_hint="--batch"
         )
@@ -615,6 +632,8 @@ def _front_table(run: Run, page: Path) -> list[Any]:
 
 
 def _space_parts(result: Mapping[str, Any], table: LatencyTable, path: Path, options: str) -> list[Any]:
+    from rich.markup import escape
+
     where = f"{result['device_name']} ({result['provider']})"
     parts: list[Any] = [f"{path}: {result['kernels']} kernels on {where}, {result['noisy_kernels']} of them noisy."]
     for setting in result["settings"]:
@@ -625,26 +644,29 @@ def _space_parts(result: Mapping[str, Any], table: LatencyTable, path: Path, opt
         if setting["fallbacks"]:
             listed = ", ".join(f"{count} {name}" for name, count in setting["fallbacks"].items())
             parts.append(f"Note: not everything ran in {setting['precision']} here; in another type: {listed}.")
-    if result["steps"]:
-        listed = "; ".join(f"{key.partition(':')[0]}: {step}" for key, step in result["steps"].items())
-        parts.append(f"Steps in output channels: {listed}.")
+    for name, found in (("Steps in", result["steps"]), ("Cheaper multiples of", result["favoured_multiples"])):
+        listed = "; ".join(f"{key.partition(':')[0]}: {number}" for key, number in found.items() if number > 1)
+        if listed:
+            parts.append(f"{name} output channels: {listed}.")
     drift = table.manifest.conditions.get("restless_share")
     if isinstance(drift, float) and drift > 0.2:
         parts.append(f"The machine was restless in {drift:.0%} of the measurements; these were repeated or left out.")
-    return [*parts, f"Next: hwnas search --target latency {options} --table {path}"]
+    return [escape(part) for part in (*parts, f"Next: hwnas search --target latency {options} --table {path}")]
 
 
 def _model_parts(result: Mapping[str, Any], *, most: int = 30) -> list[Any]:
+    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table("latency", "share", "memory", "type", title=str(result["model"]))
+    table = Table("latency", "share", "memory", "type", title=Text(str(result["model"])))
     table.add_column("kernel", overflow="fold")  # a key cut short is no key
     for kernel in result["kernels"][:most]:
         cost = "unmeasured" if kernel["latency_ms"] is None else f"{kernel['latency_ms']:.4g} ms"
         flag = "" if kernel["noise"] != "noisy" else " (noisy)"
         share = "" if kernel["share"] is None else f"{kernel['share']:.1%}"
         memory = "" if kernel["memory_mib"] is None else f"{kernel['memory_mib']:.3g} MiB"
-        table.add_row(cost + flag, share, memory, kernel["arithmetic"], kernel["key"])
+        table.add_row(cost + flag, share, memory, kernel["arithmetic"], Text(kernel["key"]))
     more = len(result["kernels"]) - most
     sure = "" if result.get("uncertainty") is None else f" ± {result['uncertainty']:.1%}"
     verdict = (
@@ -652,7 +674,7 @@ def _model_parts(result: Mapping[str, Any], *, most: int = 30) -> list[Any]:
         f"{result['latency_ms']:.4g} ms{sure}; kernels {result['kernels_sum_ms']:.4g} ms and call "
         f"{result['floor_ms']:.4g} ms make {result['sum_over_whole']:.1%} of it."
     )
-    return [table, *([f"… and {more} more; --json lists them all."] if more > 0 else []), verdict]
+    return [table, *([f"… and {more} more; --json lists them all."] if more > 0 else []), escape(verdict)]
 
 
 def _card_text(model: Path, card: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ from latency_tables.schema import (
     Timing,
     fingerprint_sha256,
 )
-from latency_tables.steps import Convolution, convolution, snapped, widened
+from latency_tables.steps import Convolution, alignment, convolution, snapped, widened
 from latency_tables.table import LatencyTable
 from latency_tables.validate import Finding, validate
 
@@ -72,6 +72,7 @@ __all__ = [
     "TableMismatchError",
     "Timing",
     "UnknownTableError",
+    "alignment",
     "card",
     "convolution",
     "diff_tables",

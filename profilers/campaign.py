@@ -31,7 +31,7 @@ def profile(
     *,
     backend: Backend,
     out: str | Path,
-    settings: CampaignSettings,
+    settings: CampaignSettings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> LatencyTable:
     """Measures the kernels of some networks into a latency table.
@@ -44,7 +44,7 @@ def profile(
         references: Networks timed as a whole, from which overheads are learned.
         backend: Where they run.
         out: The table's file.
-        settings: What else to measure, and how.
+        settings: What else to measure, and how; by default latencies in fp32, and steps.
         on_progress: Called after every measurement.
 
     Returns:
@@ -59,7 +59,7 @@ def profile(
         PluginError: A third party's backend failed or broke the contract.
         OSError: ``out`` cannot be written; what was measured so far is in the journal.
     """
-    target = Path(out)
+    target, settings = Path(out), settings or CampaignSettings()
     conditions = checked_fingerprint(backend)
     method = settings.method or backend.method
     existing = _existing(target, conditions, settings.protocol.name, method)

@@ -96,13 +96,14 @@ def _pin(affinity: tuple[int, ...] | None) -> None:
     process = psutil.Process()
     if not hasattr(process, "cpu_affinity"):
         raise CampaignError("this operating system does not pin processes to CPUs: leave --affinity out")
-    try:
-        process.cpu_affinity(list(affinity))
-    except (OSError, ValueError) as error:
-        usable = ",".join(map(str, process.cpu_affinity() or []))
+    usable = process.cpu_affinity() or []
+    strangers = sorted(set(affinity) - set(usable))
+    if strangers:  # the system itself would take those that are there and leave out the others in silence
         raise CampaignError(
-            f"cannot run on CPUs {','.join(map(str, affinity))}: {error}. This process may use {usable}"
-        ) from error
+            f"cannot run on CPUs {','.join(map(str, strangers))}: they are not this process's. "
+            f"This process may use {','.join(map(str, usable))}"
+        )
+    process.cpu_affinity(list(affinity))
 
 
 def _gpu_obstacle(report: GpuReport, runtime: RuntimeDescription) -> str | None:

@@ -27,7 +27,7 @@ def guarded(backend: Backend, call: Callable[[], _T]) -> _T:
         return call()
     except (ProfilerError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # a full disk is nobody's fault; a connection that breaks is the plug-in's
         elsewhere = isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError)
         if elsewhere or type(backend).__module__.startswith("profilers."):

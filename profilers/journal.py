@@ -64,14 +64,24 @@ def open_journal(table: Path, header: Mapping[str, Any], *, finished: bool = Fal
         raise CampaignError(
             f"another process is measuring into {table} at this moment: wait for it, or choose another --out"
         ) from error
+    journal = Journal(path)
     try:
         if finished and path.exists() and path.stat().st_mtime_ns <= table.stat().st_mtime_ns:
             path.unlink()
-        yield Journal(path, _resume(path, header))
+        journal.entries += _resume(path, header)
+        yield journal
     finally:
+        if path.exists() and _is_empty(path):
+            path.unlink()
         lock.release()
         if os.name == "posix" and not path.exists():
             Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a journal holds no measurement: a campaign that never got so far leaves nothing behind."""
+    with path.open("rb") as stream:
+        return stream.readline().endswith(b"\n") and not stream.read(1)
 
 
 def _resume(path: Path, header: Mapping[str, Any]) -> list[dict[str, Any]]:

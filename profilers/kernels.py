@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
 from onnx import helper
@@ -129,7 +130,8 @@ def node_types(model: onnx.ModelProto, ran: Mapping[str, NodeRun]) -> dict[str, 
     }
     for node in model.graph.node:
         if node.name in ran:
-            types |= dict(zip(node.output, ran[node.name].outputs, strict=False))
+            written = [name for name in node.output if name]  # an output that is left out has no type either
+            types |= dict(zip(written, ran[node.name].outputs, strict=False))
     return types
 
 
@@ -180,12 +182,24 @@ def _attributes(node: onnx.NodeProto) -> list[str]:
     for attribute in sorted(node.attribute, key=lambda a: a.name):
         value = helper.get_attribute_value(attribute)
         if isinstance(value, bytes):
-            value = value.decode()
+            value = value.decode(errors="replace")
         if attribute.name in _SILENT and value == _SILENT[attribute.name]:
             continue
-        if isinstance(value, (list, tuple)) or (hasattr(value, "__len__") and not isinstance(value, str)):
-            value = "x".join(f"{item:g}" for item in value)
-        elif isinstance(value, float):
-            value = f"{value:g}"
-        found.append(f"{attribute.name}={value}")
+        found.append(f"{attribute.name}={_shown(value)}")
     return found
+
+
+def _shown(value: Any) -> str:
+    """An attribute's value as far as it says something about the work: of tensors and graphs not what is in them."""
+    if isinstance(value, onnx.TensorProto):
+        return str(TensorType(element=_element(value.data_type), shape=tuple(value.dims)))
+    if isinstance(value, onnx.GraphProto):
+        nodes = (f"{node.op_type}({','.join(_attributes(node))})" for node in value.node)
+        return f"[{';'.join(nodes)}]"
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, str | int):
+        return str(value)
+    return "x".join(_shown(item) for item in value) if hasattr(value, "__iter__") else type(value).__name__

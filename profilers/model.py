@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from latency_tables import Json, LatencyTable, NetworkRow, keyed
+from latency_tables import Coordinates, Json, LatencyTable, NetworkRow, keyed
 from profilers.backends.contract import Backend, InPlace, Inspection, Method, symmetric_int8
 from profilers.campaign import profile
 from profilers.coverage import inspect
-from profilers.models import load_model, prepared
-from profilers.precision import arithmetic
+from profilers.errors import CampaignError, DeviceMemoryError
+from profilers.models import batch_of, load_model, prepared
+from profilers.precision import arithmetic, precision_of
 from profilers.rounds import CampaignSettings, Progress
 from profilers.tasks import OnnxWorkload, converted
 
@@ -63,6 +64,11 @@ class ModelProfile:
     method: Method
 
     @property
+    def coordinates(self) -> Coordinates:
+        """Batch and precision."""
+        return Coordinates.of(self.whole.key)
+
+    @property
     def ratio(self) -> float:
         """Kernels and floor over the whole: 1 where the latency is the sum of its parts."""
         return (self.sum_ms + self.floor_ms) / self.whole.timing.latency_ms
@@ -79,6 +85,8 @@ class ModelProfile:
             "energy_mj": self.whole.energy_mj,
             "provider": self.whole.provider,
             "method": self.method,
+            "precision": self.coordinates.precision,
+            "batch": self.coordinates.batch,
             "floor_ms": self.floor_ms,
             "kernels_sum_ms": self.sum_ms,
             "sum_over_whole": round(self.ratio, 4),
@@ -92,7 +100,7 @@ def profile_model(
     backend: Backend,
     settings: CampaignSettings | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
-    batch: int = 1,
+    batch: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> tuple[ModelProfile, LatencyTable]:
     """Measures an ONNX model as a whole and kernel by kernel, in the same rounds.
@@ -100,16 +108,16 @@ def profile_model(
     Args:
         path: The model.
         backend: Where it runs.
-        settings: How to measure; of its precisions the first counts.
+        settings: How to measure; of its precisions the first counts. A model that is not in fp32 stays as it is.
         shapes: Shapes of inputs with open sizes, by name.
-        batch: Size of an open first axis.
+        batch: Size of an open first axis; by default 1. Of a fixed one, what it must be.
         on_progress: Called after every measurement.
 
     Returns:
         The profile, and the table of the model's kernels.
 
     Raises:
-        CampaignError: A shape does not fit the model.
+        CampaignError: A shape or the batch does not fit the model.
         ModelError: The model does not load or run.
         DeviceError: The runtime ran it elsewhere, or the device was lost.
         PluginError: A third party's backend failed.
@@ -117,14 +125,21 @@ def profile_model(
     """
     file = Path(path)
     chosen = settings or CampaignSettings(space=file.name)
-    content = prepared(load_model(file), shapes=shapes, batch=batch)
-    workload = OnnxWorkload(keyed(file.stem, batch=batch), content, {"model": keyed(file.stem, batch=batch)})
+    content = prepared(load_model(file), shapes=shapes, batch=batch or 1)
+    precision, held = precision_of(content), batch_of(content)
+    if batch is not None and held != batch:
+        raise CampaignError(f"{file.name} has a fixed batch of {held}: --batch {batch} needs a model with an open one")
+    as_it_is = chosen.precisions[:1] == ("fp32",)
+    name = keyed(file.stem, batch=held, precision=precision if as_it_is else "fp32")
+    workload = OnnxWorkload(name, content, {"model": name})
     method = chosen.method or _finest(backend)
     chosen = replace(chosen, space=file.name, method=method, steps=False, precisions=chosen.precisions[:1])
     with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
         table = profile(
             [workload], [workload], backend=backend, out=Path(folder, "t"), settings=chosen, on_progress=on_progress
         )
+    if not table.networks:
+        raise DeviceMemoryError(f"{file.name} could not be measured: {table.manifest.conditions['unmeasured']}")
     (whole,) = table.networks.values()
     measured = converted(workload, chosen.precisions[0], symmetric=symmetric_int8(backend))
     inspection = inspect(backend, measured, method)

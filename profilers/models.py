@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import psutil
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -34,6 +35,7 @@ _MACS_PER_US, _NUMBERS_PER_US = 20_000, 2_000  # one core of a desktop or server
 _COPIES = ((16, 10.0), (8, 40.0), (4, 400.0))  # so many copies of a kernel with less work than so many microseconds
 _FEWEST = 2
 _PAGE, _LINE = 4096, 64  # bytes
+_LONGEST = 2**31 - 1
 _LARGEST = 2**31  # bytes: what protobuf can hold in one piece
 
 
@@ -47,6 +49,8 @@ def load_model(path: str | Path) -> onnx.ModelProto:
     file = Path(path)
     if file.is_dir():
         raise ModelError(f"{file} is a folder: expected an .onnx file")
+    if not file.exists():
+        raise ModelError(f"there is no file {file}: expected an .onnx file")
     size = file.stat().st_size
     if size > _LARGEST:
         raise ModelError(f"{file} has {size} bytes: models over 2 GiB cannot be measured")
@@ -76,13 +80,21 @@ def parse_model(content: bytes) -> onnx.ModelProto:
     return model
 
 
-def prepared(model: onnx.ModelProto, *, shapes: Mapping[str, Sequence[int]] | None = None, batch: int = 1) -> bytes:
+def prepared(
+    model: onnx.ModelProto,
+    *,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    batch: int = 1,
+    by_output: bool = False,
+) -> bytes:
     """The model with every input at a fixed shape and every node with a name of its own.
 
     Args:
         model: Any ONNX model; not changed.
         shapes: Shapes of inputs, by name; needed for those with open sizes other than the first.
         batch: Size of an open first axis.
+        by_output: Whether nodes are called after what they write, whatever they are called: tensors tell the parts of a
+            network, and exporters name nodes as they like.
 
     Raises:
         CampaignError: A shape is given for no input, or does not fit it.
@@ -102,7 +114,7 @@ def prepared(model: onnx.ModelProto, *, shapes: Mapping[str, Sequence[int]] | No
         for value in copy.graph.output:
             for size in value.type.tensor_type.shape.dim:
                 size.Clear()
-    _name_nodes(copy.graph.node)
+    _name_nodes(copy.graph, set(), by_output=by_output)
     return bytes(copy.SerializeToString())
 
 
@@ -111,6 +123,8 @@ def _fix(value: onnx.ValueInfoProto, wanted: Sequence[int] | None, batch: int) -
     if not value.type.HasField("tensor_type"):
         raise ModelError(f"input {value.name!r} is no tensor: models with sequences or maps cannot be measured")
     tensor = value.type.tensor_type
+    if wanted is not None and not tensor.HasField("shape"):
+        tensor.shape.dim.extend(onnx.TensorShapeProto.Dimension() for _ in wanted)
     found = [size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim]
     names = [
         size.dim_param or "?" if known is None else str(known)
@@ -123,6 +137,10 @@ def _fix(value: onnx.ValueInfoProto, wanted: Sequence[int] | None, batch: int) -
         raise CampaignError(f"shape {given} does not fit input {value.name!r} of shape {'x'.join(names)}")
     else:
         sizes = [int(size) for size in wanted]
+    if any(size is not None and size > _LONGEST for size in sizes):
+        raise CampaignError(
+            f"no input is as large as {max(size or 0 for size in sizes)} in one direction: {value.name!r}"
+        )
     if not tensor.HasField("shape") or any(size is None or size < 1 for size in sizes):
         shape = "x".join(names) or "unknown"
         raise ModelError(
@@ -135,17 +153,28 @@ def _fix(value: onnx.ValueInfoProto, wanted: Sequence[int] | None, batch: int) -
     return sizes != found
 
 
-def _name_nodes(nodes: Iterable[onnx.NodeProto]) -> None:
-    """A runtime's profile tells nodes apart by name alone."""
-    seen: set[str] = set()
-    for index, node in enumerate(nodes):
-        base = node.name or next((name for name in node.output if name), f"{node.op_type}_{index}")
+def _name_nodes(graph: onnx.GraphProto, seen: set[str], *, by_output: bool) -> None:
+    """A runtime's profile tells nodes apart by name alone, those in branches included."""
+    for index, node in enumerate(graph.node):
+        written = next((name for name in node.output if name), f"{node.op_type}_{index}")
+        base = written if by_output else node.name or written
         name = base
         while name in seen:
-            name = f"{base}_{index}"
-            base = name
+            name = f"{name}_{index}"
         node.name = name
         seen.add(name)
+        for attribute in node.attribute:
+            for branch in (attribute.g, *attribute.graphs):
+                _name_nodes(branch, seen, by_output=by_output)
+
+
+def batch_of(content: bytes) -> int:
+    """Images a run of a model with fixed shapes: the first size of its first input, 1 where that is no batch."""
+    model = parse_model(content)
+    weights = {weight.name for weight in model.graph.initializer}
+    first = next((value for value in model.graph.input if value.name not in weights), None)
+    sizes = first.type.tensor_type.shape.dim if first is not None else []
+    return max(1, sizes[0].dim_value) if len(sizes) > 1 else 1
 
 
 def random_feeds(
@@ -173,6 +202,11 @@ def random_feeds(
                 f"Give open sizes with `--shape {name}=1x3x224x224`."
             )
         sizes = tuple(int(str(size)) for size in shape)
+        needed_mib = 16 * math.prod(sizes) // 2**20  # doubles to draw from, and a copy
+        if needed_mib > psutil.virtual_memory().available // 2**20:
+            raise ModelError(
+                f"input {name!r} would take {needed_mib} MiB of memory, which this machine has not to spare"
+            )
         random = rng.standard_normal(sizes) if code in _FLOATS else np.zeros(sizes)
         feeds[name] = _placed(random.astype(helper.tensor_dtype_to_np_dtype(code)), rng)
     return feeds
@@ -249,7 +283,8 @@ def side_by_side(kernel: bytes, copies: int) -> bytes:
     model = onnx.load_from_string(kernel)
     (node,) = model.graph.node
     weights, written = list(model.graph.initializer), set(node.output)
-    own = [name for name in (*node.input, *node.output) if name in written or name in {w.name for w in weights}]
+    held_names = {weight.name for weight in weights}
+    own = [name for name in (*node.input, *node.output) if name and (name in written or name in held_names)]
     for copy in range(1, copies):
         names = {name: f"{name}#{copy}" for name in own}
         twin = model.graph.node.add()
@@ -292,6 +327,8 @@ def block_models(content: bytes, parts: Mapping[str, str]) -> dict[str, bytes]:
     Raises:
         ModelError: The shapes between the parts cannot be inferred.
     """
+    if len(parts) == 1:  # whatever its tensors are called
+        return dict.fromkeys(parts.values(), content)
     model = onnx.shape_inference.infer_shapes(parse_model(content))
     values = {v.name: v for v in (*model.graph.input, *model.graph.value_info, *model.graph.output)}
     weights = {weight.name: weight for weight in model.graph.initializer}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
 
 from profilers.backends.contract import Backend, BackendSettings
 from profilers.errors import CampaignError, PluginError, ProfilerError
@@ -81,8 +82,8 @@ def load_backend(name: str) -> BackendFactory:
         raise CampaignError(f"unknown backend {name!r}: expected one of {', '.join(known)}")
     module, _, attribute = known[name].partition(":")
     try:
-        factory: BackendFactory = getattr(import_module(module), attribute)
-    except Exception as error:  # whatever a plug-in raises must not end as a traceback at the user's
+        factory: BackendFactory = attrgetter(attribute.partition(" ")[0])(import_module(module.strip()))
+    except (Exception, SystemExit) as error:  # whatever a plug-in raises must not end as a traceback at the user's
         raise PluginError(
             f"the backend {name!r} ({known[name]}) does not import: {type(error).__name__}: {error}. "
             "Mend or uninstall the package that announces it."
@@ -105,13 +106,33 @@ def open_backend(name: str, settings: BackendSettings) -> Backend:
             f"the backend {name!r} does not run on {settings.device!r}: expected {' or '.join(devices) or 'nothing'}"
         )
     try:
-        return factory(settings)
+        backend = factory(settings)
     except ProfilerError:
         raise
-    except Exception as error:  # as above
+    except (Exception, SystemExit) as error:  # as above
         if name in _OURS:
             raise
         raise PluginError(
             f"the backend {name!r} failed to open: {type(error).__name__}: {error}. "
             "Report it to whoever wrote it, or choose another --backend."
         ) from error
+    _require_contract(name, backend, settings)
+    return backend
+
+
+def _require_contract(name: str, backend: object, settings: BackendSettings) -> None:
+    lacking = [member for member in _MEMBERS if not hasattr(backend, member)]
+    if lacking:
+        raise PluginError(
+            f"the backend {name!r} lacks {', '.join(lacking)}, which profilers.backends.Backend asks for. "
+            "Report it to whoever wrote it; `profilers.testing` says what a backend must do."
+        )
+    found = getattr(backend, "device", None)
+    if found != settings.device:
+        raise PluginError(
+            f"the backend {name!r} was asked for {settings.device!r} and opened {found!r}: figures of that would be "
+            "mislabelled. Report it to whoever wrote it."
+        )
+
+
+_MEMBERS = ("name", "version", "device", "device_name", "provider", "threads", "method", "fingerprint", "time")

@@ -175,7 +175,7 @@ def _scatter_ms(networks: Sequence[Sequence[Sample]]) -> float:
     """Standard error that is left of the scatter between runs, which whole microseconds of a profiler add to."""
     errors = []
     for samples in networks:
-        kept = sorted(samples, key=lambda sample: sample.quiet_ms)[: (len(samples) + 1) // 2]
+        kept = sorted(samples, key=lambda sample: (sample.quiet_ms, sample.error_ms))[: (len(samples) + 1) // 2]
         errors.append(math.sqrt(sum(sample.error_ms**2 for sample in kept)) / len(kept))
     return _median(errors) / math.sqrt(len(errors))
 
@@ -202,27 +202,44 @@ def detect_step(widths: Sequence[int], latency_ms: Sequence[float], *, candidate
     for step in sorted(candidates, reverse=True):
         if step == 1:
             break
-        slope, error = _slope_inside(width, time_ms, np.ceil(width / step))
-        if slope + 2 * error < _FLAT * overall:  # flat beyond doubt: short steps are quickly read into noise
+        inside = _inside(width, time_ms, np.ceil(width / step))
+        # flat beyond doubt, since short steps are quickly read into noise; and nothing inside that the step does not
+        # explain: a runtime may be several times slower at widths it has no fast path for, and they are no steps
+        flat = -_FLAT * overall < inside.slope < _FLAT * overall - 2 * inside.error
+        if flat and inside.explained > _EXPLAINED:
             return step
     return 1
 
 
 _GROWTH = 0.2  # from the first to the last width, relative: less is no growth that steps could be read from
 _FLAT = 0.5  # slope inside steps over the slope across them: 0 for true steps, 1 for none
+_EXPLAINED = 0.8  # share of the variance between widths that lies between the steps
 
 
-def _slope_inside(width: Times, time_ms: Times, groups: NDArray[np.float64]) -> tuple[float, float]:
-    """Least-squares slope common to all groups, each with a level of its own, and its standard error."""
+@dataclass(frozen=True)
+class _Inside:
+    """What is left inside steps of some length.
+
+    Attributes:
+        slope: Least-squares slope common to all steps, each with a level of its own.
+        error: Its standard error.
+        explained: Share of the variance that lies between the steps.
+    """
+
+    slope: float
+    error: float
+    explained: float
+
+
+def _inside(width: Times, time_ms: Times, groups: NDArray[np.float64]) -> _Inside:
     means = {group: (width[groups == group].mean(), time_ms[groups == group].mean()) for group in np.unique(groups)}
     x = width - np.array([means[group][0] for group in groups])
     y = time_ms - np.array([means[group][1] for group in groups])
-    square = float(x @ x)
-    if not square:
-        return math.inf, math.inf
+    square, total = float(x @ x), float(((time_ms - time_ms.mean()) ** 2).sum())
     slope = float(x @ y) / square
     freedom = max(len(x) - len(means) - 1, 1)
-    return slope, math.sqrt(float(((y - slope * x) ** 2).sum()) / freedom / square)
+    error = math.sqrt(float(((y - slope * x) ** 2).sum()) / freedom / square)
+    return _Inside(slope, error, 1 - float(y @ y) / total if total else 0.0)
 
 
 def figure(time_ms: float | np.floating[np.generic]) -> float:  # type: ignore[type-var]

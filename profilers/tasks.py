@@ -126,7 +126,7 @@ def require_precisions(names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         CampaignError: One of them is none.
     """
-    for name in names:
+    for name in names or ("",):
         if name not in PRECISIONS:
             raise CampaignError(f"unknown precision {name!r}: expected one of {', '.join(PRECISIONS)}")
     return tuple(dict.fromkeys(names))

@@ -98,7 +98,7 @@ class OnnxRuntimeBackend:
 
     def profile(self, model: bytes, parts: Mapping[str, str], plan: RunPlan) -> ProfiledRuns:
         """Times the kernels of a model where they run; see ``InPlace.profile``."""
-        seen = self._profiled(model, plan)
+        seen = self._profiled(model, plan, by_output=len(parts) > 1)
         inspection = Inspection(uses=kernel_uses(seen.graph, seen.ran, parts), memory_mib=seen.memory_mib)
         n = len(seen.times.run_ms)
         kernel_ms = np.array([[event["dur"] / 1e3 for event in seen.events[use.node][-n:]] for use in inspection.uses])
@@ -114,7 +114,7 @@ class OnnxRuntimeBackend:
 
     def isolate(self, model: bytes, parts: Mapping[str, str]) -> tuple[Inspection, dict[str, IsolatedKernel]]:
         """The kernels of a model, and each as a model of its own; see ``Isolating.isolate``."""
-        seen = self._profiled(model, RunPlan(warmup_runs=0, runs=1))
+        seen = self._profiled(model, RunPlan(warmup_runs=0, runs=1), by_output=len(parts) > 1)
         uses = kernel_uses(seen.graph, seen.ran, parts)
         types, nodes = node_types(seen.graph, seen.ran), {node.name: node for node in seen.graph.graph.node}
         alone: dict[str, IsolatedKernel] = {}
@@ -139,9 +139,9 @@ class OnnxRuntimeBackend:
             host_ms=times.host_ms,
         )
 
-    def _profiled(self, model: bytes, plan: RunPlan) -> _Seen:
+    def _profiled(self, model: bytes, plan: RunPlan, *, by_output: bool = False) -> _Seen:
         """Runs a model under the runtime's profiler."""
-        named = prepared(parse_model(model))
+        named = prepared(parse_model(model), by_output=by_output)
         with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
             options = self._options()
             options.optimized_model_filepath = str(Path(folder, "optimised.onnx"))
@@ -154,6 +154,8 @@ class OnnxRuntimeBackend:
             raw = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
             graph = onnx.load(options.optimized_model_filepath)
         events = node_events(raw, graph)
+        if not events:
+            raise ModelError(f"ONNX Runtime {self.version} optimises the model away: nothing is left in it to be timed")
         self._require_provider({str(event["args"]["provider"]) for found in events.values() for event in found})
         ran = {name: node_run(found[0]) for name, found in events.items()}
         return _Seen(graph=graph, ran=ran, events=events, times=times, load_ms=load_ms)

@@ -106,8 +106,8 @@ class CudaBackend(OnnxRuntimeBackend):
             "to launch them, not theirs to run. Choose another --method."
         )
 
-    def _profiled(self, model: bytes, plan: RunPlan) -> Any:
-        seen = super()._profiled(model, plan)
+    def _profiled(self, model: bytes, plan: RunPlan, *, by_output: bool = False) -> Any:
+        seen = super()._profiled(model, plan, by_output=by_output)
         copies = [node.name for node in seen.graph.graph.node if node.op_type.startswith("Memcpy")]
         if copies:
             raise DeviceError(

@@ -7,6 +7,10 @@ Contents:
     clocks: clocks, temperature and throttling, read between measurements.
     clock_lock: a GPU's clock locked while something runs, and given back.
     energy: energy of a run beyond idling, from NVML, RAPL or the power monitor of a Jetson.
+    power_rails: the energy counters of a CPU and the power rails of a Jetson.
+    power_sampler: energy from power where a device counts none.
+    cuda: the CUDA runtime: streams, events, memory.
+    fingerprint: everything known to change a latency.
 
 Every value that the machine does not give is ``None``, never ``0`` or ``""``.
 """

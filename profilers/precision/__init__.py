@@ -12,6 +12,7 @@ The precision stands in the types of the ONNX graph, because runtimes take it fr
 """
 
 from profilers.precision.convert import PRECISIONS, with_precision
+from profilers.precision.reading import precision_of
 from profilers.precision.readout import arithmetic, fallbacks, unsupported_op
 
-__all__ = ["PRECISIONS", "arithmetic", "fallbacks", "unsupported_op", "with_precision"]
+__all__ = ["PRECISIONS", "arithmetic", "fallbacks", "precision_of", "unsupported_op", "with_precision"]

@@ -55,6 +55,13 @@ def precisions_of(model: onnx.ModelProto) -> tuple[set[str], set[str]]:
     )
 
 
+def precision_of(content: bytes) -> str:
+    """The precision that a model is in: int8 where anything in it is quantised, else that of its weights and ends."""
+    ends, held = precisions_of(onnx.load_from_string(content))
+    found = next((name for name in ("int8", "bf16", "fp16", "fp32") if name in held), None)
+    return found or next(iter(sorted(ends)), "fp32")
+
+
 def prepared(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
     """The model with a high enough opset, its constants as weights, and the types of its tensors written down.
 

@@ -51,7 +51,8 @@ def test_a_new_journal_is_empty_and_says_whose_it_is(table: Path) -> None:
     with open_journal(table, HEADER) as journal:
         assert journal.entries == []
         assert journal.path == partial(table)
-    assert json.loads(partial(table).read_text(encoding="utf-8")) == HEADER
+        assert json.loads(partial(table).read_text(encoding="utf-8")) == HEADER
+    assert list(table.parent.iterdir()) == []  # nothing was measured: nothing stays behind
 
 
 def test_missing_folders_are_made(tmp_path: Path) -> None:
@@ -138,8 +139,6 @@ def test_a_header_is_compared_as_it_is_written(table: Path) -> None:
         assert journal.entries == []
 
 
-
-
 @pytest.mark.parametrize(
     ("place", "damage"),
     [
@@ -220,7 +219,7 @@ def test_a_journal_older_than_its_table_is_dropped(table: Path) -> None:
     older(partial(table), table, seconds=1)
     with open_journal(table, {"another": "campaign"}, finished=True) as journal:
         assert journal.entries == []
-    assert json.loads(partial(table).read_text(encoding="utf-8")) == {"another": "campaign"}
+        assert json.loads(partial(table).read_text(encoding="utf-8")) == {"another": "campaign"}
 
 
 def test_a_journal_younger_than_its_table_is_of_an_extension_and_kept(table: Path) -> None:
@@ -243,6 +242,6 @@ def test_without_a_sound_table_no_journal_is_dropped(table: Path) -> None:
 
 def test_a_journal_without_a_measurement_blocks_nobody(table: Path) -> None:
     """A command that was refused for its method, or for a model that does not load, leaves one behind."""
-    written(table, [])
+    partial(table).write_text(json.dumps(HEADER) + "\n", encoding="utf-8")
     with open_journal(table, HEADER | {"protocol": {"rounds": 2}}) as journal:
         assert journal.entries == []

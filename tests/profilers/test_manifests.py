@@ -219,7 +219,7 @@ def test_what_could_not_be_measured_later_stands_beside_what_could_not_before(ou
 
     campaign(FakeBackend(method="blocks", failure=failure), out)
     backend = FakeBackend(method="blocks", failure=failure)
-    manifest = campaign(backend, out, [network("new", "e")], []).manifest
+    manifest = campaign(backend, out, [network("new", "e", "d")], []).manifest
     extensions: Any = manifest.conditions["extensions"]
     assert set(manifest.conditions["unmeasured"]) == {"block:a"}  # type: ignore[arg-type]
     assert set(extensions[0]["conditions"]["unmeasured"]) == {"block:e"}

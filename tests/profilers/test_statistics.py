@@ -211,7 +211,6 @@ def test_rounds_may_have_any_numbers(networks: list[list[float]], numbers: list[
     assert one.uncertainty == (None if other.uncertainty is None else pytest.approx(other.uncertainty, rel=0.01))
 
 
-@pytest.mark.xfail(strict=True, reason="of rounds that tie in their figure, the scatter of the first is kept")
 def test_the_order_of_rounds_that_tie_does_not_matter_either() -> None:
     first, second = sample(1.0, 0, error_ms=0.5), sample(1.0, 1, error_ms=0.0)
     assert combine([[first, second]], PROTOCOL) == combine([[second, first]], PROTOCOL)
