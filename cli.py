@@ -651,7 +651,9 @@ def _space_parts(result: Mapping[str, Any], table: LatencyTable, path: Path, opt
     drift = table.manifest.conditions.get("restless_share")
     if isinstance(drift, float) and drift > 0.2:
         parts.append(f"The machine was restless in {drift:.0%} of the measurements; these were repeated or left out.")
-    return [escape(part) for part in (*parts, f"Next: hwnas search --target latency {options} --table {path}")]
+    if any((setting["batch"], setting["precision"]) == (1, "fp32") for setting in result["settings"]):
+        parts.append(f"Next: hwnas search --target latency {options} --table {path}")
+    return [escape(part) for part in parts]
 
 
 def _model_parts(result: Mapping[str, Any], *, most: int = 30) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import psutil
@@ -96,14 +96,21 @@ def _pin(affinity: tuple[int, ...] | None) -> None:
     process = psutil.Process()
     if not hasattr(process, "cpu_affinity"):
         raise CampaignError("this operating system does not pin processes to CPUs: leave --affinity out")
-    usable = process.cpu_affinity() or []
-    strangers = sorted(set(affinity) - set(usable))
-    if strangers:  # the system itself would take those that are there and leave out the others in silence
-        raise CampaignError(
-            f"cannot run on CPUs {','.join(map(str, strangers))}: they are not this process's. "
-            f"This process may use {','.join(map(str, usable))}"
-        )
-    process.cpu_affinity(list(affinity))
+    before = process.cpu_affinity() or []
+    try:
+        process.cpu_affinity(list(affinity))
+    except (OSError, ValueError, OverflowError) as error:
+        raise _no_such_cpus(affinity, before) from error
+    if set(process.cpu_affinity() or []) != set(affinity):  # the system leaves out in silence what is not there
+        process.cpu_affinity(before)
+        raise _no_such_cpus(affinity, before)
+
+
+def _no_such_cpus(wanted: tuple[int, ...], usable: Sequence[int]) -> CampaignError:
+    return CampaignError(
+        f"cannot run on CPUs {','.join(map(str, wanted))}: not all of them are there for this process. "
+        f"This process may use {','.join(map(str, usable))}"
+    )
 
 
 def _gpu_obstacle(report: GpuReport, runtime: RuntimeDescription) -> str | None:

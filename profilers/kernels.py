@@ -194,8 +194,9 @@ def _shown(value: Any) -> str:
     if isinstance(value, onnx.TensorProto):
         return str(TensorType(element=_element(value.data_type), shape=tuple(value.dims)))
     if isinstance(value, onnx.GraphProto):
+        held = sorted(_shown(weight) for weight in value.initializer)
         nodes = (f"{node.op_type}({','.join(_attributes(node))})" for node in value.node)
-        return f"[{';'.join(nodes)}]"
+        return f"[{';'.join([*held, *nodes])}]"
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     if isinstance(value, float):

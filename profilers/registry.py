@@ -50,7 +50,8 @@ def backend_devices() -> dict[str, tuple[str, ...]]:
 
 def devices_of(factory: BackendFactory) -> tuple[str, ...]:
     """The devices that a backend says it runs on."""
-    return tuple(getattr(factory, "devices", ()))
+    devices = getattr(factory, "devices", ())
+    return (devices,) if isinstance(devices, str) else tuple(devices)
 
 
 def backend_of(runtime: str, provider: str) -> str | None:

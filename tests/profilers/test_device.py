@@ -313,7 +313,6 @@ def test_cpus_that_are_not_there_are_refused_with_those_that_are(
     assert opened == []
 
 
-@pytest.mark.xfail(strict=True, raises=CampaignError, reason="where the process was put before counts as all there is")
 def test_a_process_can_be_put_on_one_cpu_after_another(affinity: list[int], opened: Opened) -> None:
     if len(affinity) < 2:
         pytest.skip("this process has one CPU alone")

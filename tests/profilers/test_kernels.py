@@ -343,7 +343,6 @@ def test_the_key_of_a_choice_does_not_depend_on_names_or_weights_inside_its_bran
     assert "\n" not in key
 
 
-@pytest.mark.xfail(strict=True, reason="of a graph inside a node the key tells operators and attributes, and no shape")
 def test_the_key_of_a_choice_tells_the_shapes_inside_its_branches() -> None:
     """A product by way of 8 channels and by way of 8000 is the same operators, and not the same work."""
     keys = set()
