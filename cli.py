@@ -130,7 +130,8 @@ def profile(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
 @app.command()
 def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the command)
     target: Annotated[
-        list[str] | None, typer.Option(help="Cost to trade against accuracy: latency, flops, params. May be repeated.")
+        list[str] | None,
+        typer.Option(help="Cost to trade: latency, flops, macs, params, memory, energy. May be repeated."),
     ] = None,
     out: Annotated[Path, typer.Option(help="The run folder; the same command goes on with an unfinished run.")] = Path(
         "runs/search"
@@ -144,7 +145,10 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     ] = 6,
     max_latency: Annotated[str | None, typer.Option(help="Limit, for example 5ms or 300us.")] = None,
     max_params: Annotated[str | None, typer.Option(help="Limit, for example 1M or 300k.")] = None,
-    max_flops: Annotated[str | None, typer.Option(help="Limit, for example 20M.")] = None,
+    max_flops: Annotated[str | None, typer.Option(help="Limit, for example 20M; one MAC is two FLOPs.")] = None,
+    max_macs: Annotated[str | None, typer.Option(help="Limit, for example 10M.")] = None,
+    max_memory: Annotated[str | None, typer.Option(help="Limit on weights and activations, for example 2MiB.")] = None,
+    max_energy: Annotated[str | None, typer.Option(help="Limit on a run's energy, for example 20mJ.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same trials.")] = 0,
     device: Device = "auto",
     table: Annotated[
@@ -165,7 +169,14 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     targets = target or ["latency"]
     objectives(targets)
     require_algorithm(algorithm)
-    given = {"latency": max_latency, "params": max_params, "flops": max_flops}
+    given = {
+        "latency": max_latency,
+        "params": max_params,
+        "flops": max_flops,
+        "macs": max_macs,
+        "memory": max_memory,
+        "energy": max_energy,
+    }
     limits = {
         COSTS[name].name: parse_quantity(text, unit=COSTS[name].unit)
         for name, text in given.items()
@@ -408,13 +419,12 @@ def _judge_setting(
     import numpy as np
 
     from hwnas.predictors import LatencyPredictor
-    from latency_tables import Coordinates
     from profilers import converted, coverage
     from profilers.backends.contract import symmetric_int8
     from profilers.precision import fallbacks
 
     at = family.at(batch=batch, precision=precision)
-    fit = LatencyPredictor(table, at.block_keys, coordinates=Coordinates(batch=batch, precision=precision)).calibration
+    fit = LatencyPredictor.of(table, at).calibration
     rng = np.random.default_rng(1)
     plain = family.at(batch=batch, precision="fp32")
     drawn = [plain.workload(family.space.sample(rng)) for _ in range(_FRESH)]

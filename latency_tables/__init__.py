@@ -27,6 +27,7 @@ from latency_tables.io import (
     write_atomically,
     write_table,
 )
+from latency_tables.keys import KernelKey, Tensor, attribute_numbers, read_block, read_kernel
 from latency_tables.listing import overview, ranked
 from latency_tables.merge import merge_tables
 from latency_tables.parse import loads
@@ -54,6 +55,7 @@ __all__ = [
     "Finding",
     "FloorRow",
     "Json",
+    "KernelKey",
     "KernelRow",
     "LatencyChange",
     "LatencyTable",
@@ -70,9 +72,11 @@ __all__ = [
     "TableError",
     "TableFormatError",
     "TableMismatchError",
+    "Tensor",
     "Timing",
     "UnknownTableError",
     "alignment",
+    "attribute_numbers",
     "card",
     "convolution",
     "diff_tables",
@@ -85,6 +89,8 @@ __all__ = [
     "open_shipped",
     "overview",
     "ranked",
+    "read_block",
+    "read_kernel",
     "read_manifest",
     "read_table",
     "resolve",

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-_KEY = re.compile(r"(?P<op>[\w.]+)\((?P<read>.*)\)->(?P<written>[^{]*)(?P<attributes>\{.*\})?", re.DOTALL)
-_TENSOR = re.compile(r"(?P<element>\w+)\[(?P<shape>[0-9]+(x[0-9]+)*)?\]")
+from latency_tables.keys import KERNEL, Tensor, tensor
+
 _GROUP = re.compile(r"(?<=[{,]group=)[0-9]+(?=[,}])")
 
 
@@ -70,21 +70,21 @@ def convolution(key: str) -> Convolution | None:
 
     Convolutions in a few groups are left out: nobody probes their steps, and those of a dense one need not be theirs.
     """
-    found = _KEY.fullmatch(key)
+    found = KERNEL.fullmatch(key)
     inputs = _OPERATORS.get(found["op"].rpartition(".")[2]) if found else None
     if found is None or inputs is None:
         return None
     read = found["read"].split(",")
-    element, shape = _tensor(read[inputs.weights]) if inputs.weights < len(read) else ("", [])
-    if len(shape) != 4:
+    weights = tensor(read[inputs.weights]) if inputs.weights < len(read) else Tensor("", ())
+    if len(weights.shape) != 4:
         return None
-    out_channels, group_channels, height, width = shape
+    out_channels, group_channels, height, width = weights.shape
     group = _GROUP.search(found["attributes"] or "")
     groups = int(group[0]) if group else 1
     depthwise = groups == out_channels and group_channels == 1 and out_channels > 1
     if groups > 1 and not depthwise:
         return None
-    return Convolution(key, element, out_channels, group_channels, f"{height}x{width}", depthwise)
+    return Convolution(key, weights.element, out_channels, group_channels, f"{height}x{width}", depthwise)
 
 
 def widened(kernel: Convolution, out_channels: int) -> str:
@@ -99,7 +99,7 @@ def widened(kernel: Convolution, out_channels: int) -> str:
     Raises:
         ValueError: The kernel's key is none, or ``out_channels`` is below 1.
     """
-    found = _KEY.fullmatch(kernel.key)
+    found = KERNEL.fullmatch(kernel.key)
     inputs = _OPERATORS.get(found["op"].rpartition(".")[2]) if found else None
     if found is None or inputs is None:
         raise ValueError(f"expected the key of a convolution, received {kernel.key!r}")
@@ -141,21 +141,14 @@ def _channel_axis(op: str, attributes: str) -> int:
     return -1 if "channels_last=1" in attributes or domain.endswith(".nhwc") else 1
 
 
-def _tensor(text: str) -> tuple[str, list[int]]:
-    """Element type and shape; no axes where an input is left out or has no known type."""
-    found = _TENSOR.fullmatch(text)
-    if found is None:
-        return "", []
-    return found["element"], [int(size) for size in (found["shape"] or "").split("x") if size]
-
-
 def _resized(text: str, axis: int | None, sizes: tuple[int, int]) -> str:
     """A tensor whose axis has the second size where it had the first; anything else as it is."""
-    element, shape = _tensor(text)
+    held = tensor(text)
+    shape = list(held.shape)
     if axis is None or not shape or (len(shape) == 1 and axis != 0) or shape[axis] != sizes[0]:
         return text
     shape[axis] = sizes[1]
-    return f"{element}[{'x'.join(map(str, shape))}]"
+    return f"{held.element}[{'x'.join(map(str, shape))}]"
 
 
 def alignment(widths: Sequence[int], latency_ms: Sequence[float]) -> int:

@@ -20,20 +20,24 @@ class MeasuredLatency:
 
     Attributes:
         latency_ms: By the same estimator as the rows of a table.
+        min_ms: Smallest raw time.
         median_ms: Median of the raw times.
         iqr_ms: Interquartile range of the raw times.
         n: Number of raw times.
         noise: ``"ok"``, or ``"noisy"`` when the rounds do not agree within the protocol's limit.
+        uncertainty: Half width of the 95 % interval, relative; ``None`` of a single round.
         provider: Execution provider that ran it.
         device_speed: Latency of the references now over their latency in the table, the median; above 1 the device is
             slower today. ``None`` without references.
     """
 
     latency_ms: float
+    min_ms: float
     median_ms: float
     iqr_ms: float
     n: int
     noise: str
+    uncertainty: float | None
     provider: str
     device_speed: float | None
 
@@ -95,10 +99,12 @@ class DeviceMeter:
         ]
         return MeasuredLatency(
             latency_ms=timing.latency_ms,
+            min_ms=timing.min_ms,
             median_ms=timing.median_ms,
             iqr_ms=timing.iqr_ms,
             n=timing.n,
             noise=timing.noise,
+            uncertainty=timing.uncertainty,
             provider=self.backend.provider,
             device_speed=float(np.median(ratios)) if ratios else None,
         )

@@ -61,26 +61,44 @@ class Evidence:
 
 
 def evidence(entries: Sequence[Mapping[str, Any]], protocol: MeasuringProtocol, *, device: str) -> Evidence:
-    """Sorts the entries of a journal; samples taken on a restless device are marked as such."""
-    calm = calm_measurements(entries, protocol, device=device).ids
+    """Sorts the entries of a journal.
+
+    Samples taken on a restless device are marked as such. What a calm device was a little slower than usual is taken
+    out: its sentinel, timed before and after, was slower by as much.
+    """
+    seen = calm_measurements(entries, protocol, device=device)
     found = Evidence()
     for entry in entries:
-        _READERS[entry["kind"]](found, entry, entry["id"] in calm)
+        calm = entry["id"] in seen.ids
+        _READERS[entry["kind"]](found, entry, _Moment(calm, seen.pace.get(entry["id"], 1.0) if calm else 1.0))
     return found
 
 
-def _kernels(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
+@dataclass(frozen=True)
+class _Moment:
+    """How the device was while something was measured.
+
+    Attributes:
+        calm: Whether it was itself.
+        pace: How much slower than usual it was.
+    """
+
+    calm: bool
+    pace: float
+
+
+def _kernels(found: Evidence, entry: Mapping[str, Any], moment: _Moment) -> None:
     for key, values in entry["kernels"].items():
-        found.kernels[key][entry["name"]].append(_sample(values, entry, calm))
+        found.kernels[key][entry["name"]].append(_sample(values, entry, moment))
 
 
-def _kernel(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
-    found.kernels[entry["name"]][""].append(_sample(entry["sample"], entry, calm))
+def _kernel(found: Evidence, entry: Mapping[str, Any], moment: _Moment) -> None:
+    found.kernels[entry["name"]][""].append(_sample(entry["sample"], entry, moment))
     found.copies[entry["name"]] = entry["copies"]
 
 
-def _network(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
-    found.networks[entry["name"]].append(_sample(entry["sample"], entry, calm))
+def _network(found: Evidence, entry: Mapping[str, Any], moment: _Moment) -> None:
+    found.networks[entry["name"]].append(_sample(entry["sample"], entry, moment))
     found.raw_ms[entry["name"]] += entry["raw_ms"]
     found.blocks[entry["name"]] = entry["blocks"]
     found.providers[entry["name"]] = entry["provider"]
@@ -88,28 +106,28 @@ def _network(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
         found.loads[entry["name"]].append((entry["load_ms"], entry["first_ms"]))
 
 
-def _floor(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
-    found.floors[entry["name"]].append(_sample(entry["sample"], entry, calm))
+def _floor(found: Evidence, entry: Mapping[str, Any], moment: _Moment) -> None:
+    found.floors[entry["name"]].append(_sample(entry["sample"], entry, moment))
     found.raw_ms[entry["name"]] += entry["raw_ms"]
     found.providers[entry["name"]] = entry["provider"]
 
 
-def _step(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
-    found.steps[entry["name"]].append(_sample(entry["sample"], entry, calm))
+def _step(found: Evidence, entry: Mapping[str, Any], moment: _Moment) -> None:
+    found.steps[entry["name"]].append(_sample(entry["sample"], entry, moment))
 
 
-def _structure(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
+def _structure(found: Evidence, entry: Mapping[str, Any], moment: _Moment) -> None:
     found.about |= entry["about"]
     found.memory_mib[entry["name"]] = entry["memory_mib"]
     for block, counts in entry["blocks"]:
         found.variants[block][json.dumps(counts, sort_keys=True)] += 1
 
 
-def _energy(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
+def _energy(found: Evidence, entry: Mapping[str, Any], moment: _Moment) -> None:
     found.energy_mj[entry["name"]] = entry["energy_mj"]
 
 
-def _failed(found: Evidence, entry: Mapping[str, Any], calm: bool) -> None:
+def _failed(found: Evidence, entry: Mapping[str, Any], moment: _Moment) -> None:
     """Nothing was measured; the manifest names it."""
 
 
@@ -125,8 +143,9 @@ _READERS = {
 }
 
 
-def _sample(values: Sequence[Any], entry: Mapping[str, Any], calm: bool) -> Sample:
-    return Sample(**dict(zip(_SAMPLE_FIELDS, values, strict=True)), round=entry["round"], calm=calm)
+def _sample(values: Sequence[Any], entry: Mapping[str, Any], moment: _Moment) -> Sample:
+    raw = Sample(**dict(zip(_SAMPLE_FIELDS, values, strict=True)), round=entry["round"], calm=moment.calm)
+    return replace(raw, quiet_ms=raw.quiet_ms / moment.pace, error_ms=raw.error_ms / moment.pace)
 
 
 def rows(found: Evidence, protocol: MeasuringProtocol) -> list[Row]:
@@ -246,7 +265,7 @@ def uncertain(found: Evidence, protocol: MeasuringProtocol, tasks: Sequence[Task
     kernels = {
         key: seen
         for key, seen in found.kernels.items()
-        if _open(_kernel_timing(found, key, protocol, floor_ms=floor_ms), protocol)
+        if _open(_kernel_timing(found, key, protocol, floor_ms=floor_ms), protocol.target)
     }
     wanted: set[str] = set()
     for seen in kernels.values():
@@ -260,7 +279,8 @@ def uncertain(found: Evidence, protocol: MeasuringProtocol, tasks: Sequence[Task
         elif task.kind == "kernel":
             again = task.name in kernels
         else:
-            again = lists is not None and task.name in lists and _open(combine([lists[task.name]], protocol), protocol)
+            target = protocol.network_target if task.kind == "network" else protocol.target
+            again = lists is not None and task.name in lists and _open(combine([lists[task.name]], protocol), target)
         if again:
             repeated.append(task)
     return repeated
@@ -269,5 +289,5 @@ def uncertain(found: Evidence, protocol: MeasuringProtocol, tasks: Sequence[Task
 _AGAIN = 2  # networks in which an uncertain kernel is measured again
 
 
-def _open(timing: Timing, protocol: MeasuringProtocol) -> bool:
-    return timing.noise == "noisy" or (timing.uncertainty is not None and timing.uncertainty > protocol.target)
+def _open(timing: Timing, target: float) -> bool:
+    return timing.noise == "noisy" or (timing.uncertainty is not None and timing.uncertainty > target)

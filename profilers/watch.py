@@ -31,6 +31,8 @@ class Calm:
         ids: Their names.
         usual_ms: The sentinel's usual best, in milliseconds; ``None`` without readings.
         slowdown: Sentinel over its usual best, the worse of before and after, by measurement.
+        pace: Sentinel over its usual best, the mean of before and after, by measurement; never further from 1 than the
+            protocol's limit, since beyond it a reading says more about itself than about the device.
         clock_mhz: Median clock; ``None`` where the device does not tell.
         clock_drift: Largest relative distance of a clock from the median; likewise.
         throttled: Measurements during which the device throttled.
@@ -40,6 +42,7 @@ class Calm:
     ids: frozenset[str]
     usual_ms: float | None
     slowdown: Mapping[str, float]
+    pace: Mapping[str, float]
     clock_mhz: float | None
     clock_drift: float | None
     throttled: int
@@ -118,11 +121,12 @@ def calm_measurements(entries: Sequence[Mapping[str, Any]], protocol: MeasuringP
     watched = [entry for entry in entries if entry.get("watch")]
     readings = [ms for entry in watched for ms in entry["watch"]["sentinel_ms"] if ms]
     usual_ms = float(np.quantile(readings, _USUAL)) if readings else None
-    slowdown = {
-        entry["id"]: max((ms for ms in entry["watch"]["sentinel_ms"] if ms), default=usual_ms or 1.0)
-        / (usual_ms or 1.0)
-        for entry in watched
+    beside = {
+        entry["id"]: [ms / usual_ms for ms in entry["watch"]["sentinel_ms"] if ms and usual_ms] for entry in watched
     }
+    slowdown = {name: max(ratios, default=1.0) for name, ratios in beside.items()}
+    most = 1 + protocol.slow_limit
+    pace = {name: min(max(sum(ratios) / len(ratios), 1 / most), most) for name, ratios in beside.items() if ratios}
     clocks = [entry["watch"]["clock_mhz"] for entry in watched if entry["watch"]["clock_mhz"]]
     usual_mhz = float(np.median(clocks)) if clocks else None
     throttled = {entry["id"] for entry in watched if entry["watch"]["throttled"]}
@@ -138,6 +142,7 @@ def calm_measurements(entries: Sequence[Mapping[str, Any]], protocol: MeasuringP
         ids=frozenset(entry["id"] for entry in entries if entry["id"] not in restless),
         usual_ms=None if usual_ms is None else round(usual_ms, 6),
         slowdown=slowdown,
+        pace=pace,
         clock_mhz=usual_mhz,
         clock_drift=round(max(drifts.values()), 4) if drifts else None,
         throttled=len(throttled),

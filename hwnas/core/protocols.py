@@ -56,6 +56,10 @@ class Measurement(Protocol):
         """The estimate that the measuring protocol makes of the raw times."""
 
     @property
+    def min_ms(self) -> float:
+        """Smallest raw time."""
+
+    @property
     def median_ms(self) -> float:
         """Median of the raw times."""
 
@@ -66,6 +70,14 @@ class Measurement(Protocol):
     @property
     def n(self) -> int:
         """Number of raw times."""
+
+    @property
+    def noise(self) -> str:
+        """``"ok"``, or ``"noisy"`` when the estimate should not be trusted."""
+
+    @property
+    def uncertainty(self) -> float | None:
+        """Half width of the 95 % interval of the estimate, relative to it; ``None`` where it is unknown."""
 
     @property
     def provider(self) -> str:

@@ -103,7 +103,7 @@ def export(
     }
     model = with_metadata(model, _metadata(run, trial, data, found))
     on_step("measuring")
-    predicted, spread = run.predictor.predict([trial.architecture])
+    predicted, _ = run.predictor.predict([trial.architecture])
     latency = check_latency(float(predicted[0]), meter(model), tolerance=latency_tolerance) if meter else None
     (folder / f"{name}.onnx").write_bytes(model)
     save_file(_weights(module), folder / f"{name}.safetensors", metadata=_card_id(run, trial, recipe))
@@ -118,10 +118,8 @@ def export(
         "accuracy": found,
         "recipe": recipe.to_json(),
         "costs": {
-            "latency_ms": float(predicted[0]),
-            "latency_spread_ms": float(spread[0]),
-            "flops_m": trial.values["flops_m"],
-            "params_m": trial.values["params_m"],
+            **{name: float(values[0]) for name, values in run.costs.values([trial.architecture]).items()},
+            "latency_spread_ms": float(run.latency.predict([trial.architecture])[1][0]),
         },
         "parity": parity.to_json(),
         "latency": latency.to_json() if latency else {"skipped": no_meter},

@@ -2,12 +2,14 @@
 
 from hwnas.networks.blocks import Block, flops_m, macs_m, params_m
 from hwnas.networks.catalog import SPACES, network_family
+from hwnas.networks.costs import NetworkCosts
 from hwnas.networks.family import ImageShape, NetworkFamily, Workload
 
 __all__ = [
     "SPACES",
     "Block",
     "ImageShape",
+    "NetworkCosts",
     "NetworkFamily",
     "Workload",
     "flops_m",

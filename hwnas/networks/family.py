@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from hwnas.core import Architecture
+from hwnas.core import Architecture, Value
 from hwnas.networks.blocks import Block, macs_m, network_parts
 from hwnas.networks.graph import network_graph
-from hwnas.spaces import SearchSpace
-from latency_tables.coordinates import keyed
+from hwnas.spaces import SearchSpace, Share
+from latency_tables import Coordinates, keyed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,8 +41,8 @@ class ImageShape:
 class Design(Protocol):
     """How architectures of a space become blocks."""
 
-    def blocks(self, architecture: Architecture, shape: ImageShape) -> tuple[Block, ...]:
-        """The network of an architecture."""
+    def shares(self, shape: ImageShape) -> tuple[Share[tuple[Block, ...]], ...]:
+        """The network in order, in shares that each depend on a few choices; for absent blocks a share is empty."""
 
     def covering(self) -> list[Architecture]:
         """Architectures that together contain every block the space can produce."""
@@ -101,9 +102,14 @@ class NetworkFamily:
         """The same family at another batch and precision."""
         return replace(self, batch=batch, precision=precision)
 
+    @cached_property
+    def shares(self) -> tuple[Share[tuple[Block, ...]], ...]:
+        """The network in shares that each depend on a few choices."""
+        return self.design.shares(self.shape)
+
     def blocks(self, architecture: Architecture) -> tuple[Block, ...]:
         """The network as blocks, the same at any batch and precision."""
-        return self.design.blocks(architecture, self.shape)
+        return tuple(block for share in self.shares for block in share.in_(architecture))
 
     def parts(self, architecture: Architecture) -> dict[str, str]:
         """Prefix of the tensor names of each part of the network, to its key at this batch and precision."""
@@ -112,6 +118,20 @@ class NetworkFamily:
     def block_keys(self, architecture: Architecture) -> tuple[str, ...]:
         """Keys of the network's parts at this batch and precision, what a latency table is asked for."""
         return tuple(self.parts(architecture).values())
+
+    @cached_property
+    def key_shares(self) -> tuple[Share[tuple[str, ...]], ...]:
+        """Keys of the network's parts, in shares that each depend on a few choices."""
+
+        def keys(share: Share[tuple[Block, ...]], values: Mapping[str, Value]) -> tuple[str, ...]:
+            return tuple(self._keyed(key) for block in share.of(values) for key in block.parts.values())
+
+        return tuple(Share(share.choices, partial(keys, share)) for share in self.shares)
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """Batch and precision."""
+        return Coordinates(batch=self.batch, precision=self.precision)
 
     def resolution(self, architecture: Architecture) -> int:
         """Input height and width in pixels."""
@@ -132,7 +152,7 @@ class NetworkFamily:
         """Networks that together contain every kernel the space can need."""
         return [self.workload(architecture) for architecture in self.design.covering()]
 
-    def references(self, n: int = 32) -> list[Workload]:
+    def references(self, n: int = 20) -> list[Workload]:
         """Networks to time as a whole: the same ones every time, from the smallest to the largest of the space.
 
         They are spread evenly over the logarithm of the multiply-accumulates. A search goes to the ends of the space,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from hwnas.core import Architecture, Value
 from hwnas.networks.blocks import Block, Layer
 from hwnas.networks.family import ImageShape
 from hwnas.networks.layers import Classifier, Conv, GlobalMean, SqueezeExcite
-from hwnas.spaces import MobileNetDesign, SearchSpace
+from hwnas.spaces import MobileNetDesign, SearchSpace, Share
 
 
 @dataclass(frozen=True)
@@ -25,49 +26,74 @@ class MobileNet:
     design: MobileNetDesign
     space: SearchSpace
 
-    def blocks(self, architecture: Architecture, shape: ImageShape) -> tuple[Block, ...]:
-        """The network of an architecture."""
-        design, fixed, width = self.design, self.design.fixed, float(architecture["width"])
-        activation = fixed.ends if fixed else str(architecture["activation"])
-        size, channels = int(architecture["resolution"]), design.channels(design.stem_width, width)
-        blocks = [_stem(shape.channels, channels, size=size, activation=activation)]
-        size = (size - 1) // 2 + 1
-        for part in self._residuals(architecture, channels, size):
-            blocks.append(part.block())
-            channels, size = part.out_channels, part.out_size
+    def shares(self, shape: ImageShape) -> tuple[Share[tuple[Block, ...]], ...]:
+        """The stem, every block that may be there, and the head, each with the choices that decide it."""
+        design, free = self.design, self.design.fixed is None
+        common = ("resolution", "width", *(("activation",) if free else ()))
+        shares = [Share(common, partial(self._entry, shape.channels))]
+        for stage in range(1, len(design.stage_widths) + 1):
+            gate = (f"s{stage}.se",) if free else ()
+            for index in range(1, max(design.depths) + 1):
+                own = (f"s{stage}.b{index}.kernel", f"s{stage}.b{index}.expansion")
+                shares.append(Share((*common, *gate, *own), partial(self._residual, stage, index)))
+        return (*shares, Share(common, partial(self._head, shape.classes)))
+
+    def _activation(self, values: Mapping[str, Value], fixed: str | None) -> str:
+        return str(values["activation"]) if fixed is None else fixed
+
+    def _entering(self, values: Mapping[str, Value], stage: int) -> tuple[int, int]:
+        """Channels and pixels a side of what a stage reads; stage 1 reads the stem, one after the last the head."""
+        design, width = self.design, float(values["width"])
+        size = (int(values["resolution"]) - 1) // 2 + 1
+        for stride in design.stage_strides[: stage - 1]:
+            size = (size - 1) // stride + 1
+        base = design.stem_width if stage == 1 else design.stage_widths[stage - 2]
+        return design.channels(base, width), size
+
+    def _entry(self, in_channels: int, values: Mapping[str, Value]) -> tuple[Block, ...]:
+        """The stem, and the unexpanded block after it where the design has one."""
+        fixed = self.design.fixed
+        channels, size = self._entering(values, 1)
+        activation = self._activation(values, fixed.ends if fixed else None)
+        stem = _stem(in_channels, channels, size=int(values["resolution"]), activation=activation)
+        if fixed is None:
+            return (stem,)
+        first = InvertedResidual(in_channels=channels, out_channels=channels, activation=fixed.first, size=size)
+        return stem, first.block()
+
+    def _residual(self, stage: int, index: int, values: Mapping[str, Value]) -> tuple[Block, ...]:
+        """One inverted residual; nothing where the stage is not that deep."""
+        if f"s{stage}.b{index}.kernel" not in values:
+            return ()
+        design, fixed = self.design, self.design.fixed
+        before, after = self._entering(values, stage), self._entering(values, stage + 1)
+        channels, size = before if index == 1 else after
+        expansion = int(values[f"s{stage}.b{index}.expansion"])
+        gated = fixed.squeeze_excite[stage - 1] if fixed else bool(values[f"s{stage}.se"])
+        part = InvertedResidual(
+            in_channels=channels,
+            out_channels=after[0],
+            kernel=int(values[f"s{stage}.b{index}.kernel"]),
+            stride=design.stage_strides[stage - 1] if index == 1 else 1,
+            expansion=expansion,
+            squeezed=design.squeezed(channels * expansion) if gated else 0,
+            activation=self._activation(values, fixed.activations[stage - 1] if fixed else None),
+            size=size,
+        )
+        return (part.block(),)
+
+    def _head(self, classes: int, values: Mapping[str, Value]) -> tuple[Block, ...]:
+        design, fixed, width = self.design, self.design.fixed, float(values["width"])
+        channels, size = self._entering(values, len(design.stage_widths) + 1)
         head = Head(
             in_channels=channels,
             features=design.channels(design.head_width, width),
             mixed=design.channels(fixed.mixed_width, width) if fixed else 0,
-            classes=shape.classes,
-            activation=activation,
+            classes=classes,
+            activation=self._activation(values, fixed.ends if fixed else None),
             size=size,
         )
-        return (*blocks, head.block())
-
-    def _residuals(self, architecture: Architecture, channels: int, size: int) -> Iterator[InvertedResidual]:
-        """What stands between stem and head, given the stem's channels and pixels."""
-        design, fixed, width = self.design, self.design.fixed, float(architecture["width"])
-        if fixed:
-            yield InvertedResidual(in_channels=channels, out_channels=channels, activation=fixed.first, size=size)
-        stages = zip(design.stage_widths, design.stage_strides, strict=True)
-        for stage, (base, stride) in enumerate(stages, start=1):
-            activation = fixed.activations[stage - 1] if fixed else str(architecture["activation"])
-            squeeze = fixed.squeeze_excite[stage - 1] if fixed else bool(architecture[f"s{stage}.se"])
-            for index in range(1, int(architecture[f"s{stage}.depth"]) + 1):
-                expansion = int(architecture[f"s{stage}.b{index}.expansion"])
-                part = InvertedResidual(
-                    in_channels=channels,
-                    out_channels=design.channels(base, width),
-                    kernel=int(architecture[f"s{stage}.b{index}.kernel"]),
-                    stride=stride if index == 1 else 1,
-                    expansion=expansion,
-                    squeezed=design.squeezed(channels * expansion) if squeeze else 0,
-                    activation=activation,
-                    size=size,
-                )
-                yield part
-                channels, size = part.out_channels, part.out_size
+        return (head.block(),)
 
     def covering(self) -> list[Architecture]:
         """Architectures at full depth that contain every block: a Latin design over kernels and expansions.

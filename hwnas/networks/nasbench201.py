@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
-from hwnas.core import Architecture
+from hwnas.core import Architecture, Value
 from hwnas.networks.blocks import Block
 from hwnas.networks.cells import Cell, Edge
 from hwnas.networks.family import ImageShape
 from hwnas.networks.fusion import Kinds, entering, label, with_keys
 from hwnas.networks.layers import AveragePool, Classifier, Conv, Normalise, PlainLayer, Relu, Zero
-from hwnas.spaces import SearchSpace
+from hwnas.spaces import SearchSpace, Share
 from hwnas.spaces.nasbench201 import EDGES, NODES
 
 SIZE = 32  # pixels a side of the images
@@ -44,9 +44,12 @@ class NasBench201:
 
     space: SearchSpace
 
-    def blocks(self, architecture: Architecture, shape: ImageShape) -> tuple[Block, ...]:
-        """The network of an architecture."""
-        operations = tuple(str(architecture[choice.name]) for choice in self.space.choices)
+    def shares(self, shape: ImageShape) -> tuple[Share[tuple[Block, ...]], ...]:
+        """One share: what an edge costs depends on all others, for they decide what is dead and what is fused."""
+        return (Share(tuple(choice.name for choice in self.space.choices), partial(self._network, shape)),)
+
+    def _network(self, shape: ImageShape, values: Mapping[str, Value]) -> tuple[Block, ...]:
+        operations = tuple(str(values[choice.name]) for choice in self.space.choices)
         blocks: list[Block] = []
         size, channels = SIZE, WIDTHS[0]
         for width in WIDTHS:

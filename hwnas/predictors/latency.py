@@ -1,45 +1,47 @@
 """From a latency table to the latency of a network.
 
-The rows are summed along the network's blocks, and their sum ``s`` and number ``k`` are turned into a latency by
-``a + b s + c k``: the runtime's profiler adds a little to every kernel, and every call costs something that no kernel
-shows. The three numbers are fitted on the whole networks of the same table, by relative errors, robustly.
+The rows are summed along the network's blocks, and the law of the device (``hwnas.predictors.calibration``) turns the
+sums into a latency. A row that the table lacks is an error unless a policy says how to estimate it; then the estimate's
+spread is part of the prediction's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.core import Architecture
-from latency_tables import Coordinates, LatencyTable
+from hwnas.core import Architecture, UsageError
+from hwnas.predictors.calibration import FIGURES, Calibration, calibrate
+from hwnas.predictors.measured import SURE
+from hwnas.predictors.rows import Estimate, Missing, RowEstimates
+from hwnas.spaces import ArchitectureCodes, Codes, SearchSpace, Share, ShareTable
+from latency_tables import Coordinates, LatencyTable, NetworkRow
 
-_FEWEST_NETWORKS = 8  # below this, three coefficients would follow the noise
-_GAUSSIAN = 1.4826  # standard deviation of a normal variable over its median absolute value
-_ROUNDS = 10  # of reweighting, with far-off networks and again without them
-_FLOOR = 0.1  # no network is predicted faster than this share of its kernels' sum: keeps predictions positive
+_DOUBTFUL = 0.1  # relative standard deviation given to a row that is flagged as noisy
 
 
-@dataclass(frozen=True, kw_only=True)
-class Calibration:
-    """How sums of kernels become latencies.
+class Networks(Protocol):
+    """What a predictor asks of a network family."""
 
-    Attributes:
-        offset_ms: Added once a run.
-        scale: Factor on the sum of the kernels.
-        per_kernel_ms: Added once a kernel; negative where the profiler inflates.
-        spread: Standard deviation of the relative error on networks left out of the fit, from the median error, so that
-            one network whose measurement was disturbed does not pass for a bad predictor.
-        networks: How many networks it was fitted on; 0 for the plain sum.
-    """
+    @property
+    def space(self) -> SearchSpace:
+        """The search space."""
 
-    offset_ms: float
-    scale: float
-    per_kernel_ms: float
-    spread: float
-    networks: int
+    @property
+    def coordinates(self) -> Coordinates:
+        """Batch and precision."""
+
+    @property
+    def key_shares(self) -> Sequence[Share[tuple[str, ...]]]:
+        """Keys of a network's blocks, in shares that each depend on a few choices."""
+
+    def block_keys(self, architecture: Architecture) -> Sequence[str]:
+        """Keys of a network's blocks."""
 
 
 class LatencyPredictor:
@@ -49,9 +51,11 @@ class LatencyPredictor:
         table: The measured rows.
         block_keys: The blocks of an architecture, as the table names them.
         coordinates: Batch and precision of the networks; those that the block keys carry.
+        missing: What to do where the table lacks a row: ``"error"``, ``"step"`` or ``"regress"``; see ``RowEstimates``.
 
     Attributes:
-        calibration: The fit, with its leave-one-out error.
+        calibration: The law of the device, with its error on networks left out of the fit.
+        rows: The rows and estimates that predictions are made of.
 
     Raises:
         TableMismatchError: The table holds nothing for that batch and precision.
@@ -63,97 +67,140 @@ class LatencyPredictor:
         block_keys: Callable[[Architecture], Sequence[str]],
         *,
         coordinates: Coordinates | None = None,
+        missing: Missing = "error",
     ) -> None:
-        self._table = table
-        self._block_keys = block_keys
+        self._table, self._block_keys = table, block_keys
         self._coordinates = coordinates or Coordinates()
         table.require_coordinates(self._coordinates)
-        self._costs: dict[str, tuple[float, int]] = {}
-        self.calibration = self._calibrate()
+        self.rows = RowEstimates(table, missing=missing)
+        self._composition: ShareTable[tuple[str, ...]] | None = None
+        self._codes: Callable[[Sequence[Architecture]], Codes] | None = None
+        self.calibration = self._calibrated(lambda row: row.timing.latency_ms, scale=1.0)
+
+    @classmethod
+    def of(cls, table: LatencyTable, networks: Networks, *, missing: Missing = "error") -> Self:
+        """The predictor of a network family, which also takes architectures as codes, any number at once.
+
+        Raises:
+            TableMismatchError: The table holds nothing for the family's batch and precision.
+        """
+        found = cls(table, networks.block_keys, coordinates=networks.coordinates, missing=missing)
+        found._composition = ShareTable(
+            networks.space, networks.key_shares, price=found._figures_of, width=len(FIGURES)
+        )
+        found._codes = ArchitectureCodes(networks.space).encode
+        return found
+
+    @cached_property
+    def energy(self) -> EnergyPredictor | None:
+        """The energy of networks; ``None`` where the table holds that of too few to learn from."""
+        fit = self._calibrated(lambda row: row.energy_mj or 0.0, scale=None)
+        return EnergyPredictor(fit, self._figures) if fit.networks else None
 
     def predict(self, architectures: Sequence[Architecture]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Latency and its standard deviation, both in milliseconds and of shape ``(n,)``.
 
         Raises:
-            MissingRowError: The table lacks a block or a kernel of one of the architectures.
+            MissingRowError: The table lacks a block or a kernel of one of the architectures, and the policy for missing
+                rows has no estimate of it.
         """
-        sums = self._sums([self._block_keys(architecture) for architecture in architectures])
-        latency_ms = _apply(self.calibration, sums)
-        return latency_ms, latency_ms * self.calibration.spread
+        return self._predicted(self._figures(architectures))
 
-    def require_coverage(self, architectures: Sequence[Architecture]) -> None:
-        """Checks that every block of some architectures has its rows.
+    def _figures(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+        if self._composition is not None and self._codes is not None:
+            return self._composition.sums(self._codes(architectures))
+        figures = [self._figures_of(self._block_keys(architecture)) for architecture in architectures]
+        return np.array(figures, dtype=np.float64).reshape(len(figures), len(FIGURES))
+
+    def predict_codes(self, codes: Codes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The same for architectures as codes of shape ``(n, c)``; see ``hwnas.spaces.ArchitectureCodes``.
 
         Raises:
-            MissingRowError: One has not.
+            MissingRowError: As ``predict`` does.
+            UsageError: The predictor was not made by ``of``.
+        """
+        if self._composition is None:
+            raise UsageError("this predictor knows blocks, not choices: make it with LatencyPredictor.of")
+        return self._predicted(self._composition.sums(codes))
+
+    def predict_network(self, estimates: Mapping[Estimate, int]) -> tuple[float, float]:
+        """Latency and standard deviation in milliseconds of a network of any kernels.
+
+        Args:
+            estimates: Its kernels or blocks, as ``rows`` gives them, and how often each occurs.
+        """
+        figures = sum((self._repeated(one, count) for one, count in estimates.items()), np.zeros(len(FIGURES)))
+        latency_ms, spread_ms = self._predicted(figures[None])
+        return float(latency_ms[0]), float(spread_ms[0])
+
+    def require_coverage(self, architectures: Sequence[Architecture]) -> None:
+        """Checks that every block of some architectures can be predicted.
+
+        Raises:
+            MissingRowError: One cannot.
         """
         for architecture in architectures:
             for key in self._block_keys(architecture):
-                self._cost(key)
+                self.rows.block(key)
 
-    def _cost(self, key: str) -> tuple[float, int]:
-        if key not in self._costs:
-            self._costs[key] = self._table.block_cost(key)
-        return self._costs[key]
+    def _predicted(self, figures: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        latency_ms = self.calibration.apply(figures)
+        return latency_ms, self.calibration.spreads(figures, latency_ms)
 
-    def _sums(self, networks: Sequence[Sequence[str]]) -> NDArray[np.float64]:
-        """Sum of kernels in milliseconds and number of kernels, shape ``(n, 2)``."""
-        return np.array(
-            [np.sum([self._cost(key) for key in keys], axis=0) for keys in networks], dtype=np.float64
-        ).reshape(len(networks), 2)
+    def _figures_of(self, keys: Sequence[str]) -> NDArray[np.float64]:
+        """Sums over blocks, shape ``(6,)``."""
+        return np.sum([self.rows.block(key).figures for key in keys], axis=0) if keys else np.zeros(len(FIGURES))
 
-    def _calibrate(self) -> Calibration:
+    def _repeated(self, one: Estimate, count: int) -> NDArray[np.float64]:
+        figures = count * one.figures
+        figures[FIGURES.index("variance_ms2")] *= count  # the same error each time
+        return figures
+
+    def _calibrated(self, truth: Callable[[NetworkRow], float], *, scale: float | None) -> Calibration:
         # a reference may hold blocks of another data shape in a table that was extended later
         held = [
             row
             for row in self._table.networks.values()
             if Coordinates.of(row.key) == self._coordinates
-            and row.timing.latency_ms > 0
+            and truth(row) > 0
             and row.blocks
             and all(key in self._table.blocks for key in row.blocks)
         ]
-        plain = Calibration(offset_ms=0.0, scale=1.0, per_kernel_ms=0.0, spread=0.0, networks=0)
-        sums = self._sums([[key for key, count in row.blocks.items() for _ in range(count)] for row in held])
-        truth_ms = np.array([row.timing.latency_ms for row in held])
-        if len(held) < _FEWEST_NETWORKS:
-            return plain
-        errors = np.array([_left_out_error(sums, truth_ms, i) for i in range(len(held))])
-        return _fit(sums, truth_ms, spread=_GAUSSIAN * float(np.median(np.abs(errors))))
+        figures = [self._figures_of([key for key, count in row.blocks.items() for _ in range(count)]) for row in held]
+        floors = [row.timing.latency_ms for row in self._table.floors.values()]
+        return calibrate(
+            np.array(figures, dtype=np.float64).reshape(len(held), len(FIGURES)),
+            np.array([truth(row) for row in held]),
+            row_spread=np.array([row_spread(row) for row in held]),
+            offset=min(floors, default=0.0) if scale else 0.0,
+            scale=scale,
+        )
 
 
-def _left_out_error(sums: NDArray[np.float64], truth_ms: NDArray[np.float64], left_out: int) -> float:
-    kept = np.arange(len(truth_ms)) != left_out
-    fit = _fit(sums[kept], truth_ms[kept], spread=0.0)
-    return float(_apply(fit, sums[left_out : left_out + 1])[0] / truth_ms[left_out] - 1)
+@dataclass(frozen=True)
+class EnergyPredictor:
+    """Energy from the same sums as the latency, by a law of its own.
 
-
-def _fit(sums: NDArray[np.float64], truth_ms: NDArray[np.float64], *, spread: float) -> Calibration:
-    """Least squares of relative errors, reweighted after Huber so that a disturbed network does not bend the fit.
-
-    Errors are relative to the fitted value, not to the measured one: a network whose time was recorded far too small
-    would otherwise weigh more than all others together. In the last rounds, what is far off does not count at all.
+    Attributes:
+        calibration: The law, in millijoules where that of the latency has milliseconds.
+        figures: From architectures to sums of shape ``(n, 6)``.
     """
-    design = np.column_stack([np.ones(len(sums)), sums])  # (n, 3)
-    fitted_ms: NDArray[np.float64] = float(np.median(truth_ms / sums[:, 0])) * sums[:, 0]
-    coefficients: NDArray[np.float64] = np.zeros(3)
-    for step in range(2 * _ROUNDS):
-        errors = np.abs(truth_ms / fitted_ms - 1)
-        limit = max(1.5 * float(np.median(errors)), 1e-6)
-        weights = np.minimum(1.0, limit / np.maximum(errors, 1e-12))
-        if step >= _ROUNDS:
-            weights = np.where(errors > 4 * limit, 0.0, weights)
-        root = np.sqrt(weights) / fitted_ms
-        coefficients = np.asarray(np.linalg.lstsq(design * root[:, None], truth_ms * root, rcond=None)[0], np.float64)
-        fitted_ms = np.maximum(design @ coefficients, _FLOOR * sums[:, 0])
-    return Calibration(
-        offset_ms=float(coefficients[0]),
-        scale=float(coefficients[1]),
-        per_kernel_ms=float(coefficients[2]),
-        spread=spread,
-        networks=len(sums),
-    )
+
+    calibration: Calibration
+    figures: Callable[[Sequence[Architecture]], NDArray[np.float64]]
+
+    def predict(self, architectures: Sequence[Architecture]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Energy of a run and its standard deviation, both in millijoules and of shape ``(n,)``.
+
+        Raises:
+            MissingRowError: As the latency's predictor does.
+        """
+        sums = self.figures(architectures)
+        energy_mj = self.calibration.apply(sums)
+        return energy_mj, self.calibration.spreads(sums, energy_mj)
 
 
-def _apply(fit: Calibration, sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    latency_ms = fit.offset_ms + fit.scale * sums[:, 0] + fit.per_kernel_ms * sums[:, 1]
-    return np.maximum(latency_ms, _FLOOR * sums[:, 0])
+def row_spread(row: NetworkRow) -> float:
+    """Relative standard deviation of a measured network; 0 where its row does not tell."""
+    known = (row.timing.uncertainty or 0.0) / SURE
+    return max(known, _DOUBTFUL) if row.timing.noise == "noisy" else known

@@ -17,7 +17,14 @@ from hwnas.reports.cards import Card, Unreadable, read_cards
 from hwnas.study import Run
 
 State = Literal["front", "dominated", "failed", "unfinished"]
-COST_LABELS: Mapping[str, str] = {"latency_ms": "latency", "flops_m": "FLOPs", "params_m": "parameters"}
+COST_LABELS: Mapping[str, str] = {
+    "latency_ms": "latency",
+    "flops_m": "FLOPs",
+    "macs_m": "MACs",
+    "params_m": "parameters",
+    "memory_mib": "memory",
+    "energy_mj": "energy",
+}
 COST_UNITS: Mapping[str, str] = {cost.name: cost.unit for cost in COSTS.values()}
 
 

@@ -8,7 +8,7 @@ import json
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,7 +22,8 @@ from hwnas.core import Objective, StudyError, Trial, UsageError, cost_matrix
 from hwnas.networks import NetworkFamily, network_family
 from hwnas.objectives import KnownCosts, Limits, objectives
 from hwnas.pareto import hypervolume, knee, non_dominated
-from hwnas.predictors import LatencyPredictor
+from hwnas.predictors import LatencyPredictor, MeasuredOrPredicted, Optimistic
+from hwnas.study.measurements import MeasuredNetworks
 from hwnas.study.record import StudyRecord
 from hwnas.study.settings import SETTINGS_VERSION, RunSettings
 from latency_tables import LatencyTable, read_table, write_atomically, write_table
@@ -62,17 +63,32 @@ class Run:
     @cached_property
     def predictor(self) -> LatencyPredictor:
         """Latency from the run's own table."""
-        return LatencyPredictor(self.table, self.family.block_keys)
+        return LatencyPredictor.of(self.table, self.family, missing=self.settings.missing)
+
+    @cached_property
+    def measured(self) -> MeasuredNetworks:
+        """Networks measured in the course of the search."""
+        return MeasuredNetworks(self.folder / "measured.jsonl", self.table.manifest)
+
+    @cached_property
+    def latency(self) -> MeasuredOrPredicted:
+        """Latency as it was measured in the course of the search, else as it is predicted."""
+        return MeasuredOrPredicted(self.predictor, self.measured.latencies)
 
     @cached_property
     def costs(self) -> KnownCosts:
         """Every cost known without training."""
-        return KnownCosts(self.family, self.predictor)
+        return KnownCosts(self.family, self.latency, energy=self.predictor.energy)
 
     @cached_property
     def limits(self) -> Limits:
         """The limits that held."""
         return Limits(self.settings.limits, self.costs)
+
+    @cached_property
+    def possible(self) -> Limits:
+        """The limits as far as they are sure to be broken: a latency counts with the lower end of its interval."""
+        return Limits(self.settings.limits, replace(self.costs, latency=Optimistic(self.latency)))
 
     @cached_property
     def record(self) -> StudyRecord:

@@ -11,12 +11,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.core import Architecture, Evaluator, HwnasError, Objective, Searcher, StudyError, Trial, UsageError
+from hwnas.core import (
+    Architecture,
+    Evaluator,
+    HwnasError,
+    LatencyMeter,
+    Objective,
+    Proposal,
+    Searcher,
+    StudyError,
+    Trial,
+    UsageError,
+)
 from hwnas.evaluators import TrainedEvaluator
 from hwnas.networks import network_family
 from hwnas.objectives import KnownCosts, Limits, lowest, objectives
-from hwnas.predictors import LatencyPredictor
+from hwnas.predictors import LatencyPredictor, Missing, require_policy
 from hwnas.searchers import SearchProblem, make_searcher, require_algorithm
+from hwnas.study.measuring import Doubts
 from hwnas.study.run import Run, begin_run, exclusive, open_run
 from hwnas.study.settings import RunSettings
 from hwnas.training import Recipe, load_data
@@ -62,6 +74,8 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     limits: Mapping[str, float] | None = None,
     seed: int = 0,
     recipe: Recipe | None = None,
+    missing: Missing = "error",
+    meter: LatencyMeter | None = None,
     on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> Run:
     """Searches a space, or goes on with a search that was cut off.
@@ -71,12 +85,16 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         out: The run folder.
         space: Name of the search space.
         data: Name or path of the data; see ``load_data``.
-        targets: Costs to trade against accuracy: ``latency``, ``flops``, ``params``.
+        targets: Costs to trade against accuracy: ``latency``, ``flops``, ``macs``, ``params``, ``memory``, ``energy``.
         algorithm: ``lamoo``, ``mutation`` or ``random``.
         trials: Architectures to evaluate.
-        limits: Upper bounds by cost name (``latency_ms``, ``flops_m``, ``params_m``) in that unit.
+        limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit.
         seed: The same seed gives the same trials with the same table, data and versions.
         recipe: How candidates are trained.
+        missing: What to do where the table lacks a row: ``"error"``, ``"step"`` or ``"regress"``; see
+            ``hwnas.predictors.RowEstimates``.
+        meter: The device of the table. With it, candidates whose predicted latency lies across a limit or the front
+            within its error are measured; the same seed then no longer gives the same trials.
         on_progress: Called after every trial.
 
     Returns:
@@ -110,14 +128,16 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         limits=dict(limits or {}),
         seed=seed,
         recipe=recipe or Recipe(),
+        missing=require_policy(missing),
         table_sha256=table_sha256(known_table),
     )
     folder = Path(out)
     if (folder / "run.json").exists():  # before the table is asked for blocks of a space or data it was not made for
         open_run(folder).settings.require_same(settings, folder=str(folder))
-    predictor = LatencyPredictor(known_table, family.block_keys)
+    predictor = LatencyPredictor.of(known_table, family, missing=settings.missing)
     predictor.require_coverage(family.design.covering())
-    costs = KnownCosts(family, predictor)
+    costs = KnownCosts(family, predictor, energy=predictor.energy)
+    costs.require_known([*(goal.name for goal in goals), *settings.limits])
     bounds = Limits(settings.limits, costs)
     bounds.require_feasible(family.space)
     if trials > family.space.size:
@@ -132,7 +152,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
             reference = _reference(costs, bounds, goals, classes=images.classes)
             run = begin_run(folder, settings, known_table, reference)
         evaluator = TrainedEvaluator(family=family, data=images, recipe=settings.recipe, seed=seed)
-        _work(run, evaluator, on_progress)
+        _work(run, evaluator, Doubts(run, meter) if meter else None, on_progress)
     return run
 
 
@@ -151,14 +171,16 @@ def _reference(costs: KnownCosts, bounds: Limits, goals: Sequence[Objective], *,
     return reference
 
 
-def _work(run: Run, evaluator: Evaluator, on_progress: Callable[[SearchProgress], None] | None) -> None:
+def _work(
+    run: Run, evaluator: Evaluator, doubts: Doubts | None, on_progress: Callable[[SearchProgress], None] | None
+) -> None:
     """Evaluates until the budget is spent; the front on disk is that of the trials finished so far."""
     try:
         problem = SearchProblem(
             space=run.family.space,
             objectives=run.objectives,
             reference=run.reference_costs,
-            feasible=run.limits.feasible,
+            feasible=(run.possible if doubts else run.limits).feasible,
             known=_first_known(run),
         )
         searcher = make_searcher(run.settings.algorithm, problem, seed=run.settings.seed)
@@ -166,7 +188,7 @@ def _work(run: Run, evaluator: Evaluator, on_progress: Callable[[SearchProgress]
         run.write_front()
         _report(run, None, on_progress, eta_s=None)
         while not run.is_finished():
-            trial = _one_trial(run, searcher, evaluator)
+            trial = _one_trial(run, searcher, evaluator, doubts)
             if trial is None:
                 run.record.note("exhausted", len(run.record.finished()))
                 break
@@ -185,18 +207,18 @@ def _first_known(run: Run) -> Callable[[Sequence[Architecture]], NDArray[np.floa
     return lambda architectures: run.costs.values(architectures)[name]
 
 
-def _one_trial(run: Run, searcher: Searcher, evaluator: Evaluator) -> Trial | None:
+def _one_trial(run: Run, searcher: Searcher, evaluator: Evaluator, doubts: Doubts | None) -> Trial | None:
     """The trial a killed process left behind, or the next one; ``None`` when the searcher has nothing more."""
     left = run.record.unfinished()
     if left:
         number, architecture = left[0]
     else:
         searcher.tell(run.record.finished())
-        proposals = searcher.ask(1, pending=[])
-        if not proposals:
+        proposal = _next(run, searcher, doubts)
+        if proposal is None:
             return None
-        architecture = proposals[0].architecture
-        number = run.record.begin(proposals[0], _known(run, architecture))
+        architecture = proposal.architecture
+        number = run.record.begin(proposal, _known(run, architecture))
     try:
         values = {**_known(run, architecture), **evaluator.evaluate(architecture)}
         _require_finite(run, values)
@@ -205,8 +227,22 @@ def _one_trial(run: Run, searcher: Searcher, evaluator: Evaluator) -> Trial | No
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         run.record.fail(number, reason)
         return Trial(number=number, architecture=architecture, failed=reason)
-    run.record.finish(number, values)
+    try:
+        values = doubts.settle_front(architecture, values) if doubts else values
+    finally:
+        run.record.finish(number, values)  # a device that is lost does not cost the training
     return Trial(number=number, architecture=architecture, values=values)
+
+
+def _next(run: Run, searcher: Searcher, doubts: Doubts | None) -> Proposal | None:
+    """The next proposal; one that turns out to break a limit when it is measured is never proposed again."""
+    while proposals := searcher.ask(1, pending=[]):
+        if doubts is None:
+            return proposals[0]
+        doubts.settle_limit(proposals[0].architecture)
+        if run.limits.feasible([proposals[0].architecture])[0]:
+            return proposals[0]
+    return None
 
 
 def _require_finite(run: Run, values: Mapping[str, float]) -> None:

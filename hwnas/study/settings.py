@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from hwnas.core import RunMismatchError, StudyError
+from hwnas.predictors import Missing
 from hwnas.training import Recipe
 
-SETTINGS_VERSION = 1
+SETTINGS_VERSION = 2  # 2: what is done about rows that the table lacks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class RunSettings:
         seed: Of everything random.
         recipe: How candidates are trained.
         table_sha256: Hash of the latency table.
+        missing: What was done where the table lacked a row.
     """
 
     space: str
@@ -43,6 +45,7 @@ class RunSettings:
     seed: int = 0
     recipe: Recipe = field(default_factory=Recipe)
     table_sha256: str = ""
+    missing: Missing = "error"
 
     def to_json(self) -> dict[str, Any]:
         """Field by field, as lists, numbers and strings."""

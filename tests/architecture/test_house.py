@@ -29,7 +29,8 @@ PUBLIC = {
         "open_device", "open_device_of", "profile", "profile_model", "require_precisions",
     },
     "latency_tables": {
-        "BlockRow", "Convolution", "Coordinates", "FieldChange", "Finding", "FloorRow", "Json", "KernelRow",
+        "BlockRow", "Convolution", "Coordinates", "FieldChange", "Finding", "FloorRow", "Json", "KernelKey",
+        "KernelRow", "Tensor", "attribute_numbers", "read_block", "read_kernel",
         "LatencyChange", "LatencyTable", "Manifest", "MissingExtraError", "MissingRowError", "NetworkRow", "Row",
         "RowChange", "ShippedTable", "Spread", "StepRow", "TableDiff", "TableError", "TableFormatError",
         "TableMismatchError", "Timing", "UnknownTableError", "alignment", "card", "convolution", "diff_tables", "dumps",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,19 +19,26 @@ from hwnas.objectives import ACCURACY, COSTS, KnownCosts, Limits, lowest, object
 from hwnas.objectives.limits import _round_up
 from hwnas.predictors import LatencyPredictor
 from hwnas.spaces import Choice, SearchSpace
-from latency_tables import LatencyTable, MissingRowError
+from latency_tables import LatencyTable, MissingRowError, NetworkRow
 from tests.builders import additive_device, made_up_table
 
 UNITS = {
     "ms": {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3},
     "M": {"": 1e-6, "k": 1e-3, "K": 1e-3, "M": 1.0, "G": 1e3, "B": 1e3},
+    "MiB": {"KiB": 2**-10, "kB": 1000 / 2**20, "MiB": 1.0, "MB": 1e6 / 2**20, "GiB": 1024.0, "GB": 1e9 / 2**20},
+    "mJ": {"uJ": 1e-3, "µJ": 1e-3, "mJ": 1.0, "J": 1e3},
 }
-NAMES = ("latency_ms", "flops_m", "params_m")
+NAMES = tuple(objective.name for objective in COSTS.values())
 
 
 def known_costs(family: NetworkFamily, seed: int = 0) -> KnownCosts:
     table = made_up_table(family, device=additive_device(0.02, 0.9, -0.0004), seed=seed)
-    return KnownCosts(family, LatencyPredictor(table, family.block_keys))
+    rows = [
+        replace(row, energy_mj=2.0 + 30 * row.timing.latency_ms) if isinstance(row, NetworkRow) else row
+        for row in table.rows()
+    ]
+    predictor = LatencyPredictor.of(LatencyTable.from_rows(table.manifest, rows), family)
+    return KnownCosts(family, predictor, energy=predictor.energy)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +73,7 @@ def test_quantities_are_read_in_every_unit(value: float, unit: tuple[str, str], 
         assert parse_quantity(text, unit=wanted) == pytest.approx(expected, rel=1e-12)
 
 
-@given(value=st.floats(1e-9, 1e9), unit=st.sampled_from(["ms", "M"]))
+@given(value=st.floats(1e-9, 1e9), unit=st.sampled_from(sorted(UNITS)))
 @settings(max_examples=100, deadline=None)
 def test_a_quantity_in_its_own_unit_survives_exactly(value: float, unit: str) -> None:
     assert parse_quantity(f"{value!r}{unit}", unit=unit) == value
@@ -123,7 +131,9 @@ def test_nothing_and_too_much_are_refused(text: str) -> None:
         parse_quantity(text, unit="ms")
 
 
-@given(text=st.text(max_size=8) | st.text("0123456789.eE+-kKMGBnumsµ ", max_size=8), unit=st.sampled_from(["ms", "M"]))
+@given(
+    text=st.text(max_size=8) | st.text("0123456789.eE+-kKMGBnumsµ ", max_size=8), unit=st.sampled_from(sorted(UNITS))
+)
 @example(text="1" * 400 + "s", unit="ms")
 @settings(max_examples=300, deadline=None)
 def test_whatever_is_typed_is_refused_or_above_zero(text: str, unit: str) -> None:
@@ -144,10 +154,12 @@ def test_accuracy_comes_first_and_each_target_once() -> None:
 
 
 def test_an_unknown_target_is_refused_with_the_known_ones_and_the_likeliest() -> None:
-    with pytest.raises(UsageError, match=r"target 'latncy': .* flops, latency, params\. Did you mean 'latency'\?"):
+    with pytest.raises(UsageError, match=r"target 'latncy': .* latency, macs, .* Did you mean 'latency'\?"):
         objectives(["flops", "latncy"])
-    with pytest.raises(UsageError, match=r"unknown target 'energy': expected one of flops, latency, params\.$"):
-        objectives(["energy"])
+    with pytest.raises(
+        UsageError, match=r"unknown target 'speed': expected one of energy, flops, latency, macs, memory, params\.$"
+    ):
+        objectives(["speed"])
 
 
 @given(value=st.floats(-1e6, 1e6))
@@ -168,13 +180,32 @@ def test_costs_are_those_of_the_network(
 ) -> None:
     some = everything[::1000]
     values = costs.values(some)
-    assert set(values) == set(NAMES) == {objective.name for objective in COSTS.values()}
+    parts = {"weights_mib", "activations_mib"}
+    assert set(values) == {*NAMES, *parts}
     for i, architecture in enumerate(some):
         blocks = tiny_family.blocks(architecture)
         assert values["flops_m"][i] == 2 * macs_m(blocks)
+        assert values["macs_m"][i] == macs_m(blocks)
         assert values["params_m"][i] == params_m(blocks)
+        assert values["memory_mib"][i] == values["weights_mib"][i] + values["activations_mib"][i]
+        assert values["energy_mj"][i] == pytest.approx(2.0 + 30 * values["latency_ms"][i], rel=1e-6)
         assert values["latency_ms"][i] == pytest.approx(costs.latency.predict([architecture])[0][0], rel=1e-12)
-    assert {name: found.shape for name, found in costs.values([]).items()} == dict.fromkeys(NAMES, (0,))
+    assert {name: found.shape for name, found in costs.values([]).items()} == dict.fromkeys([*NAMES, *parts], (0,))
+
+
+def test_a_table_without_energy_knows_none_and_says_how_to_get_it(tiny_family: NetworkFamily) -> None:
+    predictor = LatencyPredictor.of(made_up_table(tiny_family), tiny_family)
+    assert predictor.energy is None
+    costs = KnownCosts(tiny_family, predictor, energy=predictor.energy)
+    costs.require_known(["latency_ms", "memory_mib"])
+    with pytest.raises(UsageError, match=r"holds the energy of too few networks .* `hwnas profile --energy`"):
+        costs.require_known(["latency_ms", "energy_mj"])
+    assert "energy_mj" not in costs.values([])
+
+
+def test_an_architecture_of_another_space_has_no_cost(costs: KnownCosts) -> None:
+    with pytest.raises(UsageError, match="space mobilenet:tiny has no choice 'depth'"):
+        costs.values([Architecture({"depth": 3})])
 
 
 def test_a_table_that_lacks_a_block_has_no_cost(tiny_family: NetworkFamily, everything: list[Architecture]) -> None:
@@ -198,10 +229,11 @@ def test_feasible_is_what_exceeds_no_limit(
     picked = np.random.default_rng(seed).choice(len(everything), 40)
     some = [everything[i] for i in picked]
     values = costs.values(some)
-    upper = {name: float(np.quantile(values[name], q)) for name, q in zip(NAMES, (latency, flops, params), strict=True)}
+    shares = {"latency_ms": latency, "flops_m": flops, "params_m": params}
+    upper = {name: float(np.quantile(values[name], q)) for name, q in shares.items()}
     limits = Limits(upper, costs)
     kept = limits.feasible(some)
-    assert kept.tolist() == [all(values[name][i] <= upper[name] for name in NAMES) for i in range(len(some))]
+    assert kept.tolist() == [all(values[name][i] <= upper[name] for name in upper) for i in range(len(some))]
     assert ((limits.excess(some) == 0) == kept).all()
 
 

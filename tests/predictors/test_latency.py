@@ -82,7 +82,7 @@ def test_the_law_of_an_additive_device_is_found_and_predicts_exactly(
     assert found.spread < 1e-9
     latency_ms, spread_ms = predictor.predict(architectures)
     np.testing.assert_allclose(latency_ms, truth_ms(table, tiny_family, device, architectures), rtol=1e-9)
-    np.testing.assert_allclose(spread_ms, latency_ms * found.spread)
+    assert (spread_ms < 1e-9 * latency_ms).all()
 
 
 @pytest.mark.parametrize("factor", [1.2, 3.0, 10.0, 100.0])
@@ -142,8 +142,9 @@ def test_the_spread_is_the_relative_noise_of_the_networks(tiny_family: NetworkFa
         disturbed(table, 1 + noise * rng.standard_normal(len(table.networks))), tiny_family.block_keys
     )
     assert 0.7 * noise < predictor.calibration.spread < 1.6 * noise
-    latency_ms, spread_ms = predictor.predict(samples(tiny_family, 5))
-    np.testing.assert_allclose(spread_ms / latency_ms, predictor.calibration.spread)
+    latency_ms, spread_ms = predictor.predict(samples(tiny_family, 50))
+    typical = float(np.median(spread_ms / latency_ms))
+    assert typical == pytest.approx(predictor.calibration.spread, rel=0.1)  # a little more or less by where it lies
 
 
 def test_the_spread_comes_from_networks_left_out_of_the_fit(tiny_family: NetworkFamily) -> None:

@@ -88,6 +88,29 @@ def test_a_journal_without_measurements_gives_no_rows() -> None:
     assert made([{"id": "failed/x", "kind": "failed", "name": "x", "round": -1, "reason": "no"}]) == []
 
 
+# --- the pace of the device
+
+
+def test_what_a_calm_device_was_slower_is_taken_out_of_every_figure_and_left_in_the_raw_ones() -> None:
+    def at(pace: float) -> dict[str, Any]:
+        return {"sentinel_ms": [pace, pace], "clock_mhz": None, "throttled": None}
+
+    paces = [1.0, 1.0, 1.04, 1.08]
+    entries = [measurement("floor", "f", r, 2.0 * pace, watch=at(pace)) for r, pace in enumerate(paces)]
+    steady = [measurement("network", f"n{i}", 0, 5.0) for i in range(20)]
+    (row,) = (row for row in made([*steady, *entries]) if isinstance(row, FloorRow))
+    assert row.timing.latency_ms == pytest.approx(2.0)
+    assert row.timing.uncertainty == pytest.approx(0.0, abs=2e-3)
+    assert row.timing.min_ms == pytest.approx(1.8)
+
+
+def test_a_restless_measurement_is_not_mended_but_left_out() -> None:
+    entries = [measurement("floor", "f", r, 2.0) for r in range(3)] + [measurement("floor", "f", 3, 3.0, watch=SLOW)]
+    steady = [measurement("network", f"n{i}", 0, 5.0) for i in range(20)]
+    (row,) = (row for row in made([*steady, *entries]) if isinstance(row, FloorRow))
+    assert row.timing.latency_ms == pytest.approx(2.0)
+
+
 # --- kinds of rows
 
 
@@ -284,7 +307,18 @@ def test_the_target_decides_and_not_the_noise_limit() -> None:
     assert uncertainty is not None
     assert PROTOCOL.target < uncertainty < PROTOCOL.noise_limit
     assert again(lines, TASKS[0]) == [TASKS[0]]
-    assert again(lines, TASKS[0], protocol=replace(PROTOCOL, target=uncertainty)) == []
+    assert again(lines, TASKS[0], protocol=replace(PROTOCOL, network_target=uncertainty)) == []
+
+
+def test_whole_networks_have_a_target_of_their_own() -> None:
+    floor = next(task for task in TASKS if task.kind == "floor")
+    lines = several("network", TASKS[0].name, [1.0, 1.0, 1.02, 1.03]) + several(
+        "floor", floor.name, [1.0, 1.0, 1.02, 1.03]
+    )
+    loose = replace(PROTOCOL, target=0.5, network_target=0.5)
+    assert again(lines, TASKS[0], floor, protocol=loose) == []
+    assert again(lines, TASKS[0], floor, protocol=replace(loose, network_target=1e-6)) == [TASKS[0]]
+    assert again(lines, TASKS[0], floor, protocol=replace(loose, target=1e-6)) == [floor]
 
 
 def test_what_was_too_restless_to_tell_is_measured_again() -> None:

@@ -101,6 +101,28 @@ def test_a_reading_that_is_missing_condemns_nothing() -> None:
     assert restless([*STEADY, entry("no reading before", None, 1.0), entry("none at all", None, None)]) == set()
 
 
+# --- pace
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "pace"),
+    [
+        (1.0, 1.0, 1.0),
+        (1.02, 1.04, 1.03),
+        (0.98, 1.0, 0.99),
+        (0.5, 1.0, 1 / 1.05),
+        (1.5, 1.5, 1.05),
+        (None, 1.04, 1.04),
+    ],
+)
+def test_the_pace_is_the_mean_of_both_readings_within_the_limit(
+    before: float | None, after: float, pace: float
+) -> None:
+    calm = calm_measurements([*STEADY, entry("this", before, after)], PROTOCOL, device="cpu")
+    assert calm.pace["this"] == pytest.approx(pace)
+    assert "unread" not in calm_measurements([*STEADY, entry("unread", None, None)], PROTOCOL, device="cpu").pace
+
+
 # --- clocks
 
 

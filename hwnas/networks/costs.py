@@ -1,0 +1,187 @@
+"""What networks cost by their definition: operations, parameters, memory.
+
+Memory is that of deployment: normalisations are folded into convolutions, activations computed in place, and the
+batch and the type of numbers are those of the family. Multiply-accumulates and parameters are counted as the benchmarks
+count them, for one image and before folding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.networks.blocks import Block, Layer
+from hwnas.networks.cells import Cell
+from hwnas.networks.family import NetworkFamily
+from hwnas.networks.layers import (
+    AveragePool,
+    Classifier,
+    Conv,
+    GlobalMean,
+    Normalise,
+    Relu,
+    SqueezeExcite,
+    Zero,
+)
+from hwnas.spaces import Codes, ShareTable
+
+MIB = 2**20
+BYTES: Mapping[str, int] = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}  # of a number
+BIAS_BYTES: Mapping[str, int] = {**BYTES, "int8": 4}  # integer kernels add their biases in 32 bits
+
+
+class NetworkCosts:
+    """Costs by definition of any number of architectures at once.
+
+    Args:
+        family: Space, networks, batch and precision.
+    """
+
+    def __init__(self, family: NetworkFamily) -> None:
+        price = partial(_sums, precision=family.precision)
+        self._sums = ShareTable(family.space, family.shares, price=price, width=3)
+        self._peaks = ShareTable(family.space, family.shares, price=_peak, width=1)
+        self._activation_bytes = BYTES[family.precision] * family.batch
+
+    def values(self, codes: Codes) -> dict[str, NDArray[np.float64]]:
+        """Cost name to values of shape ``(n,)``.
+
+        Args:
+            codes: Of shape ``(n, c)``; see ``hwnas.spaces.ArchitectureCodes``.
+
+        Returns:
+            ``macs_m`` and ``flops_m`` (two for each MAC) in millions for one image, ``params_m`` in millions;
+            ``weights_mib``, ``activations_mib`` (the largest sum of tensors alive at once) and ``memory_mib``, the sum
+            of these two, in MiB.
+        """
+        macs, params, weights = self._sums.sums(codes).T
+        weights_mib = weights / MIB
+        activations_mib = self._peaks.maxima(codes)[:, 0] * self._activation_bytes / MIB
+        return {
+            "macs_m": macs / 1e6,
+            "flops_m": 2 * macs / 1e6,
+            "params_m": params / 1e6,
+            "weights_mib": weights_mib,
+            "activations_mib": activations_mib,
+            "memory_mib": weights_mib + activations_mib,
+        }
+
+
+def weight_bytes(layers: Sequence[Layer], *, precision: str) -> int:
+    """Bytes of the weights that are deployed; those of dead edges and folded normalisations are not."""
+    total = 0
+    for layer in layers:
+        if isinstance(layer, Cell):
+            live = (layer.edges[i].layers for i in layer.live)
+            total += sum(weight_bytes(chain, precision=precision) for chain in live)
+            continue
+        weights, biases = _numbers(layer)
+        total += weights * BYTES[precision] + biases * BIAS_BYTES[precision]
+    return total
+
+
+def _numbers(layer: Layer) -> tuple[int, int]:
+    """Weights and biases after folding."""
+    if isinstance(layer, Conv):
+        biases = layer.out_channels * layer.normalised
+        return layer.params - 2 * biases, biases
+    if isinstance(layer, SqueezeExcite):
+        biases = layer.channels + layer.squeezed
+        return layer.params - biases, biases
+    if isinstance(layer, Classifier):
+        return layer.params - layer.classes, layer.classes
+    return layer.params, 0
+
+
+def _sums(blocks: Sequence[Block], *, precision: str) -> NDArray[np.float64]:
+    """Multiply-accumulates, parameters and bytes of weights."""
+    weights = sum(weight_bytes(block.layers, precision=precision) for block in blocks)
+    return np.array([sum(b.macs for b in blocks), sum(b.params for b in blocks), weights], dtype=np.float64)
+
+
+def _peak(blocks: Sequence[Block]) -> NDArray[np.float64]:
+    """Most numbers alive at once for one image, with what the first block reads; shape ``(1,)``."""
+    peak = channels = 0
+    for block in blocks:
+        first = block.layers[0]
+        channels = first.in_channels if isinstance(first, Conv) else channels
+        most, channels, _ = _chain_peak(block.layers, channels, block.size, keep=block.residual)
+        peak = max(peak, most)
+    return np.array([peak], dtype=np.float64)
+
+
+def _chain_peak(
+    layers: Sequence[Layer], channels: int, size: int, *, keep: bool, others: int = 0
+) -> tuple[int, int, int]:
+    """Most numbers alive along a run of layers, and the channels and pixels a side after it.
+
+    Args:
+        layers: In order.
+        channels: Read by the first.
+        size: Pixels a side, likewise.
+        keep: Whether what the first layer reads is still needed afterwards.
+        others: Numbers alive all the while beside these.
+    """
+    entry = channels * size**2
+    peak = entry
+    for position, layer in enumerate(layers):
+        read = channels * size**2
+        needed = keep and position == 0
+        most = _cell_peak(layer, channels, size) if isinstance(layer, Cell) else read + _working(layer, channels, size)
+        most = 2 * read if needed and most == read else most  # in place it cannot be computed then
+        peak = max(peak, most + (entry if keep and position else 0))
+        channels, size = _after(layer, channels), layer.out_size(size)
+    written = channels * size**2 if layers else 0
+    return others + max(peak, written + entry if keep else written), channels, size
+
+
+def _working(layer: Layer, channels: int, size: int) -> int:
+    """Numbers that a layer needs beside its input; none where it computes in place."""
+    if isinstance(layer, Conv | AveragePool):
+        return _after(layer, channels) * layer.out_size(size) ** 2
+    if isinstance(layer, SqueezeExcite):
+        return 2 * channels + layer.squeezed
+    if isinstance(layer, Classifier):
+        return layer.in_features + layer.classes
+    if isinstance(layer, GlobalMean):
+        return channels
+    return 0
+
+
+def _after(layer: Layer, channels: int) -> int:
+    """Channels after a layer."""
+    if isinstance(layer, Conv):
+        return layer.out_channels
+    if isinstance(layer, Classifier):
+        return layer.classes
+    if isinstance(layer, Cell):
+        for i in layer.live:  # all that reaches the output has as many
+            for inner in layer.edges[i].layers:
+                channels = _after(inner, channels) if layer.edges[i].target == layer.nodes - 1 else channels
+        return channels
+    if isinstance(layer, Normalise | Relu | SqueezeExcite | Zero | AveragePool | GlobalMean):
+        return channels
+    raise TypeError(f"expected a layer, received {type(layer).__name__}")
+
+
+def _cell_peak(cell: Cell, channels: int, size: int) -> int:
+    """Most numbers alive while the live edges are computed one after another, each node kept until its last reader."""
+    nodes = {0: (channels, size)}
+    last = {cell.edges[i].source: i for i in cell.live}
+    peak = channels * size**2
+    for i in cell.live:
+        edge = cell.edges[i]
+        own_channels, own_size = nodes[edge.source]
+        alive = {node: c * s**2 for node, (c, s) in nodes.items()}
+        keep = last[edge.source] != i
+        most, *after = _chain_peak(
+            edge.layers, own_channels, own_size, keep=keep, others=sum(alive.values()) - alive[edge.source]
+        )
+        peak = max(peak, most)
+        nodes[edge.target] = (after[0], after[1])
+        if not keep:
+            del nodes[edge.source]
+    return peak

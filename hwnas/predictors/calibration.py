@@ -1,0 +1,264 @@
+"""How sums over kernels become the latency of a network: a law fitted on whole networks of the same table.
+
+Every network is a few figures (``FIGURES``): the sum of its kernels' latencies, their number, the weights it reads, and
+the shares of the sum that dense and depthwise convolutions have. The law is linear in them. Its first three terms, an
+offset, a scale and a price a kernel, are always fitted; the others are a residual model for what kernels timed alone
+cannot show, such as weights that come from memory in a network and from a cache alone, and count only where they make
+the prediction of networks left out of the fit better.
+
+The fit is Bayesian linear regression on relative errors (Bishop, 2006, section 3.3, with a prior that expects the plain
+sum), reweighted after Huber, so that a disturbed network does not bend it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+
+FIGURES = ("sum_ms", "kernels", "weights_mib", "dense_ms", "depthwise_ms", "variance_ms2")
+_TERMS = ("offset", *FIGURES[:-1])
+_CANDIDATES: tuple[tuple[str, ...], ...] = (
+    (),
+    ("weights_mib",),
+    ("dense_ms", "depthwise_ms"),
+    ("weights_mib", "dense_ms", "depthwise_ms"),
+)
+_FIRST = 3  # terms that are always there
+
+FEWEST_NETWORKS = 8  # below this, three coefficients would follow the noise
+FLOOR = 0.1  # of what the sum of its kernels is expected to make: no network is predicted below that
+_GAUSSIAN = 1.4826  # standard deviation of a normal variable over its median absolute value
+_ROUNDS = 10  # of reweighting, with far-off networks and again without them
+_PRIOR_SHARE = 0.3  # of a typical network's latency, which a term makes up with one standard deviation
+_RESIDUAL_SHARE = 0.1  # the same for terms of the residual model
+_BETTER = 0.9  # of the error without it, which the residual model has to get below to count
+_EXACT = 1e-9  # relative noise below which nothing can be told from rounding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """The law of a device.
+
+    Attributes:
+        offset_ms: Added once a run.
+        scale: Factor on the sum of the kernels.
+        per_kernel_ms: Added once a kernel; negative where the profiler inflates.
+        residual: Coefficients of the residual model by figure; empty where it is switched off.
+        spread: Standard deviation of the relative error on networks left out of the fit, from the median error, so that
+            one network whose measurement was disturbed does not pass for a bad predictor.
+        networks: How many networks it was fitted on; 0 for the plain sum.
+        covariance: Of the coefficients, in units of the squared relative noise, shape ``(6, 6)``: offset, scale, price
+            a kernel, and the residual model's three. Zero for terms that do not count.
+        leverage: What the networks of the fit have on average; see ``spreads``.
+        least: No network is predicted below this multiple of its kernels' sum, so that predictions stay positive.
+    """
+
+    offset_ms: float = 0.0
+    scale: float = 1.0
+    per_kernel_ms: float = 0.0
+    residual: Mapping[str, float] = field(default_factory=dict)
+    spread: float = 0.0
+    networks: int = 0
+    covariance: Values = field(default_factory=lambda: np.zeros((len(_TERMS), len(_TERMS))), repr=False, compare=False)
+    leverage: float = 0.0
+    least: float = FLOOR
+
+    def apply(self, figures: Values) -> Values:
+        """Latencies in milliseconds of networks, shape ``(n,)``.
+
+        Args:
+            figures: Of shape ``(n, 6)``, in the order of ``FIGURES``.
+        """
+        return _law(figures, self._coefficients, least=self.least)
+
+    def spreads(self, figures: Values, latency_ms: Values) -> Values:
+        """Standard deviations of predictions in milliseconds, shape ``(n,)``.
+
+        For a network like those of the fit it is ``spread``; the further a network lies outside of what was measured,
+        the more the uncertainty of the coefficients adds. Estimated rows add their own variance.
+
+        Args:
+            figures: Of shape ``(n, 6)``.
+            latency_ms: What ``apply`` made of them.
+        """
+        if not len(figures):
+            return np.zeros(0)
+        rows = _design(figures) / latency_ms[:, None]
+        leverage = np.einsum("nt,tu,nu->n", rows, self.covariance, rows)
+        relative = self.spread * np.sqrt((1 + leverage) / (1 + self.leverage))
+        estimated = self.scale**2 * figures[:, FIGURES.index("variance_ms2")]
+        return np.asarray(np.sqrt((relative * latency_ms) ** 2 + estimated), np.float64)
+
+    @property
+    def _coefficients(self) -> Values:
+        first = (self.offset_ms, self.scale, self.per_kernel_ms)
+        return np.array([*first, *(self.residual.get(name, 0.0) for name in _TERMS[_FIRST:])])
+
+
+def calibrate(
+    figures: Values, truth: Values, *, row_spread: Values, offset: float = 0.0, scale: float | None = 1.0
+) -> Calibration:
+    """Fits the law on whole networks.
+
+    Args:
+        figures: Of the networks, shape ``(n, 6)``.
+        truth: Their measured latencies in milliseconds (or energies in millijoules), shape ``(n,)``, above 0.
+        row_spread: Relative standard deviations of these measurements, shape ``(n,)``; 0 where they are unknown.
+        offset: What the offset is expected to be: the price of a call that does no work.
+        scale: What the factor on the sum is expected to be; ``None`` where nothing is known of it.
+
+    Returns:
+        The plain sum where there are fewer than ``FEWEST_NETWORKS``.
+    """
+    if len(truth) < FEWEST_NETWORKS:
+        return Calibration()
+    expected = float(np.median(truth / figures[:, 0])) if scale is None else scale
+    evidence = _Evidence(figures, truth, row_spread, offset, expected)
+    fits = [_fit(evidence, terms) for names in _CANDIDATES if (terms := _terms(names, figures))]
+    best = fits[0]
+    for fit in fits[1:]:
+        if max(_typical(fit.left_out), _EXACT) < _BETTER * _typical(best.left_out):
+            best = fit
+    return best.calibration(_typical(best.left_out), least=FLOOR * expected)
+
+
+def _terms(names: tuple[str, ...], figures: Values) -> list[int]:
+    """Positions of the terms of a law; none where the networks cannot tell them from others."""
+    columns = [FIGURES.index(name) for name in names]
+    if columns and (len(figures) < 2 * (_FIRST + len(columns)) or not figures[:, columns].any(axis=0).all()):
+        return []
+    return [*range(_FIRST), *(column + 1 for column in columns)]
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What a law is fitted on.
+
+    Attributes:
+        figures: Of the networks, shape ``(n, 6)``.
+        truth: Their latencies or energies, shape ``(n,)``.
+        row_spread: Relative standard deviations of these, shape ``(n,)``.
+        offset: Expected.
+        scale: Expected.
+    """
+
+    figures: Values
+    truth: Values
+    row_spread: Values
+    offset: float
+    scale: float
+
+    def without(self, i: int) -> _Evidence:
+        """All networks but one."""
+        kept = np.arange(len(self.truth)) != i
+        return replace(self, figures=self.figures[kept], truth=self.truth[kept], row_spread=self.row_spread[kept])
+
+    @property
+    def prior(self) -> tuple[Values, Values]:
+        """Means and standard deviations expected of the coefficients, shape ``(6,)``: a call and the plain sum."""
+        mean = np.zeros(len(_TERMS))
+        mean[:2] = self.offset, self.scale
+        share = np.full(len(_TERMS), _RESIDUAL_SHARE)
+        share[:_FIRST] = _PRIOR_SHARE
+        size = np.maximum(np.median(_design(self.figures), axis=0), np.finfo(float).tiny)
+        return mean, share * np.median(self.truth) / size
+
+    def law(self, coefficients: Values) -> Values:
+        return _law(self.figures, coefficients, least=FLOOR * self.scale)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Coefficients of all terms, zero for those that do not count.
+
+    Attributes:
+        coefficients: Shape ``(6,)``.
+        covariance: In units of the squared noise, shape ``(6, 6)``.
+        left_out: Relative error of each network by the law fitted without it, shape ``(n,)``.
+        leverage: Mean leverage.
+    """
+
+    coefficients: Values
+    covariance: Values
+    left_out: Values
+    leverage: float
+
+    def calibration(self, spread: float, *, least: float) -> Calibration:
+        offset_ms, scale, per_kernel_ms, *rest = self.coefficients.tolist()
+        return Calibration(
+            offset_ms=offset_ms,
+            scale=scale,
+            per_kernel_ms=per_kernel_ms,
+            residual={name: value for name, value in zip(_TERMS[_FIRST:], rest, strict=True) if value},
+            spread=spread,
+            networks=len(self.left_out),
+            covariance=self.covariance,
+            leverage=self.leverage,
+            least=least,
+        )
+
+
+def _fit(evidence: _Evidence, terms: list[int]) -> _Fit:
+    coefficients, covariance = _solve(evidence, terms)
+    left_out = np.zeros(len(evidence.truth))
+    for i in range(len(left_out)):
+        without, _ = _solve(evidence.without(i), terms)
+        left_out[i] = evidence.law(without)[i] / evidence.truth[i] - 1
+    rows = _design(evidence.figures) / evidence.law(coefficients)[:, None]
+    leverage = np.einsum("nt,tu,nu->n", rows, covariance, rows).mean()
+    return _Fit(coefficients, covariance, left_out, float(leverage))
+
+
+def _solve(evidence: _Evidence, terms: list[int]) -> tuple[Values, Values]:
+    """Coefficients and their covariance in units of the squared noise, by reweighted least squares.
+
+    Errors are relative to the fitted value, not to the measured one: a network whose time was recorded far too small
+    would otherwise weigh more than all others together. In the last rounds, what is far off does not count at all.
+    """
+    truth, least = evidence.truth, FLOOR * evidence.scale * evidence.figures[:, 0]
+    design = _design(evidence.figures)[:, terms]
+    mean, deviation = (values[terms] for values in evidence.prior)
+    fitted: Values = float(np.median(truth / evidence.figures[:, 0])) * evidence.figures[:, 0]
+    noise, coefficients, precision = 0.1, mean, np.eye(len(terms))
+    spare = max(1, len(truth) - len(terms)) / len(truth)
+    for step in range(2 * _ROUNDS):
+        wide = np.sqrt(noise**2 + evidence.row_spread**2)
+        errors = np.abs(truth / fitted - 1) / wide
+        limit = max(1.5 * float(np.median(errors)), 1e-6)
+        weights = np.minimum(1.0, limit / np.maximum(errors, 1e-12))
+        if step >= _ROUNDS:
+            weights = np.where(errors > 4 * limit, 0.0, weights)
+        root = np.sqrt(weights) / wide / fitted
+        rows = np.vstack([design * root[:, None], np.diag(1 / deviation)])
+        wanted = np.concatenate([truth * root, mean / deviation])
+        coefficients = np.asarray(np.linalg.lstsq(rows, wanted, rcond=None)[0], np.float64)
+        precision = noise**2 * rows.T @ rows
+        fitted = np.maximum(design @ coefficients, least)
+        noise = max(_EXACT, _typical(truth / fitted - 1) / np.sqrt(spare))
+    found, covariance = np.zeros(len(_TERMS)), np.zeros((len(_TERMS), len(_TERMS)))
+    found[terms] = coefficients
+    covariance[np.ix_(terms, terms)] = np.linalg.pinv(precision)
+    return found, covariance
+
+
+def _typical(errors: Values) -> float:
+    """Standard deviation of errors from the median of their size."""
+    return _GAUSSIAN * float(np.median(np.abs(errors)))
+
+
+def _design(figures: Values) -> Values:
+    """What the coefficients are multiplied with, shape ``(n, 6)``."""
+    return np.column_stack([np.ones(len(figures)), figures[:, : len(_TERMS) - 1]])
+
+
+def _law(figures: Values, coefficients: Values, *, least: float) -> Values:
+    """Added up column by column: a product of matrices would round differently for one network than for many."""
+    total = np.full(len(figures), coefficients[0])
+    for column, coefficient in enumerate(coefficients[1:]):
+        total += coefficient * figures[:, column]
+    return np.asarray(np.maximum(total, least * figures[:, 0]), np.float64)

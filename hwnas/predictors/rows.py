@@ -1,0 +1,213 @@
+"""Rows of a table as figures, and what to do where a row is missing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.core import unknown
+from hwnas.predictors.calibration import FIGURES
+from hwnas.predictors.regression import ShapeRegressions
+from hwnas.predictors.shapes import block_shape, kernel_shape
+from latency_tables import LatencyTable, MissingRowError, convolution, read_kernel
+
+Missing = Literal["error", "step", "regress"]
+MISSING: tuple[Missing, ...] = get_args(Missing)
+How = Literal["exact", "step", "regressed"]
+
+MIB = 2**20
+_BYTES = {"double": 8, "int64": 8, "float": 4, "int32": 4, "uint32": 4, "float16": 2, "bfloat16": 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What one kernel or block costs, and how that is known.
+
+    Attributes:
+        key: Its key.
+        latency_ms: Of one execution.
+        spread: Relative standard deviation of an estimate; 0 for a row of the table.
+        how: ``"exact"`` for a row of its own, ``"step"`` for the row at the upper end of its step of channels,
+            ``"regressed"`` for what rows of the same kind teach.
+        kernels: Kernels it stands for.
+        weights_mib: Weights it reads.
+        dense_ms: What of the latency are dense convolutions and matrix products.
+        depthwise_ms: What of it are depthwise convolutions.
+    """
+
+    key: str
+    latency_ms: float
+    spread: float = 0.0
+    how: How = "exact"
+    kernels: float = 1.0
+    weights_mib: float = 0.0
+    dense_ms: float = 0.0
+    depthwise_ms: float = 0.0
+
+    @property
+    def figures(self) -> NDArray[np.float64]:
+        """In the order of ``calibration.FIGURES``, shape ``(6,)``."""
+        values = {
+            "sum_ms": self.latency_ms,
+            "kernels": self.kernels,
+            "weights_mib": self.weights_mib,
+            "dense_ms": self.dense_ms,
+            "depthwise_ms": self.depthwise_ms,
+            "variance_ms2": (self.spread * self.latency_ms) ** 2,
+        }
+        return np.array([values[name] for name in FIGURES])
+
+
+def require_policy(missing: str) -> Missing:
+    """Checks the name of a policy for missing rows.
+
+    Raises:
+        UsageError: There is no such policy.
+    """
+    for name in MISSING:
+        if name == missing:
+            return name
+    raise unknown("policy for missing rows", missing, MISSING)
+
+
+class RowEstimates:
+    """The rows of a table, and under a policy estimates of what it lacks.
+
+    Args:
+        table: The measured rows.
+        missing: ``"error"`` takes rows of the table alone; ``"step"`` also the row at the upper end of a kernel's
+            measured step of channels; ``"regress"`` also regressions on rows of the same kind.
+    """
+
+    def __init__(self, table: LatencyTable, *, missing: Missing = "error") -> None:
+        self._table, self._missing = table, missing
+        self._kernels: dict[str, Estimate] = {}
+        self._blocks: dict[str, Estimate] = {}
+
+    def kernel(self, key: str) -> Estimate:
+        """One kernel.
+
+        Raises:
+            MissingRowError: It has no row, and the policy finds no estimate.
+        """
+        if key not in self._kernels:
+            self._kernels[key] = self._of_kernel(key)
+        return self._kernels[key]
+
+    def block(self, key: str) -> Estimate:
+        """One block: the sum of its kernels.
+
+        Raises:
+            MissingRowError: The block or one of its kernels has no row, and the policy finds no estimate.
+        """
+        if key not in self._blocks:
+            self._blocks[key] = self._of_block(key)
+        return self._blocks[key]
+
+    def _of_kernel(self, key: str) -> Estimate:
+        if key in self._table.kernels:
+            return _described(key, self._table.kernels[key].timing.latency_ms)
+        if self._missing != "error":
+            try:
+                return _described(key, self._table.kernel(key, snap=True).timing.latency_ms, how="step")
+            except MissingRowError:
+                pass
+        found = self._kernel_regressions.estimate(key) if self._missing == "regress" else None
+        if found is None:
+            raise self._table.missing("kernel", [key])
+        return _described(key, found.latency_ms, how="regressed", spread=found.spread)
+
+    def _of_block(self, key: str) -> Estimate:
+        row = self._table.blocks.get(key)
+        if row is not None:
+            absent = [kernel for kernel in row.kernels if kernel not in self._table.kernels]
+            if absent and self._missing == "error":
+                raise self._table.missing("kernel", absent)
+            return _together(key, {self.kernel(kernel): count for kernel, count in row.kernels.items()})
+        found = self._block_regressions.estimate(key) if self._missing == "regress" else None
+        if found is None:
+            raise self._table.missing("block", [key])
+        # what it is made of is that of the blocks of its kind, as far as they go
+        share = self._usual_parts
+        return Estimate(
+            key=key,
+            latency_ms=found.latency_ms,
+            spread=found.spread,
+            how="regressed",
+            kernels=share["kernels"] * found.latency_ms,
+            weights_mib=share["weights_mib"] * found.latency_ms,
+            dense_ms=share["dense_ms"] * found.latency_ms,
+            depthwise_ms=share["depthwise_ms"] * found.latency_ms,
+        )
+
+    @cached_property
+    def _measured_blocks(self) -> Mapping[str, Estimate]:
+        """Blocks of the table whose kernels all have rows."""
+        kernels = self._table.kernels
+        return {key: self.block(key) for key, row in self._table.blocks.items() if kernels.keys() >= row.kernels.keys()}
+
+    @cached_property
+    def _usual_parts(self) -> Mapping[str, float]:
+        total = sum((one.figures for one in self._measured_blocks.values()), np.zeros(len(FIGURES)))
+        return dict(zip(FIGURES, (total / max(total[0], np.finfo(float).tiny)).tolist(), strict=True))
+
+    @cached_property
+    def _kernel_regressions(self) -> ShapeRegressions:
+        return ShapeRegressions({k: row.timing.latency_ms for k, row in self._table.kernels.items()}, kernel_shape)
+
+    @cached_property
+    def _block_regressions(self) -> ShapeRegressions:
+        return ShapeRegressions({k: one.latency_ms for k, one in self._measured_blocks.items()}, block_shape)
+
+
+def _together(key: str, kernels: Mapping[Estimate, int]) -> Estimate:
+    """A block of kernels; errors of estimates are taken to go the same way."""
+    latency_ms = sum(one.latency_ms * n for one, n in kernels.items())
+    error_ms = sum(one.spread * one.latency_ms * n for one, n in kernels.items())
+    ways: tuple[How, ...] = ("regressed", "step", "exact")
+    return Estimate(
+        key=key,
+        latency_ms=latency_ms,
+        spread=error_ms / latency_ms if latency_ms else 0.0,
+        how=next((way for way in ways if any(one.how == way for one in kernels)), "exact"),
+        kernels=sum(n for n in kernels.values()),
+        weights_mib=sum(one.weights_mib * n for one, n in kernels.items()),
+        dense_ms=sum(one.dense_ms * n for one, n in kernels.items()),
+        depthwise_ms=sum(one.depthwise_ms * n for one, n in kernels.items()),
+    )
+
+
+def _described(key: str, latency_ms: float, *, how: How = "exact", spread: float = 0.0) -> Estimate:
+    weights_mib, kind = _nature(key)
+    return Estimate(
+        key=key,
+        latency_ms=latency_ms,
+        spread=spread,
+        how=how,
+        weights_mib=weights_mib,
+        dense_ms=latency_ms if kind == "dense" else 0.0,
+        depthwise_ms=latency_ms if kind == "depthwise" else 0.0,
+    )
+
+
+@lru_cache(maxsize=65_536)
+def _nature(key: str) -> tuple[float, str]:
+    """Weights in MiB, and whether a kernel is ``"dense"`` or ``"depthwise"`` work; ``""`` for anything else."""
+    read = read_kernel(key)
+    if read is None:
+        return 0.0, ""
+    held = convolution(key)
+    if held is None and read.op.rpartition(".")[2] not in _PRODUCTS:
+        return 0.0, ""
+    weights = [one for one in read.read[1:] if len(one.shape) > 1 and one not in (read.read[0], *read.written)]
+    mib = sum(math.prod(one.shape) * _BYTES.get(one.element, 1) for one in weights) / MIB
+    return mib, "depthwise" if held is not None and held.depthwise else "dense"
+
+
+_PRODUCTS = {"Gemm", "MatMul", "FusedGemm", "FusedMatMul", "QGemm", "MatMulInteger", "QLinearMatMul"}

@@ -1,0 +1,42 @@
+"""The networks of a run that were measured because their prediction left something open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hwnas.predictors import row_spread
+from latency_tables import LatencyTable, Manifest, NetworkRow, read_table, write_table
+
+
+class MeasuredNetworks:
+    """A latency table in the run folder that grows by a row for each network measured.
+
+    Args:
+        path: The file; need not exist.
+        manifest: Of the table that the run began with; the device is the same.
+
+    Raises:
+        TableFormatError: The file is damaged.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self._table = read_table(path) if path.exists() else LatencyTable(manifest)
+        self.latencies: dict[str, tuple[float, float]] = {}
+        for row in self._table.networks.values():
+            self._note(row)
+
+    def add(self, row: NetworkRow) -> None:
+        """Keeps a network, on disk first.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        self._table = LatencyTable.from_rows(self._table.manifest, [*self._table.rows(), row])
+        write_table(self._table, self.path)
+        self._note(row)
+
+    def _note(self, row: NetworkRow) -> None:
+        architecture_id = row.key.partition("-")[0]  # as workloads are named
+        latency_ms = row.timing.latency_ms
+        self.latencies[architecture_id] = latency_ms, row_spread(row) * latency_ms

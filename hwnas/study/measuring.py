@@ -1,0 +1,95 @@
+"""Measuring when unsure: networks whose prediction leaves open what a search has to know.
+
+A prediction comes with a spread. Where its 95 % interval lies across a limit, nobody knows whether the network may be
+trained; where it lies across the front, nobody knows whether it belongs there. Such networks are measured on the
+device, and what was measured takes the prediction's place. Every measurement becomes a row of ``measured.jsonl`` in the
+run folder, a latency table that ``hwnas table merge`` joins with the one the run began with.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from hwnas.core import Architecture, LatencyMeter, Trial, cost_matrix
+from hwnas.objectives import COSTS
+from hwnas.pareto import non_dominated
+from hwnas.predictors import SURE
+from hwnas.study.run import Run
+from latency_tables import NetworkRow, Timing
+
+LATENCY = COSTS["latency"].name
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """Decides what is measured, and measures it.
+
+    Attributes:
+        run: The run.
+        meter: The device.
+    """
+
+    run: Run
+    meter: LatencyMeter
+
+    def settle_limit(self, architecture: Architecture) -> None:
+        """Measures a network that may break the limit on the latency; those that surely do are never proposed."""
+        bound = self.run.settings.limits.get(LATENCY)
+        if bound is None or architecture.id in self.run.measured.latencies:
+            return
+        latency_ms, spread_ms = self._predicted(architecture)
+        if latency_ms + SURE * spread_ms > bound:
+            self._measure(architecture)
+
+    def settle_front(self, architecture: Architecture, values: dict[str, float]) -> dict[str, float]:
+        """Measures a network of which it depends on the latency's error whether it is on the front.
+
+        Args:
+            architecture: Just evaluated.
+            values: What came of it.
+
+        Returns:
+            The values, with the measured latency where there is one.
+        """
+        goals = self.run.objectives
+        if LATENCY not in {goal.name for goal in goals} or architecture.id in self.run.measured.latencies:
+            return values
+        latency_ms, spread_ms = self._predicted(architecture)
+        others = self.run.trials()
+        ends = [
+            Trial(
+                number=-1, architecture=architecture, values={**values, LATENCY: latency_ms + sign * SURE * spread_ms}
+            )
+            for sign in (-1, 1)
+        ]
+        on_front = [bool(non_dominated(cost_matrix([*others, end], goals))[-1]) for end in ends]
+        if on_front[0] == on_front[1]:
+            return values
+        self._measure(architecture)
+        return {**values, LATENCY: self._predicted(architecture)[0]}
+
+    def _predicted(self, architecture: Architecture) -> tuple[float, float]:
+        latency_ms, spread_ms = self.run.latency.predict([architecture])
+        return float(latency_ms[0]), float(spread_ms[0])
+
+    def _measure(self, architecture: Architecture) -> None:
+        workload = self.run.family.workload(architecture)
+        found = self.meter(workload.model)
+        speed = found.device_speed or 1.0  # the table's figures are those of the device as it was then
+        self.run.measured.add(
+            NetworkRow(
+                key=workload.name,
+                blocks=dict(Counter(self.run.family.block_keys(architecture))),
+                timing=Timing(
+                    latency_ms=found.latency_ms / speed,
+                    min_ms=found.min_ms / speed,
+                    median_ms=found.median_ms / speed,
+                    iqr_ms=found.iqr_ms / speed,
+                    n=found.n,
+                    noise="noisy" if found.noise == "noisy" else "ok",
+                    uncertainty=found.uncertainty,
+                ),
+                provider=found.provider,
+            )
+        )

@@ -1,0 +1,108 @@
+"""The law of a device: found exactly where there is one, and no more of it than the networks prove."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hwnas.predictors.calibration import FEWEST_NETWORKS, FIGURES, calibrate
+
+Values = NDArray[np.float64]
+
+
+def networks(n: int, seed: int = 0) -> Values:
+    """Figures of made-up networks, whose weights, dense and depthwise shares vary independently; shape (n, 6)."""
+    rng = np.random.default_rng(seed)
+    sum_ms = np.exp(rng.uniform(-2, 2, n))
+    shares = rng.dirichlet([3, 2, 1], n)
+    kernels, weights_mib = rng.integers(10, 80, n), sum_ms * rng.uniform(0.5, 5, n)
+    return np.column_stack(
+        [sum_ms, kernels, weights_mib, shares[:, 0] * sum_ms, shares[:, 1] * sum_ms, np.zeros(n)]
+    ).astype(np.float64)
+
+
+def noiseless(n: int) -> Values:
+    return np.zeros(n)
+
+
+@given(st.integers(FEWEST_NETWORKS, 24), st.integers(0, 50))
+@settings(max_examples=25, deadline=None)
+def test_where_nothing_but_the_first_three_terms_matters_the_residual_model_is_off(n: int, seed: int) -> None:
+    figures = networks(n, seed)
+    found = calibrate(figures, 0.02 + 0.9 * figures[:, 0] + 0.001 * figures[:, 1], row_spread=noiseless(n))
+    assert (found.offset_ms, found.scale, found.per_kernel_ms) == pytest.approx((0.02, 0.9, 0.001), abs=1e-7)
+    assert not found.residual
+    assert found.networks == n
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_weights_that_come_from_memory_are_learned_and_make_fresh_networks_better(seed: int) -> None:
+    rng, figures, fresh = np.random.default_rng(seed), networks(20, seed), networks(200, seed + 100)
+
+    def device(of: Values) -> Values:
+        return 0.01 + of[:, 0] + 0.1 * of[:, FIGURES.index("weights_mib")]
+
+    noisy = device(figures) * (1 + 0.01 * rng.standard_normal(20))
+    found = calibrate(figures, noisy, row_spread=noiseless(20))
+    assert found.residual["weights_mib"] == pytest.approx(0.1, rel=0.3)
+    error = np.abs(found.apply(fresh) / device(fresh) - 1)
+    assert error.mean() < 0.02
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_of_noise_the_residual_model_learns_little(seed: int) -> None:
+    """It may be fooled into being on, but then it may not do harm."""
+    rng, figures, fresh = np.random.default_rng(seed), networks(20, seed), networks(200, seed + 100)
+    noisy = figures[:, 0] * (1 + 0.02 * rng.standard_normal(20))
+    found = calibrate(figures, noisy, row_spread=noiseless(20))
+    assert np.abs(found.apply(fresh) / fresh[:, 0] - 1).mean() < 0.025
+
+
+def test_a_network_measured_badly_counts_less_where_its_row_says_so() -> None:
+    figures = networks(12)
+    truth = figures[:, 0].copy()
+    truth[:4] *= 1.06
+    spread = np.where(np.arange(12) < 4, 0.2, 0.001)
+    trusted = calibrate(figures, truth, row_spread=spread)
+    np.testing.assert_allclose(trusted.apply(figures), figures[:, 0], rtol=0.01)
+
+
+def test_the_spread_grows_outside_of_what_was_measured_and_not_inside() -> None:
+    figures = networks(20)
+    rng = np.random.default_rng(3)
+    found = calibrate(figures, figures[:, 0] * (1 + 0.02 * rng.standard_normal(20)), row_spread=noiseless(20))
+    inside = found.spreads(figures, found.apply(figures)) / found.apply(figures)
+    assert np.median(inside) == pytest.approx(found.spread, rel=0.1)
+    assert np.sqrt(np.mean(inside**2)) == pytest.approx(found.spread, rel=0.1)
+    far = networks(1)
+    far[:, 1] = 2000  # kernels
+    latency_ms = found.apply(far)
+    assert found.spreads(far, latency_ms)[0] / latency_ms[0] > 2 * found.spread
+
+
+def test_an_estimated_row_adds_its_own_variance() -> None:
+    figures = networks(20)
+    found = calibrate(figures, figures[:, 0], row_spread=noiseless(20))
+    estimated = figures[:1].copy()
+    estimated[0, FIGURES.index("variance_ms2")] = 0.04**2
+    latency_ms = found.apply(estimated)
+    assert found.spreads(estimated, latency_ms)[0] == pytest.approx(0.04, rel=1e-3)
+
+
+def test_fewer_networks_than_eight_give_the_plain_sum() -> None:
+    figures = networks(FEWEST_NETWORKS - 1)
+    found = calibrate(figures, 2 * figures[:, 0], row_spread=noiseless(len(figures)))
+    np.testing.assert_array_equal(found.apply(figures), figures[:, 0])
+    assert found.networks == 0
+
+
+def test_where_nothing_is_known_of_the_scale_any_scale_is_found() -> None:
+    """Energy, in millijoules where the sums are in milliseconds."""
+    figures = networks(12)
+    for scale in (1e-3, 1.0, 1e4):
+        found = calibrate(figures, scale * (1 + figures[:, 0]), row_spread=noiseless(12), scale=None)
+        assert (found.offset_ms, found.scale) == pytest.approx((scale, scale), rel=1e-6)
+        assert (found.apply(figures) > 0).all()
