@@ -60,7 +60,10 @@ class LaMOO:
         rng = self._history.rng(self._seed, pending)
         taken = self._history.seen | {architecture.id for architecture in pending}
         if len(taken) < self._initial:
-            start = [design for design in self._designs if design.id not in taken][: min(n, self._initial - len(taken))]
+            left = [design for design in self._designs if design.id not in taken]
+            feasible = self._problem.feasible(left)  # anew: a measurement may have told otherwise since
+            start = [design for design, good in zip(left, feasible, strict=True) if good]
+            start = start[: min(n, self._initial - len(taken))]
             if start:
                 return [Proposal(architecture=architecture, why={"inner": "initial"}) for architecture in start]
         return self._from_partition(n, pending, rng, taken)

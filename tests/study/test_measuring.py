@@ -1,0 +1,191 @@
+"""Measuring when unsure, on a made-up device that is slower than predicted in a region nobody modelled.
+
+The meter is a fake: it is handed the name of an architecture in place of its model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from hwnas.core import Architecture, Measurement
+from hwnas.networks import NetworkFamily, Workload
+from hwnas.predictors import SURE, LatencyPredictor
+from hwnas.study import Run, open_run
+from latency_tables import LatencyTable, NetworkRow, merge_tables, read_table
+from tests.builders import made_up_table, made_up_timing
+from tests.study.conftest import FakeTrainer
+
+Begin = Callable[..., Run]
+NOISE = 0.04
+
+
+@pytest.fixture(scope="module")
+def uncertain_table(tiny_family: NetworkFamily) -> LatencyTable:
+    """A table whose whole networks scatter by 4 %, so that its predictions do."""
+    table, rng = made_up_table(tiny_family), np.random.default_rng(0)
+    rows = [
+        NetworkRow(
+            key=row.key,
+            blocks=row.blocks,
+            timing=made_up_timing(row.timing.latency_ms * (1 + NOISE * rng.standard_normal())),
+        )
+        for row in table.networks.values()
+    ]
+    return LatencyTable.from_rows(table.manifest, [*table.rows(), *rows])
+
+
+@dataclass
+class Device:
+    """A fake: what it measures is what is predicted, times a factor for networks of kernel 5.
+
+    Attributes:
+        predicted_ms: Architecture's id to prediction.
+        slow: Ids of the region nobody modelled.
+        speed: How much slower the device is today than when the table was made.
+        measured: Ids in the order they were measured.
+    """
+
+    predicted_ms: Mapping[str, float]
+    slow: frozenset[str]
+    speed: float = 1.0
+    measured: list[str] = field(default_factory=list)
+
+    def truth_ms(self, name: str) -> float:
+        return self.predicted_ms[name] * (1.0 + NOISE * (name in self.slow))
+
+    def __call__(self, model: bytes) -> Measurement:
+        name = model.decode()
+        self.measured.append(name)
+        ms = self.speed * self.truth_ms(name)
+        return SimpleNamespace(
+            latency_ms=ms, min_ms=ms, median_ms=ms, iqr_ms=0.01 * ms, n=100, noise="ok", uncertainty=0.002,
+            provider="FakeProvider", device_speed=self.speed,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def device(tiny_family: NetworkFamily, uncertain_table: LatencyTable, monkeypatch: pytest.MonkeyPatch) -> Device:
+    monkeypatch.setattr(Workload, "model", property(lambda self: self.architecture.id.encode()))
+    everything = list(tiny_family.space.enumerate())
+    latency_ms, _ = LatencyPredictor.of(uncertain_table, tiny_family).predict(everything)
+    return Device(
+        {a.id: float(ms) for a, ms in zip(everything, latency_ms, strict=True)},
+        frozenset(a.id for a in everything if a["s1.b1.kernel"] == 5),
+    )
+
+
+def spread(run: Run) -> float:
+    return run.predictor.calibration.spread
+
+
+def limit_ms(device: Device) -> float:
+    return float(np.quantile(list(device.predicted_ms.values()), 0.03))
+
+
+@pytest.mark.parametrize("speed", [1.0, 1.3])
+def test_no_network_that_breaks_the_limit_is_trained_though_its_prediction_keeps_it(
+    begin: Begin, uncertain_table: LatencyTable, device: Device, trainer: FakeTrainer, speed: float
+) -> None:
+    device.speed = speed
+    bound = limit_ms(device)
+    run = begin(table=uncertain_table, limits={"latency_ms": bound}, meter=device, trials=20)
+    assert device.measured
+    assert all(device.truth_ms(name) <= bound for name in trainer.evaluated)
+    sure = [name for name in trainer.evaluated if name not in device.measured]
+    assert all(device.predicted_ms[name] * (1 + 0.9 * SURE * spread(run)) <= bound for name in sure)
+    blind = begin(table=uncertain_table, limits={"latency_ms": bound}, trials=20, out=run.folder.parent / "blind")
+    assert any(device.truth_ms(t.architecture.id) > bound for t in blind.trials())  # what measuring is for
+
+
+def test_a_network_whose_prediction_breaks_the_limit_may_turn_out_to_keep_it(
+    begin: Begin, uncertain_table: LatencyTable, device: Device, trainer: FakeTrainer
+) -> None:
+    device.predicted_ms = {name: 0.97 * ms for name, ms in device.predicted_ms.items()}  # everything is faster
+    bound = float(np.quantile(list(device.predicted_ms.values()), 0.002))
+    begin(table=uncertain_table, limits={"latency_ms": bound}, meter=device, trials=20)
+    assert any(device.predicted_ms[name] / 0.97 > bound for name in trainer.evaluated)
+
+
+def test_what_was_measured_is_what_is_recorded_and_nothing_is_measured_twice(
+    begin: Begin, uncertain_table: LatencyTable, device: Device
+) -> None:
+    run = begin(table=uncertain_table, meter=device, trials=25)
+    assert 0 < len(device.measured) == len(set(device.measured))
+    for trial in run.trials():
+        name = trial.architecture.id
+        known = device.truth_ms(name) if name in device.measured else device.predicted_ms[name]
+        assert trial.values["latency_ms"] == pytest.approx(known)
+
+
+def test_every_network_that_is_on_the_front_only_by_its_error_was_measured(
+    begin: Begin, uncertain_table: LatencyTable, device: Device
+) -> None:
+    """The last trial sees the front that all others made."""
+    run = begin(table=uncertain_table, meter=device, trials=30)
+    last = run.trials()[-1]
+    others = [t for t in run.trials() if t.values["accuracy"] >= last.values["accuracy"] and t is not last]
+    ms, error_ms = device.predicted_ms[last.architecture.id], 0.9 * SURE * spread(run)
+    bounds = [t.values["latency_ms"] for t in others]
+    straddles = any(ms * (1 - error_ms) < b < ms * (1 + error_ms) for b in bounds) and min(bounds) > ms * (1 - error_ms)
+    assert not straddles or last.architecture.id in device.measured
+
+
+def test_measurements_are_a_table_that_joins_the_one_of_the_run(
+    begin: Begin, uncertain_table: LatencyTable, device: Device
+) -> None:
+    run = begin(table=uncertain_table, meter=device, trials=25)
+    grown = read_table(run.folder / "measured.jsonl")
+    assert {row.key.partition("-")[0] for row in grown.networks.values()} == set(device.measured)
+    merged = merge_tables([run.table, grown])
+    assert len(merged.networks) == len({*run.table.networks, *grown.networks})
+    for name in device.measured:
+        assert run.measured.latencies[name][0] == pytest.approx(device.truth_ms(name), rel=1e-5)
+
+
+def test_a_search_cut_off_remembers_what_it_measured(
+    begin: Begin, uncertain_table: LatencyTable, device: Device, trainer: FakeTrainer
+) -> None:
+    settings = {"table": uncertain_table, "limits": {"latency_ms": limit_ms(device)}, "meter": device, "trials": 20}
+    accuracy = trainer.accuracy
+
+    def interrupted(architecture: Architecture) -> float:
+        if len(trainer.evaluated) == 12:
+            raise KeyboardInterrupt
+        return accuracy(architecture)
+
+    trainer.accuracy = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        begin(**settings)
+    before = list(device.measured)
+    trainer.accuracy = accuracy
+    run = begin(**settings)
+    assert device.measured[: len(before)] == before
+    assert len(device.measured) == len(set(device.measured))
+    assert len(run.trials()) == 20
+    assert open_run(run.folder).measured.latencies.keys() == set(device.measured)
+
+
+def test_a_device_that_is_lost_costs_no_training(
+    begin: Begin, uncertain_table: LatencyTable, device: Device, trainer: FakeTrainer
+) -> None:
+    def lost(_: bytes) -> Measurement:
+        raise RuntimeError("the device is gone")
+
+    with pytest.raises(RuntimeError, match="the device is gone"):
+        begin(table=uncertain_table, meter=lost, trials=30)
+    done = list(trainer.evaluated)
+    run = begin(table=uncertain_table, meter=device, trials=30)
+    assert len(run.trials()) == 30
+    assert trainer.evaluated[: len(done)] == done
+    assert len(trainer.evaluated) == 30
+
+
+def test_without_a_device_nothing_is_measured(begin: Begin, uncertain_table: LatencyTable) -> None:
+    run = begin(table=uncertain_table, limits={"latency_ms": 0.2})
+    assert not run.measured.latencies
+    assert not (run.folder / "measured.jsonl").exists()
