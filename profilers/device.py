@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -43,6 +44,8 @@ def open_device(
     """
     chosen = settings or BackendSettings()
     device = name
+    if name != "cpu":  # else CUDA counts the fastest GPU first, and what NVML tells would be told of another one
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     if name in {"auto", "gpu"} and backend in {None, _DEFAULTS["gpu"]}:
         obstacle = _gpu_obstacle(gpus(), runtime())
         if obstacle is not None and (name == "gpu" or backend):

@@ -13,13 +13,12 @@ import psutil
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from profilers.batches import batch_axis, is_open, model_inputs
+from profilers.deciding import FLOATS, WHOLE, deciding, is_enough
 from profilers.errors import CampaignError, ModelError
 from profilers.kernels import TensorType
 
-_FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
-_WHOLE = {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16, TensorProto.UINT16, TensorProto.INT32}
-_WHOLE |= {TensorProto.UINT32, TensorProto.INT64, TensorProto.UINT64, TensorProto.BOOL}
-_CODES = {str(TensorProto.DataType.Name(code)).lower(): code for code in _FLOATS | _WHOLE}
+_CODES = {str(TensorProto.DataType.Name(code)).lower(): code for code in FLOATS | WHOLE}
 _MULTIPLYING = {
     "Conv",
     "FusedConv",
@@ -91,8 +90,8 @@ def prepared(
 
     Args:
         model: Any ONNX model; not changed.
-        shapes: Shapes of inputs, by name; needed for those with open sizes other than the first.
-        batch: Size of an open first axis.
+        shapes: Shapes of inputs, by name; needed for those with open sizes other than the batch.
+        batch: Size of an open batch axis; see ``profilers.batches``.
         by_output: Whether nodes are called after what they write, whatever they are called: tensors tell the parts of a
             network, and exporters name nodes as they like.
 
@@ -102,13 +101,13 @@ def prepared(
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    weights = {weight.name for weight in copy.graph.initializer}
-    inputs = [value for value in copy.graph.input if value.name not in weights]
+    inputs = model_inputs(copy.graph)
     unknown = sorted(set(shapes or {}) - {value.name for value in inputs})
     if unknown:
-        names = ", ".join(value.name for value in inputs)
+        names = ", ".join(value.name for value in inputs) or "none"
         raise CampaignError(f"a shape is given for {unknown[0]!r}, but the model's inputs are {names}")
-    changed = [_fix(value, (shapes or {}).get(value.name), batch) for value in inputs]
+    axes = {value.name: batch_axis(value, copy.graph) for value in inputs}
+    changed = [_fix(value, (shapes or {}).get(value.name), batch, axes[value.name]) for value in inputs]
     if any(changed):
         del copy.graph.value_info[:]  # shapes between the nodes follow from the inputs'
         for value in copy.graph.output:
@@ -118,20 +117,19 @@ def prepared(
     return bytes(copy.SerializeToString())
 
 
-def _fix(value: onnx.ValueInfoProto, wanted: Sequence[int] | None, batch: int) -> bool:
+def _fix(value: onnx.ValueInfoProto, wanted: Sequence[int] | None, batch: int, axis: int | None) -> bool:
     """Gives an input its fixed shape; tells whether that changed it."""
     if not value.type.HasField("tensor_type"):
         raise ModelError(f"input {value.name!r} is no tensor: models with sequences or maps cannot be measured")
     tensor = value.type.tensor_type
     if wanted is not None and not tensor.HasField("shape"):
         tensor.shape.dim.extend(onnx.TensorShapeProto.Dimension() for _ in wanted)
-    found = [size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim]
-    names = [
-        size.dim_param or "?" if known is None else str(known)
-        for size, known in zip(tensor.shape.dim, found, strict=True)
-    ]
+    found = [None if is_open(size) or not size.dim_value else size.dim_value for size in tensor.shape.dim]
+    names = [str(size.dim_value) if size.HasField("dim_value") else size.dim_param or "?" for size in tensor.shape.dim]
     if wanted is None:
-        sizes = [batch if position == 0 and size is None else size for position, size in enumerate(found)]
+        sizes = [
+            batch if place == axis and is_open(tensor.shape.dim[place]) else one for place, one in enumerate(found)
+        ]
     elif len(wanted) != len(found) or any(b not in {None, a} for a, b in zip(wanted, found, strict=True)):
         given = "x".join(map(str, wanted))
         raise CampaignError(f"shape {given} does not fit input {value.name!r} of shape {'x'.join(names)}")
@@ -168,15 +166,6 @@ def _name_nodes(graph: onnx.GraphProto, seen: set[str], *, by_output: bool) -> N
                 _name_nodes(branch, seen, by_output=by_output)
 
 
-def batch_of(content: bytes) -> int:
-    """Images a run of a model with fixed shapes: the first size of its first input, 1 where that is no batch."""
-    model = parse_model(content)
-    weights = {weight.name for weight in model.graph.initializer}
-    first = next((value for value in model.graph.input if value.name not in weights), None)
-    sizes = first.type.tensor_type.shape.dim if first is not None else []
-    return max(1, sizes[0].dim_value) if len(sizes) > 1 else 1
-
-
 def random_feeds(
     inputs: Iterable[tuple[str, str, Sequence[object]]], *, seed: int = 0
 ) -> dict[str, NDArray[np.generic]]:
@@ -207,7 +196,7 @@ def random_feeds(
             raise ModelError(
                 f"input {name!r} would take {needed_mib} MiB of memory, which this machine has not to spare"
             )
-        random = rng.standard_normal(sizes) if code in _FLOATS else np.zeros(sizes)
+        random = rng.standard_normal(sizes) if code in FLOATS else np.zeros(sizes)
         feeds[name] = _placed(random.astype(helper.tensor_dtype_to_np_dtype(code)), rng)
     return feeds
 
@@ -227,14 +216,13 @@ def graph_feeds(model: onnx.ModelProto, *, seed: int = 0) -> dict[str, NDArray[n
     Raises:
         ModelError: An input's type or shape is not one that can be made up.
     """
-    weights = {weight.name for weight in model.graph.initializer}
     inputs = []
-    for value in model.graph.input:
+    for value in model_inputs(model.graph):
         tensor = value.type.tensor_type
         sizes = [size.dim_value or size.dim_param or "?" for size in tensor.shape.dim]
         element = str(TensorProto.DataType.Name(tensor.elem_type)).lower()
         inputs.append((value.name, element, sizes))
-    return random_feeds((entry for entry in inputs if entry[0] not in weights), seed=seed)
+    return random_feeds(inputs, seed=seed)
 
 
 def kernel_model(
@@ -250,12 +238,15 @@ def kernel_model(
         types: Type of every tensor.
 
     Returns:
-        The model; ``None`` when the runtime did not tell the type of a tensor the node reads or writes.
+        The model; ``None`` when the runtime did not tell the type of a tensor the node reads or writes, or when how
+        much the node computes depends on a value that it gets while the network runs.
     """
     weights = {weight.name: weight for weight in model.graph.initializer}
     read = [name for name in dict.fromkeys(node.input) if name and name not in weights]
     written = [name for name in node.output if name]
     if any(name not in types for name in [*read, *written]) or not written:
+        return None
+    if any(name in read and not is_enough(node, _CODES.get(types[name].element, 0)) for name in deciding(node)):
         return None
     graph = helper.make_graph(
         [node],
