@@ -93,6 +93,7 @@ def profile(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
 ) -> None:
     """Time the kernels that a space needs, or those of one ONNX model, and write a latency table."""
     import profilers
+    from profilers.device import require_threads
     from profilers.devices import locked_clocks
 
     precisions, batches = (
@@ -101,6 +102,7 @@ def profile(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
     )
     if method is not None:
         _require_one_of(method, profilers.METHODS, option="--method")
+    require_threads(threads)
     settings = profilers.BackendSettings(
         threads=threads, affinity=_cpus(affinity), cuda_graph=cuda_graph, include_io=include_io
     )
@@ -460,16 +462,12 @@ def _profile_one(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    from latency_tables import require_writable, write_table
+    from latency_tables import write_table
     from profilers import CampaignError, profile_model
 
     if len(batches) > 1 or len(settings.precisions) > 1:
         raise CampaignError("a model is profiled at one batch and one precision: run the command once for each")
-    if out is not None and out.exists():
-        raise CampaignError(f"{out} exists already: name another file for the model's table")
-    if out is not None:
-        require_writable(out)  # before anything is measured
-    with _profile_progress(model) as on_progress:
+    with _new_table(out), _profile_progress(model) as on_progress:
         found, table = profile_model(
             model,
             backend=backend,
@@ -478,12 +476,32 @@ def _profile_one(
             on_progress=on_progress,
             **inputs,
         )
-    if out is not None:
-        write_table(table, out)
+        if out is not None:
+            write_table(table, out)
     where = {"device_name": table.manifest.device_name, "runtime": f"{backend.name} {backend.version}"}
     result = {**found.to_json(), **where}
     result["unknown"] = dict(table.manifest.unknown)
     _render(result, lambda: _model_parts(result), as_json=as_json)
+
+
+@contextmanager
+def _new_table(out: Path | None) -> Iterator[None]:
+    """Holds the file of a model's table while it is made; refuses one that is there, or cannot be written."""
+    from latency_tables import require_writable
+    from profilers import CampaignError
+    from profilers.journal import exclusive
+
+    if out is None:
+        yield
+        return
+    refusal = CampaignError(f"{out} exists already: name another file for the model's table")
+    if out.exists():
+        raise refusal
+    require_writable(out)
+    with exclusive(out):
+        if out.exists():  # another process was faster
+            raise refusal
+        yield
 
 
 def _meter(run: Run, backend: Backend | None) -> DeviceMeter | None:

@@ -2,14 +2,14 @@
 
 An axis is the batch where an operator defines it (a recurrent one reads its input sequence first, unless its ``layout``
 says otherwise), where it is open and called so, or where it is an open first one that is not called after a sequence.
-Where no axis is open, it is the size that all inputs, and outputs, of more than one axis begin with. Else nothing is
-known: a model of fixed sizes that takes sequences first looks like one of a large batch, and only its outputs may tell.
+Where no axis is open, it is the size that all inputs and outputs of more than one axis begin with, if they are such as
+sequences are not: all of two axes, or one of at least four, as images are. A fixed size before two others is that of a
+batch or of a sequence, and only whoever exported the model knows.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 
 import onnx
 
@@ -47,21 +47,27 @@ def batch_axis(value: onnx.ValueInfoProto, graph: onnx.GraphProto) -> int | None
     return 0 if sizes and is_open(sizes[0]) and not _SEQUENCE.search(sizes[0].dim_param) else None
 
 
-def batch_of(model: onnx.ModelProto, ready: onnx.ModelProto) -> int | None:
+def batch_of(model: onnx.ModelProto, ready: onnx.ModelProto, *, told: int | None = None) -> int | None:
     """Images a run; ``None`` where the model does not tell.
 
     Args:
         model: As it was exported.
         ready: The same with fixed shapes.
+        told: What the user says it is: believed where the model does not contradict.
     """
     fixed = {value.name: _sizes(value) for value in ready.graph.input}
     inputs = model_inputs(model.graph)
     axes = {value.name: batch_axis(value, model.graph) for value in inputs}
     known = [fixed[name][axis] for name, axis in axes.items() if axis is not None]
-    if not known:
-        known = list(_firsts([value for value in inputs if not _any_open(value)]))
-        known += [size for size in _firsts(model.graph.output) if known]
-    return known[0] if len(set(known)) == 1 else None
+    if known:
+        return known[0] if len(set(known)) == 1 else None
+    tensors = [_sizes(value) for value in (*inputs, *model.graph.output)]
+    tensors = [sizes for sizes in tensors if len(sizes) > 1 and sizes[0] > 0]
+    if not inputs or len({sizes[0] for sizes in tensors}) != 1:
+        return None
+    first = tensors[0][0]
+    plain = all(len(sizes) == 2 for sizes in tensors) or any(len(sizes) > 3 for sizes in tensors)
+    return first if plain or told == first else None
 
 
 def _defined(name: str, graph: onnx.GraphProto) -> int | None:
@@ -70,18 +76,6 @@ def _defined(name: str, graph: onnx.GraphProto) -> int | None:
         if node.op_type in _RECURRENT and name in {node.input[i] for i in _STATES if i < len(node.input)}:
             return 0 if any(one.name == "layout" and one.i == 1 for one in node.attribute) else 1
     return None
-
-
-def _any_open(value: onnx.ValueInfoProto) -> bool:
-    return any(is_open(size) for size in value.type.tensor_type.shape.dim)
-
-
-def _firsts(values: Sequence[onnx.ValueInfoProto]) -> Iterator[int]:
-    """First sizes of tensors of several axes, as far as they are known."""
-    for value in values:
-        sizes = _sizes(value)
-        if len(sizes) > 1 and sizes[0] > 0:
-            yield sizes[0]
 
 
 def _sizes(value: onnx.ValueInfoProto) -> list[int]:

@@ -1,8 +1,7 @@
-"""Inputs whose values, and not their shapes alone, decide how much is computed: the k of a TopK, the repeats of a Tile.
+"""Inputs whose values cannot be made up: they decide how much is computed, like the k of a TopK or a Tile's repeats.
 
-Made-up values will not do for them. Whole numbers are made up as zero, the one index that every table has, and a Tile
-that repeats nothing or a Loop of no rounds is no work; any other number would be as arbitrary. They are given by
-whoever profiles the model, or by nobody.
+Whole numbers are made up as zero, the one index that every table has, and a Tile that repeats nothing or a Loop of no
+rounds is no work; any other number would be as arbitrary. They are given by whoever profiles the model, or by nobody.
 
 References:
     ONNX operators: https://onnx.ai/onnx/operators
@@ -21,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from profilers.batches import is_open, model_inputs
 from profilers.errors import CampaignError, ModelError
 
-# Operator to the inputs that say how much it computes or writes.
+# Operator to the inputs that say how much it computes or writes, and those that must not be zero.
 _SLOTS: dict[str, tuple[int, ...]] = {
     "AffineGrid": (1,),
     "BlackmanWindow": (0,),
@@ -30,11 +29,13 @@ _SLOTS: dict[str, tuple[int, ...]] = {
     "Compress": (1,),
     "ConstantOfShape": (0,),
     "DFT": (1,),
+    "Div": (1,),
     "Expand": (1,),
     "HammingWindow": (0,),
     "HannWindow": (0,),
     "Loop": (0, 1),
     "MaxUnpool": (2,),
+    "Mod": (1,),
     "NonMaxSuppression": (2,),
     "NonZero": (0,),
     "OneHot": (1,),
@@ -57,7 +58,12 @@ _CARRYING: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("Cast", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze"), (0,)),
     **dict.fromkeys(("Concat", "Max", "Min"), tuple(range(64))),
 }
-_OF_RANDOM = {"NonZero", "Unique"}  # random numbers with a fraction are work enough for these, zeros are not
+_OF_RANDOM = {
+    "Div",
+    "Mod",
+    "NonZero",
+    "Unique",
+}  # random numbers with a fraction are work enough for these, zeros are not
 _BY_VALUES = {"Compress", "NonMaxSuppression", "NonZero", "Unique"}
 
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
@@ -69,7 +75,7 @@ WHOLE |= {TensorProto.UINT32, TensorProto.INT64, TensorProto.UINT64, TensorProto
 
 
 def deciding(node: onnx.NodeProto) -> tuple[str, ...]:
-    """Tensors that a node reads whose values decide how much it computes."""
+    """Tensors that a node reads whose values cannot be made up."""
     return _read(node, _SLOTS.get(node.op_type, ()))
 
 
@@ -79,7 +85,7 @@ def is_enough(node: onnx.NodeProto, code: int) -> bool:
 
 
 def deciding_inputs(model: onnx.ModelProto) -> dict[str, str]:
-    """Inputs of a model whose values decide how much is computed, to the operator that asks for them.
+    """Inputs of a model whose values cannot be made up, to the operator that asks for them.
 
     Args:
         model: Any, branches and loops included.
@@ -100,26 +106,28 @@ def deciding_inputs(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def with_values(model: onnx.ModelProto, values: Mapping[str, Sequence[float]]) -> onnx.ModelProto:
-    """A model in which inputs that decide how much is computed are constants.
+    """A model in which inputs whose values cannot be made up are constants.
 
     Args:
         model: Not changed.
         values: By name of the input: one number for each element, or one for all of them.
 
     Raises:
-        CampaignError: No such input, its values decide nothing, or these do not fit it.
-        ModelError: An input decides how much is computed, and no value was given.
+        CampaignError: No such input, its values can be made up, or these do not fit it.
+        ModelError: The value of an input cannot be made up, and none was given.
     """
     wanted = deciding_inputs(model)
     for name in sorted(set(values) - set(wanted)):
         offered = ", ".join(sorted(wanted)) or "none of this model's"
         raise CampaignError(f"a value is given for {name!r}, but the inputs whose values count are: {offered}")
-    for name in wanted:
-        if name not in values:
-            raise ModelError(
-                f"input {name!r} decides how much is computed: {wanted[name]} asks for its value. "
-                f"Give it with `--value {name}=10`, or several numbers with commas."
-            )
+    lacking = [name for name in wanted if name not in values]
+    if lacking:
+        asked = " and ".join(f"input {name!r} ({wanted[name]} asks for its value)" for name in lacking)
+        options = " ".join(f"--value {name}=10" for name in lacking)
+        raise ModelError(
+            f"expected the value of {asked}, which cannot be made up. Give it with `{options}`, one number for all "
+            "elements or several with commas."
+        )
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for value in [value for value in copy.graph.input if value.name in values]:

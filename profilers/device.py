@@ -76,6 +76,17 @@ def open_device_of(table: Manifest, *, device: str = "auto") -> Backend:
     return open_device(wanted, backend=name, settings=BackendSettings.recorded(table.fingerprint))
 
 
+def require_threads(threads: int) -> None:
+    """Refuses more threads than there are CPUs: they would wait for one another, and a run would take minutes.
+
+    Raises:
+        CampaignError: There are fewer CPUs.
+    """
+    most = psutil.cpu_count() or threads
+    if threads > most:
+        raise CampaignError(f"expected --threads from 1 to {most}, the CPUs of this machine, received {threads}")
+
+
 def _default_backend(device: str) -> str:
     if device in _DEFAULTS:
         return _DEFAULTS[device]

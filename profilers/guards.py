@@ -27,6 +27,7 @@ from profilers.errors import DeviceError, PluginError, ProfilerError
 from profilers.kernels import KernelUse
 
 _T = TypeVar("_T")
+_Runs = TypeVar("_Runs", bound=TimedRuns)
 _REPORT = "Report it to whoever wrote it; `profilers.testing` says what a backend must do."
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _MOST_THREADS = 10**9  # what a table can hold
@@ -124,7 +125,7 @@ def checked_fingerprint(backend: Backend) -> dict[str, Json]:
     """
     found = guarded(backend, backend.fingerprint)
     if not isinstance(found, dict) or not found:
-        raise _broken(backend, "a fingerprint, a record that is not empty,", found)
+        raise _broken(backend, "a fingerprint that is a record and not empty", found)
     for name, value in found.items():
         flat = value is None or isinstance(value, bool | int | float | str)
         if not isinstance(name, str) or not flat or not sound([name, value], depth=1):
@@ -132,7 +133,7 @@ def checked_fingerprint(backend: Backend) -> dict[str, Json]:
     return found
 
 
-def checked_times(backend: Backend, timed: TimedRuns) -> TimedRuns:
+def checked_times(backend: Backend, timed: _Runs) -> _Runs:
     """Times that can be: as arrays, finite, from the right provider.
 
     Raises:
@@ -154,14 +155,14 @@ def checked_times(backend: Backend, timed: TimedRuns) -> TimedRuns:
     _require_times(backend, times)
     if not times.any():
         raise PluginError(f"the backend {_name_of(backend)!r} returned runs that took no time at all. {_REPORT}")
-    loads = {name: _time_ms(backend, getattr(timed, name), name) for name in ("load_ms", "first_ms")}
+    load_ms, first_ms = (_time_ms(backend, getattr(timed, name), name) for name in ("load_ms", "first_ms"))
     provider = guarded(backend, lambda: backend.provider)
     if timed.provider != provider:
         raise DeviceError(
             f"the backend {_name_of(backend)!r} is for {provider}, but its runs say {timed.provider}: figures of "
             "that would be mislabelled."
         )
-    return replace(timed, run_ms=times, preempted=preempted, **loads)
+    return replace(timed, run_ms=times, preempted=preempted, load_ms=load_ms, first_ms=first_ms)
 
 
 def checked_profile(backend: Backend, runs: ProfiledRuns, parts: Mapping[str, str]) -> ProfiledRuns:
@@ -219,7 +220,7 @@ def _is_told(use: KernelUse) -> bool:
 
 def _require_memory(backend: Backend, memory_mib: Any) -> None:
     if memory_mib is not None and not is_amount(memory_mib):
-        raise _broken(backend, "a finite memory_mib of at least 0, or None,", memory_mib)
+        raise _broken(backend, "a finite memory_mib of at least 0, or None", memory_mib)
 
 
 def checked_kernels(backend: Backend, alone: Mapping[str, IsolatedKernel]) -> Mapping[str, IsolatedKernel]:
@@ -259,5 +260,5 @@ def _require_times(backend: Backend, times: Any, name: str = "run_ms") -> None:
 
 def _broken(backend: Backend, expected: str, received: object) -> PluginError:
     return PluginError(
-        f"the backend {_name_of(backend)!r} must return {expected} but returned {shown(received)}. {_REPORT}"
+        f"the backend {_name_of(backend)!r} must return {expected}, but returned {shown(received)}. {_REPORT}"
     )

@@ -159,7 +159,7 @@ def profile_model(
     floor_ms = next(iter(table.floors.values())).timing.latency_ms
     total_ms = sum(kernel.latency_ms or 0.0 for kernel in kernels)
     notes = value_notes(loaded, values or {})
-    conditions = {**table.manifest.conditions, **({"notes": list(notes)} if notes else {})}
+    noted: dict[str, Json] = {"notes": list(notes)} if notes else {}
     return ModelProfile(
         model=title,
         whole=whole,
@@ -168,12 +168,12 @@ def profile_model(
         kernels=kernels,
         method=method,
         notes=notes,
-    ), replace(table, manifest=replace(table.manifest, conditions=conditions))
+    ), replace(table, manifest=replace(table.manifest, conditions={**table.manifest.conditions, **noted}))
 
 
 def _batch(model: onnx.ModelProto, content: bytes, title: str, wanted: int | None) -> int:
     """Images a run: what the model tells, and 1 where it tells nothing; refuses what was asked for in vain."""
-    held = batch_of(model, parse_model(content))
+    held = batch_of(model, parse_model(content), told=wanted)
     if wanted is not None and held != wanted:
         found = "no batch that its inputs tell" if held is None else f"a fixed batch of {held}"
         raise CampaignError(f"{title} has {found}: --batch {wanted} needs a model with an open one")

@@ -12,6 +12,7 @@ import onnx
 import psutil
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from onnx.external_data_helper import load_external_data_for_model
 
 from profilers.batches import batch_axis, is_open, model_inputs
 from profilers.deciding import FLOATS, WHOLE, deciding, is_enough
@@ -32,7 +33,7 @@ _MULTIPLYING = {
 }
 _MACS_PER_US, _NUMBERS_PER_US = 20_000, 2_000  # one core of a desktop or server, roughly
 _COPIES = ((16, 10.0), (8, 40.0), (4, 400.0))  # so many copies of a kernel with less work than so many microseconds
-_FEWEST = 2
+_FEWEST, _MOST_NUMBERS = 2, 2**27
 _PAGE, _LINE = 4096, 64  # bytes
 _LONGEST = 2**31 - 1
 _LARGEST = 2**31  # bytes: what protobuf can hold in one piece
@@ -50,18 +51,35 @@ def load_model(path: str | Path) -> onnx.ModelProto:
         raise ModelError(f"{file} is a folder: expected an .onnx file")
     if not file.exists():
         raise ModelError(f"there is no file {file}: expected an .onnx file")
-    size = file.stat().st_size
-    if size > _LARGEST:
-        raise ModelError(f"{file} has {size} bytes: models over 2 GiB cannot be measured")
+    if not file.is_file():
+        raise ModelError(f"{file} is no regular file: expected an .onnx file")
+    cure = "Export it again"
     try:
-        model = onnx.load(str(file))
-    except OSError:
+        _require_small(file, file.stat().st_size)
+        model = onnx.load(str(file), load_external_data=False)
+        _require_small(file, file.stat().st_size + _beside(model.graph))
+        cure = "Put the files with its weights beside it, as they were exported, or export it again"
+        load_external_data_for_model(model, str(file.parent))
+    except (OSError, ModelError):
         raise
     except Exception as error:  # protobuf's errors and onnx's share no base class
-        raise ModelError(f"{file} is no readable ONNX model: {_first_line(error)}. Export it again.") from error
+        raise ModelError(f"{file} is no readable ONNX model: {_first_line(error).rstrip('.')}. {cure}.") from error
     if not model.graph.node:
         raise ModelError(f"{file} is no readable ONNX model: it has no nodes. Export it again.")
     return model
+
+
+def _require_small(file: Path, size: int) -> None:
+    if size > _LARGEST:
+        raise ModelError(
+            f"{file} has {size} bytes, weights beside it included: models over 2 GiB cannot be measured. "
+            "Measure parts of it, or a smaller precision."
+        )
+
+
+def _beside(graph: onnx.GraphProto) -> int:
+    """Bytes of the weights that lie in other files."""
+    return sum(int(one.value) for weight in graph.initializer for one in weight.external_data if one.key == "length")
 
 
 def parse_model(content: bytes) -> onnx.ModelProto:
@@ -140,10 +158,10 @@ def _fix(value: onnx.ValueInfoProto, wanted: Sequence[int] | None, batch: int, a
             f"no input is as large as {max(size or 0 for size in sizes)} in one direction: {value.name!r}"
         )
     if not tensor.HasField("shape") or any(size is None or size < 1 for size in sizes):
-        shape = "x".join(names) or "unknown"
+        example = "1x3x224x224" if len(found) in {0, 4} else "x".join(str(size or 1) for size in found)
         raise ModelError(
-            f"input {value.name!r} has shape {shape}: expected fixed sizes. "
-            f"Give them with `--shape {value.name}=1x3x224x224`."
+            f"input {value.name!r} has shape {'x'.join(names) or 'unknown'}: expected fixed sizes. "
+            f"Give them with `--shape {value.name}={example}`."
         )
     for size, fixed in zip(tensor.shape.dim, sizes, strict=True):
         size.Clear()
@@ -183,9 +201,13 @@ def random_feeds(
     rng = np.random.default_rng(seed)
     feeds: dict[str, NDArray[np.generic]] = {}
     for name, element, shape in inputs:
-        code = _CODES.get(element)
-        if code is None or not all(isinstance(size, int) and size > 0 for size in shape):
-            shown = "x".join(map(str, shape))
+        code, shown = _CODES.get(element), "x".join(map(str, shape))
+        if code is None:
+            raise ModelError(
+                f"input {name!r} is {element}[{shown}]: expected a tensor of numbers. Values of other kinds cannot be "
+                "made up: export the model from where it has numbers."
+            )
+        if not all(isinstance(size, int) and size > 0 for size in shape):
             raise ModelError(
                 f"input {name!r} is {element}[{shown}]: expected a tensor of numbers with fixed sizes. "
                 f"Give open sizes with `--shape {name}=1x3x224x224`."
@@ -304,6 +326,8 @@ def copies_for(node: onnx.NodeProto, types: Mapping[str, TensorType]) -> int:
     filters = [shape for shape in shapes[1:] if len(shape) > 1] if node.op_type in _MULTIPLYING else []
     macs = written * max((math.prod(shape) // max(shape[0], 1) for shape in filters), default=0)
     moved = written + sum(math.prod(shape) for shape in shapes)
+    if moved > _MOST_NUMBERS:  # twice as much would not fit into one model
+        return 1
     work_us = macs / _MACS_PER_US + moved / _NUMBERS_PER_US
     return next((copies for copies, limit_us in _COPIES if work_us < limit_us), _FEWEST)
 

@@ -36,6 +36,7 @@ from latency_tables import (
     write_table,
 )
 from profilers import OnnxRuntimeBackend
+from profilers.journal import exclusive
 from profilers.testing import chain
 
 TINY = ("--space", "mobilenet:tiny")
@@ -206,6 +207,17 @@ def test_out_that_cannot_be_written_is_named_before_anything_is_measured(
     assert sorted(file.name for file in Path.cwd().iterdir()) == ["net.onnx", "sealed"]
 
 
+@pytest.mark.parametrize("what", ["model", "space"])
+def test_a_table_that_another_process_is_measuring_into_is_left_to_it(
+    hwnas: Hwnas, net: str, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(OnnxRuntimeBackend, "_session", lambda *_: pytest.fail("something was run"))
+    with exclusive(Path("t.jsonl")):
+        answer = hwnas("profile", *([net] if what == "model" else TINY), *HERE, "--out", "t.jsonl")
+    refused(answer, "another process is measuring into t.jsonl at this moment: wait for it, or choose another --out")
+    assert [file.name for file in Path.cwd().iterdir()] == [net]
+
+
 def test_out_that_is_no_file_is_refused_for_a_space_too(hwnas: Hwnas, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OnnxRuntimeBackend, "_session", lambda *_: pytest.fail("something was run"))
     Path("folder").mkdir()
@@ -247,7 +259,7 @@ def top(tmp_path: Path) -> str:
 
 
 def test_a_value_that_decides_how_much_is_computed_is_asked_for(hwnas: Hwnas, top: str) -> None:
-    message = r"input 'k' decides how much is computed: TopK asks for its value\. Give it with `--value k=10`"
+    message = r"expected the value of input 'k' \(TopK asks for its value\), which cannot be made up\. .*`--value k=10`"
     refused(hwnas("profile", top, *HERE), message)
     answer = hwnas("profile", top, *HERE, "--value", "k=10")
     assert "TopK(float[1x1000],int64[1])->float[1x10]" in folded(answer.out)
@@ -462,6 +474,7 @@ def test_a_shape_that_cannot_be_is_refused(hwnas: Hwnas, open_net: str, shape: s
         (["--threads", "0"], "--threads"),
         (["--threads", "-2"], "--threads"),
         (["--threads", "many"], "--threads"),
+        (["--threads", "5000"], "expected --threads from 1 to [0-9]+, the CPUs of this machine, received 5000"),
         (["--device", "nonsense"], "unknown device 'nonsense': expected one of auto, cpu, gpu"),
         (["--device", ""], "unknown device ''"),
         (["--device", "cpu", "--backend", "tensorrt"], "the backend 'tensorrt' does not run on 'cpu': expected gpu"),

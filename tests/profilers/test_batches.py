@@ -73,7 +73,10 @@ def test_a_recurrent_operator_says_which_axis_is_its_batch(kind: str) -> None:
         ([(8, 3, 32, 32)], [(8, 10)], 8),
         ([(8, 3, 32, 32), (8, 5)], [(8, 10)], 8),
         ([(8, 3, 32, 32), (5,)], [(8, 10), ()], 8),  # what has one axis or none has no batch to tell
-        ([(50, 2, 8)], [(2, 10)], None),  # sequence first, and only the outputs tell
+        ([(8, 16)], [(8, 4)], 8),
+        ([(50, 2, 8)], [(50, 2, 8)], None),  # eight sequences or a sequence of eight
+        ([(50, 2)], [(50, 2, 8)], None),
+        ([(50, 2, 8)], [(2, 10)], None),
         ([(50, 2, 8), (30, 2, 8)], [(30, 2, 8)], None),
         ([(8, 16), (4, 16)], [(8, 4)], None),
         ([(16,)], [(16,)], None),
@@ -84,6 +87,12 @@ def test_of_fixed_sizes_the_batch_is_what_everything_begins_with(
     inputs: list[Shape], outputs: list[Shape], found: int | None
 ) -> None:
     assert batch(model_of(*inputs, outputs=outputs)) == found
+
+
+def test_the_user_is_believed_where_the_model_does_not_contradict() -> None:
+    model = model_of((8, 128, 64), outputs=[(8, 128, 64)])
+    ready = onnx.load_from_string(prepared(model))
+    assert [batch_of(model, ready, told=told) for told in (None, 8, 128, 1)] == [None, 8, None, None]
 
 
 def test_inputs_that_are_given_different_batches_have_none() -> None:

@@ -58,6 +58,7 @@ DECIDING: dict[str, tuple[onnx.NodeProto, str]] = {
     "a condition": (node("Compress", "x", "a", axis=0), "a"),
     "a depth": (node("OneHot", "x", "a", "b"), "a"),
     "what is not zero": (node("NonZero", "a"), "a"),
+    "a divisor": (node("Div", "b", "a"), "a"),
 }
 
 
@@ -77,6 +78,7 @@ def test_an_input_that_decides_how_much_is_computed_is_found_with_its_operator(w
         node("Where", "b", "x", "x"),
         node("Add", "a", "a"),
         node("Tile", "x", "a", domain="somebody.elses"),
+        node("Div", "a", "x"),
         node("NonZero", "x"),  # random numbers with a fraction are not zero
     ],
     ids=lambda made: f"{made.domain}{made.op_type}",
@@ -101,8 +103,14 @@ def test_a_number_is_followed_through_arithmetic_and_into_branches() -> None:
 
 
 def test_without_its_value_an_input_is_refused_with_the_option_that_gives_it() -> None:
-    with pytest.raises(ModelError, match=r"input 'k' decides how much is computed: TopK asks .* `--value k=10`"):
+    with pytest.raises(ModelError, match=r"value of input 'k' \(TopK asks for its value\), .* `--value k=10`"):
         with_values(top(), {})
+
+
+def test_all_that_lacks_a_value_is_told_at_once() -> None:
+    inputs: Ends = dict.fromkeys("abc", (INT64, ()))
+    with pytest.raises(ModelError, match="`--value a=10 --value c=10`"):
+        with_values(model_of([node("Range", "a", "b", "c")], inputs, {"y": (INT64, ("n",))}), {"b": [1]})
 
 
 def test_a_value_for_what_decides_nothing_is_refused_with_what_does() -> None:
