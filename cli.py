@@ -72,6 +72,9 @@ def profile(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
     shape: Annotated[
         list[str] | None, typer.Option(help="NAME=1x3x224x224 for a model's input of open size. May be repeated.")
     ] = None,
+    value: Annotated[
+        list[str] | None, typer.Option(help="NAME=10 for an input that says how much is computed. May be repeated.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     affinity: Annotated[str | None, typer.Option(help="Logical CPUs to stay on, for example 0,1.")] = None,
     method: Annotated[
@@ -90,6 +93,7 @@ def profile(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
 ) -> None:
     """Time the kernels that a space needs, or those of one ONNX model, and write a latency table."""
     import profilers
+    from profilers.device import require_threads
     from profilers.devices import locked_clocks
 
     precisions, batches = (
@@ -98,6 +102,7 @@ def profile(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
     )
     if method is not None:
         _require_one_of(method, profilers.METHODS, option="--method")
+    require_threads(threads)
     settings = profilers.BackendSettings(
         threads=threads, affinity=_cpus(affinity), cuda_graph=cuda_graph, include_io=include_io
     )
@@ -117,13 +122,13 @@ def profile(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
                 model,
                 runtime,
                 campaign,
-                shapes=_shapes(shape),
+                inputs={"shapes": _shapes(shape), "values": _values(value)},
                 batches=batches if batch else [],
                 out=out,
                 as_json=as_json,
             )
         else:
-            _require_no_shapes(shape)
+            _require_no_model_options(shape, value)
             _profile_space(space, data, runtime, campaign, batches=batches, out=out, as_json=as_json)
 
 
@@ -462,7 +467,7 @@ def _profile_one(
     backend: Backend,
     settings: CampaignSettings,
     *,
-    shapes: Mapping[str, Sequence[int]],
+    inputs: Mapping[str, Any],
     batches: Sequence[int],
     out: Path | None,
     as_json: bool,
@@ -472,23 +477,41 @@ def _profile_one(
 
     if len(batches) > 1 or len(settings.precisions) > 1:
         raise CampaignError("a model is profiled at one batch and one precision: run the command once for each")
-    if out is not None and out.exists():
-        raise CampaignError(f"{out} exists already: name another file for the model's table")
-    with _profile_progress(model) as on_progress:
+    with _new_table(out), _profile_progress(model) as on_progress:
         found, table = profile_model(
             model,
             backend=backend,
             settings=settings,
-            shapes=shapes,
             batch=batches[0] if batches else None,
             on_progress=on_progress,
+            **inputs,
         )
-    if out is not None:
-        write_table(table, out)
+        if out is not None:
+            write_table(table, out)
     where = {"device_name": table.manifest.device_name, "runtime": f"{backend.name} {backend.version}"}
     result = {**found.to_json(), **where}
     result["unknown"] = dict(table.manifest.unknown)
     _render(result, lambda: _model_parts(result), as_json=as_json)
+
+
+@contextmanager
+def _new_table(out: Path | None) -> Iterator[None]:
+    """Holds the file of a model's table while it is made; refuses one that is there, or cannot be written."""
+    from latency_tables import require_writable
+    from profilers import CampaignError
+    from profilers.journal import exclusive
+
+    if out is None:
+        yield
+        return
+    refusal = CampaignError(f"{out} exists already: name another file for the model's table")
+    if out.exists():
+        raise refusal
+    require_writable(out)
+    with exclusive(out):
+        if out.exists():  # another process was faster
+            raise refusal
+        yield
 
 
 def _meter(run: Run, backend: Backend | None) -> DeviceMeter | None:
@@ -589,9 +612,30 @@ def _shapes(given: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _require_no_shapes(given: Sequence[str] | None) -> None:
-    if given:
-        raise typer.BadParameter("shapes are for a model's inputs: give the model, too", param_hint="--shape")
+def _values(given: Sequence[str] | None) -> dict[str, list[float]]:
+    values: dict[str, list[float]] = {}
+    for text in given or []:
+        name, _, numbers = text.rpartition("=")
+        found = [_number(word) for word in numbers.split(",")]
+        if not name or None in found:
+            raise typer.BadParameter(f"expected NAME=10 or NAME=1,2, received {text}", param_hint="--value")
+        values[name] = [number for number in found if number is not None]
+    return values
+
+
+def _number(word: str) -> float | None:
+    """A number as it was written, whole or not; ``None`` where it is none."""
+    try:
+        number = int(word) if word.strip().lstrip("+-").isdecimal() else float(word)
+    except ValueError:
+        return None
+    return number if isinstance(number, int) or abs(number) < float("inf") else None
+
+
+def _require_no_model_options(shape: Sequence[str] | None, value: Sequence[str] | None) -> None:
+    for option, given, what in (("--shape", shape, "shapes"), ("--value", value, "values")):
+        if given:
+            raise typer.BadParameter(f"{what} are for a model's inputs: give the model, too", param_hint=option)
 
 
 def _say(text: str) -> None:
@@ -686,7 +730,8 @@ def _model_parts(result: Mapping[str, Any], *, most: int = 30) -> list[Any]:
         f"{result['latency_ms']:.4g} ms{sure}; kernels {result['kernels_sum_ms']:.4g} ms and call "
         f"{result['floor_ms']:.4g} ms make {result['sum_over_whole']:.1%} of it."
     )
-    return [table, *([f"… and {more} more; --json lists them all."] if more > 0 else []), escape(verdict)]
+    notes = [escape(f"Note: {note}.") for note in result["notes"]]
+    return [table, *([f"… and {more} more; --json lists them all."] if more > 0 else []), escape(verdict), *notes]
 
 
 def _card_text(model: Path, card: Mapping[str, Any]) -> str:
@@ -943,9 +988,12 @@ def _require_one_of(value: str, known: Sequence[str], *, option: str) -> None:
 
 
 def _require_new(out: Path, *, force: bool) -> None:
+    from latency_tables import require_writable
+
     if out.exists() and not force:
         message = f"expected a new file, but {out} exists: name another one, or replace it with --force"
         raise typer.BadParameter(message, param_hint="--out")
+    require_writable(out)
 
 
 def _grid(title: str, columns: Sequence[str], lines: Sequence[Sequence[object]]) -> Any:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 _SUFFIX = re.compile(r"(?P<key>.*)@b(?P<batch>[1-9][0-9]{0,8})(?:,(?P<precision>[a-z0-9]+))?", re.DOTALL)
+_ONE = "@b1"
 _PRECISION = re.compile(r"[a-z0-9]+")
 _MOST = 10**9 - 1
 
@@ -38,7 +39,10 @@ class Coordinates:
 
 
 def keyed(key: str, *, batch: int = 1, precision: str = "fp32") -> str:
-    """The name of a block or network at a batch and precision; without a suffix for one image in fp32.
+    """The name of a block or network at a batch and precision.
+
+    One image in fp32 needs no suffix, but for a name that ends like one: a file may be called ``net@b8.onnx``, and its
+    network is ``"net@b8@b1"``.
 
     Raises:
         ValueError: No such batch, or a precision that is no word of small letters and digits.
@@ -49,17 +53,35 @@ def keyed(key: str, *, batch: int = 1, precision: str = "fp32") -> str:
         raise ValueError(f"expected a precision such as 'fp32' or 'int8', received {precision!r}")
     if precision != "fp32":
         return f"{key}@b{batch},{precision}"
-    return key if batch == 1 else f"{key}@b{batch}"
+    return f"{key}@b{batch}" if batch > 1 or _ends_like_a_suffix(key) else key
 
 
 def split(key: str) -> tuple[str, int, str]:
-    """Name without suffix, batch and precision: the inverse of ``keyed``.
+    """Name without suffix, batch and precision: the inverse of ``keyed``, for any name.
 
     What ``keyed`` would have written otherwise, such as ``"x@b1"``, is a name and no suffix.
     """
-    found = _SUFFIX.fullmatch(key)
+    found = _suffix(key)
     if found is not None:
-        name, batch, precision = found["key"], int(found["batch"]), found["precision"] or "fp32"
-        if keyed(name, batch=batch, precision=precision) == key:
-            return name, batch, precision
-    return key, 1, "fp32"
+        return found
+    name = key.removesuffix(_ONE)
+    return (name if name != key and _ends_like_a_suffix(name) else key), 1, "fp32"
+
+
+def _suffix(key: str) -> tuple[str, int, str] | None:
+    """A suffix of other coordinates than one image in fp32, written as ``keyed`` writes it."""
+    found = _SUFFIX.fullmatch(key)
+    if found is None:
+        return None
+    name, batch, precision = found["key"], int(found["batch"]), found["precision"]
+    if precision == "fp32" or (batch == 1 and precision is None):
+        return None
+    return name, batch, precision or "fp32"
+
+
+def _ends_like_a_suffix(name: str) -> bool:
+    """Whether a name would be read as one with a suffix, or already has had to be told from it."""
+    end = len(name)
+    while name.endswith(_ONE, 0, end):
+        end -= len(_ONE)
+    return _suffix(name[:end]) is not None

@@ -6,11 +6,13 @@ that a truncated or hand-edited file is refused instead of believed.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -98,19 +100,62 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> Path
     """
     target = Path(path)
     data = content.encode() if isinstance(content, str) else content
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with _about(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = _temporary(target)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
     return target
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Checks that ``write_atomically`` could write a file, before there is anything to write; leaves nothing behind.
+
+    Args:
+        path: The file; it may be there already, and its folders need not.
+
+    Raises:
+        OSError: It is no file, or its folder cannot be made or written to; the error names the path.
+    """
+    target = Path(path)
+    with _about(target):
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+        new = [folder for folder in target.parents if not folder.exists()]  # innermost first
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = _temporary(target)
+            os.close(handle)
+            Path(temporary).unlink()
+        finally:
+            for folder in new:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+
+
+def _temporary(target: Path) -> tuple[int, str]:
+    return tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+
+
+@contextlib.contextmanager
+def _about(target: Path) -> Iterator[None]:
+    """Lets errors name the file that was asked for, and not what was tried on the way to it."""
+    try:
+        yield
+    except FileExistsError as error:  # what should be its folder is a file
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(target)) from error
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def table_sha256(table: LatencyTable) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from latency_tables import LatencyTable, read_table, write_table
+from latency_tables import LatencyTable, read_table, require_writable, write_table
 from profilers.backends.contract import Backend, symmetric_int8
 from profilers.errors import CampaignError
-from profilers.guards import checked_fingerprint
+from profilers.guards import checked_backend, checked_fingerprint
 from profilers.journal import open_journal
 from profilers.kernels import KEY_VERSION
 from profilers.manifests import extended, manifest_of
@@ -59,6 +59,7 @@ def profile(
         PluginError: A third party's backend failed or broke the contract.
         OSError: ``out`` cannot be written; what was measured so far is in the journal.
     """
+    checked_backend(backend)
     target, settings = Path(out), settings or CampaignSettings()
     conditions = checked_fingerprint(backend)
     method = settings.method or backend.method
@@ -66,6 +67,7 @@ def profile(
     groups = _wanted(workloads, references, settings, existing, symmetric=symmetric_int8(backend))
     if existing is not None and not any(groups.values()):
         return existing
+    require_writable(target)
     header = {
         "campaign": "hwnas-profile",
         "fingerprint": conditions,
@@ -91,8 +93,9 @@ def profile(
 def _existing(target: Path, conditions: Mapping[str, Any], protocol: str, method: str) -> LatencyTable | None:
     if not target.exists():
         return None
-    if target.is_dir():
-        raise CampaignError(f"{target} is a folder: give --out the name of a file")
+    if not target.is_file():
+        kind = "a folder" if target.is_dir() else "no regular file"
+        raise CampaignError(f"{target} is {kind}: give --out the name of a file")
     table = read_table(target)
     table.require_fingerprint(conditions, override=None)
     made_by = (table.manifest.protocol.get("name"), table.manifest.protocol.get("method"))

@@ -8,7 +8,7 @@ from functools import partial
 
 from latency_tables import Json, LatencyTable
 from profilers.backends.contract import Backend, InPlace, Inspection, Isolating, Method, ProfiledRuns, RunPlan
-from profilers.guards import guarded
+from profilers.guards import checked_inspection, checked_profile, guarded
 from profilers.tasks import BLOCK_PREFIX, Workload
 
 
@@ -73,10 +73,10 @@ def _kernels(backend: Backend, workload: Workload, method: Method) -> set[str]:
 def inspect(backend: Backend, workload: Workload, method: Method) -> Inspection:
     """The kernels that a network became, node by node; none where the backend times blocks."""
     if method == "isolated" and isinstance(backend, Isolating):
-        found: Inspection = guarded(backend, partial(backend.isolate, workload.model, workload.parts))[0]
-        return found
+        found = guarded(backend, lambda: backend.isolate(workload.model, workload.parts)[0])
+        return checked_inspection(backend, found, workload.parts)
     if method == "in-place" and isinstance(backend, InPlace):
         once = RunPlan(warmup_runs=0, runs=1)
         runs: ProfiledRuns = guarded(backend, partial(backend.profile, workload.model, workload.parts, once))
-        return runs.inspection
+        return checked_profile(backend, runs, workload.parts).inspection
     return Inspection(uses=())

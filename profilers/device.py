@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -43,6 +44,8 @@ def open_device(
     """
     chosen = settings or BackendSettings()
     device = name
+    if name != "cpu":  # else CUDA counts the fastest GPU first, and what NVML tells would be told of another one
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     if name in {"auto", "gpu"} and backend in {None, _DEFAULTS["gpu"]}:
         obstacle = _gpu_obstacle(gpus(), runtime())
         if obstacle is not None and (name == "gpu" or backend):
@@ -71,6 +74,17 @@ def open_device_of(table: Manifest, *, device: str = "auto") -> Backend:
     wanted = table.device if device == "auto" else device
     name = backend_of(table.runtime, table.provider) if wanted == table.device else None
     return open_device(wanted, backend=name, settings=BackendSettings.recorded(table.fingerprint))
+
+
+def require_threads(threads: int) -> None:
+    """Refuses more threads than there are CPUs: they would wait for one another, and a run would take minutes.
+
+    Raises:
+        CampaignError: There are fewer CPUs.
+    """
+    most = psutil.cpu_count() or threads
+    if threads > most:
+        raise CampaignError(f"expected --threads from 1 to {most}, the CPUs of this machine, received {threads}")
 
 
 def _default_backend(device: str) -> str:

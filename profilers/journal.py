@@ -55,27 +55,49 @@ def open_journal(table: Path, header: Mapping[str, Any], *, finished: bool = Fal
         CampaignError: The journal there belongs to another campaign, is damaged, or is in use by another process.
         OSError: The folder cannot be written.
     """
+    with exclusive(table):
+        journal = Journal(_partial(table))
+        path = journal.path
+        try:
+            if finished and path.exists() and path.stat().st_mtime_ns <= table.stat().st_mtime_ns:
+                path.unlink()
+            journal.entries += _resume(path, header)
+            yield journal
+        finally:
+            if path.exists() and _is_empty(path):
+                path.unlink()
+
+
+@contextmanager
+def exclusive(table: Path) -> Iterator[None]:
+    """Holds a table that is being made for this process alone.
+
+    Args:
+        table: Where the finished table goes.
+
+    Raises:
+        CampaignError: Another process holds it.
+        OSError: The folder cannot be written.
+    """
     table.parent.mkdir(parents=True, exist_ok=True)
-    path = table.with_name(f"{table.name}.partial")
-    lock = FileLock(f"{path}.lock")
+    lock = FileLock(f"{_partial(table)}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise CampaignError(
             f"another process is measuring into {table} at this moment: wait for it, or choose another --out"
         ) from error
-    journal = Journal(path)
     try:
-        if finished and path.exists() and path.stat().st_mtime_ns <= table.stat().st_mtime_ns:
-            path.unlink()
-        journal.entries += _resume(path, header)
-        yield journal
+        yield
     finally:
-        if path.exists() and _is_empty(path):
-            path.unlink()
         lock.release()
-        if os.name == "posix" and not path.exists():
+        if os.name == "posix" and not _partial(table).exists():
             Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _partial(table: Path) -> Path:
+    """The journal of a table."""
+    return table.with_name(f"{table.name}.partial")
 
 
 def _is_empty(path: Path) -> bool:

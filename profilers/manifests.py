@@ -6,11 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from latency_tables import BlockRow, Json, KernelRow, Manifest, NetworkRow, Row, split
+from profilers.guards import guarded
 from profilers.kernels import KEY_VERSION
 from profilers.rounds import Rounds
 from profilers.watch import calm_measurements
@@ -25,7 +27,11 @@ def manifest_of(run: Rounds, conditions: Mapping[str, Any], measured: Sequence[R
         measured: The rows it leads to, those of an earlier table included.
     """
     backend, settings, entries = run.backend, run.settings, run.journal.entries
-    calm = calm_measurements(entries, settings.protocol, device=backend.device)
+    device, device_name, name, version, provider, threads = guarded(
+        backend,
+        lambda: attrgetter("device", "device_name", "name", "version", "provider", "threads")(backend),
+    )
+    calm = calm_measurements(entries, settings.protocol, device=device)
     loads = [entry["load_1min"] for entry in entries if entry.get("load_1min") is not None]
     suffixes = {split(row.key)[1:] for row in measured if isinstance(row, BlockRow | NetworkRow)} or {(1, "fp32")}
     seen: dict[str, Json] = {
@@ -36,12 +42,12 @@ def manifest_of(run: Rounds, conditions: Mapping[str, Any], measured: Sequence[R
         "unmeasured": {entry["name"]: entry["reason"] for entry in entries if entry["kind"] == "failed"},
     }
     return Manifest(
-        device=backend.device,
-        device_name=backend.device_name,
-        runtime=backend.name,
-        runtime_version=backend.version,
-        provider=backend.provider,
-        threads=backend.threads,
+        device=device,
+        device_name=device_name,
+        runtime=name,
+        runtime_version=version,
+        provider=provider,
+        threads=threads,
         precisions=tuple(sorted({precision for _, precision in suffixes})),
         batches=tuple(sorted({batch for batch, _ in suffixes})),
         space=settings.space,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from profilers.backends.contract import Backend, RunPlan
-from profilers.guards import checked_times, guarded
+from profilers.guards import checked_backend, checked_times, guarded
 from profilers.protocol import MeasuringProtocol
 from profilers.statistics import Sample, combine, quiet_runs, summarise
 
@@ -83,6 +83,7 @@ class DeviceMeter:
             DeviceError: The runtime put it on another provider, or the device was lost.
             PluginError: A third party's backend failed or broke the contract.
         """
+        checked_backend(self.backend)
         samples: list[Sample] = []
         now: dict[str, list[Sample]] = {name: [] for name in self.references}
         for round_ in range(self.most_rounds):

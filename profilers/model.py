@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import onnx
+
 from latency_tables import Coordinates, Json, LatencyTable, NetworkRow, keyed
 from profilers.backends.contract import Backend, InPlace, Inspection, Method, symmetric_int8
+from profilers.batches import batch_of
 from profilers.campaign import profile
 from profilers.coverage import inspect
+from profilers.deciding import value_notes, with_values
 from profilers.errors import CampaignError, DeviceMemoryError
-from profilers.models import batch_of, load_model, prepared
+from profilers.guards import checked_backend
+from profilers.models import load_model, parse_model, prepared
 from profilers.precision import arithmetic, precision_of
 from profilers.rounds import CampaignSettings, Progress
 from profilers.tasks import OnnxWorkload, converted
@@ -54,6 +60,7 @@ class ModelProfile:
         sum_ms: Sum of the kernels, without the floor.
         kernels: From the slowest to the fastest.
         method: How the kernels were measured.
+        notes: What else the figures hold for.
     """
 
     model: str
@@ -62,6 +69,7 @@ class ModelProfile:
     sum_ms: float
     kernels: tuple[KernelShare, ...]
     method: Method
+    notes: tuple[str, ...] = ()
 
     @property
     def coordinates(self) -> Coordinates:
@@ -90,6 +98,7 @@ class ModelProfile:
             "floor_ms": self.floor_ms,
             "kernels_sum_ms": self.sum_ms,
             "sum_over_whole": round(self.ratio, 4),
+            "notes": list(self.notes),
             "kernels": [asdict(kernel) for kernel in self.kernels],
         }
 
@@ -100,6 +109,7 @@ def profile_model(
     backend: Backend,
     settings: CampaignSettings | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    values: Mapping[str, Sequence[float]] | None = None,
     batch: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> tuple[ModelProfile, LatencyTable]:
@@ -110,45 +120,64 @@ def profile_model(
         backend: Where it runs.
         settings: How to measure; of its precisions the first counts. A model that is not in fp32 stays as it is.
         shapes: Shapes of inputs with open sizes, by name.
-        batch: Size of an open first axis; by default 1. Of a fixed one, what it must be.
+        values: Values of inputs that decide how much is computed, by name: one number for each element, or one for
+            all of them.
+        batch: Size of an open batch axis (see ``profilers.batches``); by default 1. Of a fixed one, what it must be.
         on_progress: Called after every measurement.
 
     Returns:
         The profile, and the table of the model's kernels.
 
     Raises:
-        CampaignError: A shape or the batch does not fit the model.
-        ModelError: The model does not load or run.
+        CampaignError: A shape, a value or the batch does not fit the model.
+        ModelError: The model does not load or run, or lacks a shape or a value.
         DeviceError: The runtime ran it elsewhere, or the device was lost.
         PluginError: A third party's backend failed.
         OSError: The file cannot be read.
     """
-    file = Path(path)
-    chosen = settings or CampaignSettings(space=file.name)
-    content = prepared(load_model(file), shapes=shapes, batch=batch or 1)
-    precision, held = precision_of(content), batch_of(content)
-    if batch is not None and held != batch:
-        raise CampaignError(f"{file.name} has a fixed batch of {held}: --batch {batch} needs a model with an open one")
+    checked_backend(backend)
+    file, loaded = Path(path), load_model(path)
+    title = os.fsencode(file.name).decode(errors="replace")  # a table is Unicode, the name of a file need not be
+    chosen = settings or CampaignSettings(space=title)
+    content = prepared(with_values(loaded, values or {}), shapes=shapes, batch=batch or 1)
+    precision, held = precision_of(content), _batch(loaded, content, title, batch)
     as_it_is = chosen.precisions[:1] == ("fp32",)
-    name = keyed(file.stem, batch=held, precision=precision if as_it_is else "fp32")
+    name = keyed(Path(title).stem, batch=held, precision=precision if as_it_is else "fp32")
     workload = OnnxWorkload(name, content, {"model": name})
     method = chosen.method or _finest(backend)
-    chosen = replace(chosen, space=file.name, method=method, steps=False, precisions=chosen.precisions[:1])
+    chosen = replace(chosen, space=title, method=method, steps=False, precisions=chosen.precisions[:1])
     with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
         table = profile(
             [workload], [workload], backend=backend, out=Path(folder, "t"), settings=chosen, on_progress=on_progress
         )
     if not table.networks:
-        raise DeviceMemoryError(f"{file.name} could not be measured: {table.manifest.conditions['unmeasured']}")
+        raise DeviceMemoryError(f"{title} could not be measured: {table.manifest.conditions['unmeasured']}")
     (whole,) = table.networks.values()
     measured = converted(workload, chosen.precisions[0], symmetric=symmetric_int8(backend))
     inspection = inspect(backend, measured, method)
     kernels = _shares(inspection, table)
     floor_ms = next(iter(table.floors.values())).timing.latency_ms
     total_ms = sum(kernel.latency_ms or 0.0 for kernel in kernels)
+    notes = value_notes(loaded, values or {})
+    noted: dict[str, Json] = {"notes": list(notes)} if notes else {}
     return ModelProfile(
-        model=file.name, whole=whole, floor_ms=floor_ms, sum_ms=total_ms, kernels=kernels, method=method
-    ), table
+        model=title,
+        whole=whole,
+        floor_ms=floor_ms,
+        sum_ms=total_ms,
+        kernels=kernels,
+        method=method,
+        notes=notes,
+    ), replace(table, manifest=replace(table.manifest, conditions={**table.manifest.conditions, **noted}))
+
+
+def _batch(model: onnx.ModelProto, content: bytes, title: str, wanted: int | None) -> int:
+    """Images a run: what the model tells, and 1 where it tells nothing; refuses what was asked for in vain."""
+    held = batch_of(model, parse_model(content), told=wanted)
+    if wanted is not None and held != wanted:
+        found = "no batch that its inputs tell" if held is None else f"a fixed batch of {held}"
+        raise CampaignError(f"{title} has {found}: --batch {wanted} needs a model with an open one")
+    return held or 1
 
 
 def _finest(backend: Backend) -> Method:

@@ -12,14 +12,14 @@ import onnx
 import psutil
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from onnx.external_data_helper import load_external_data_for_model
 
+from profilers.batches import batch_axis, is_open, model_inputs
+from profilers.deciding import FLOATS, WHOLE, deciding, is_enough
 from profilers.errors import CampaignError, ModelError
 from profilers.kernels import TensorType
 
-_FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
-_WHOLE = {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16, TensorProto.UINT16, TensorProto.INT32}
-_WHOLE |= {TensorProto.UINT32, TensorProto.INT64, TensorProto.UINT64, TensorProto.BOOL}
-_CODES = {str(TensorProto.DataType.Name(code)).lower(): code for code in _FLOATS | _WHOLE}
+_CODES = {str(TensorProto.DataType.Name(code)).lower(): code for code in FLOATS | WHOLE}
 _MULTIPLYING = {
     "Conv",
     "FusedConv",
@@ -33,7 +33,7 @@ _MULTIPLYING = {
 }
 _MACS_PER_US, _NUMBERS_PER_US = 20_000, 2_000  # one core of a desktop or server, roughly
 _COPIES = ((16, 10.0), (8, 40.0), (4, 400.0))  # so many copies of a kernel with less work than so many microseconds
-_FEWEST = 2
+_FEWEST, _MOST_NUMBERS = 2, 2**27
 _PAGE, _LINE = 4096, 64  # bytes
 _LONGEST = 2**31 - 1
 _LARGEST = 2**31  # bytes: what protobuf can hold in one piece
@@ -51,18 +51,35 @@ def load_model(path: str | Path) -> onnx.ModelProto:
         raise ModelError(f"{file} is a folder: expected an .onnx file")
     if not file.exists():
         raise ModelError(f"there is no file {file}: expected an .onnx file")
-    size = file.stat().st_size
-    if size > _LARGEST:
-        raise ModelError(f"{file} has {size} bytes: models over 2 GiB cannot be measured")
+    if not file.is_file():
+        raise ModelError(f"{file} is no regular file: expected an .onnx file")
+    cure = "Export it again"
     try:
-        model = onnx.load(str(file))
-    except OSError:
+        _require_small(file, file.stat().st_size)
+        model = onnx.load(str(file), load_external_data=False)
+        _require_small(file, file.stat().st_size + _beside(model.graph))
+        cure = "Put the files with its weights beside it, as they were exported, or export it again"
+        load_external_data_for_model(model, str(file.parent))
+    except (OSError, ModelError):
         raise
     except Exception as error:  # protobuf's errors and onnx's share no base class
-        raise ModelError(f"{file} is no readable ONNX model: {_first_line(error)}. Export it again.") from error
+        raise ModelError(f"{file} is no readable ONNX model: {_first_line(error).rstrip('.')}. {cure}.") from error
     if not model.graph.node:
         raise ModelError(f"{file} is no readable ONNX model: it has no nodes. Export it again.")
     return model
+
+
+def _require_small(file: Path, size: int) -> None:
+    if size > _LARGEST:
+        raise ModelError(
+            f"{file} has {size} bytes, weights beside it included: models over 2 GiB cannot be measured. "
+            "Measure parts of it, or a smaller precision."
+        )
+
+
+def _beside(graph: onnx.GraphProto) -> int:
+    """Bytes of the weights that lie in other files."""
+    return sum(int(one.value) for weight in graph.initializer for one in weight.external_data if one.key == "length")
 
 
 def parse_model(content: bytes) -> onnx.ModelProto:
@@ -91,8 +108,8 @@ def prepared(
 
     Args:
         model: Any ONNX model; not changed.
-        shapes: Shapes of inputs, by name; needed for those with open sizes other than the first.
-        batch: Size of an open first axis.
+        shapes: Shapes of inputs, by name; needed for those with open sizes other than the batch.
+        batch: Size of an open batch axis; see ``profilers.batches``.
         by_output: Whether nodes are called after what they write, whatever they are called: tensors tell the parts of a
             network, and exporters name nodes as they like.
 
@@ -102,13 +119,13 @@ def prepared(
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    weights = {weight.name for weight in copy.graph.initializer}
-    inputs = [value for value in copy.graph.input if value.name not in weights]
+    inputs = model_inputs(copy.graph)
     unknown = sorted(set(shapes or {}) - {value.name for value in inputs})
     if unknown:
-        names = ", ".join(value.name for value in inputs)
+        names = ", ".join(value.name for value in inputs) or "none"
         raise CampaignError(f"a shape is given for {unknown[0]!r}, but the model's inputs are {names}")
-    changed = [_fix(value, (shapes or {}).get(value.name), batch) for value in inputs]
+    axes = {value.name: batch_axis(value, copy.graph) for value in inputs}
+    changed = [_fix(value, (shapes or {}).get(value.name), batch, axes[value.name]) for value in inputs]
     if any(changed):
         del copy.graph.value_info[:]  # shapes between the nodes follow from the inputs'
         for value in copy.graph.output:
@@ -118,20 +135,19 @@ def prepared(
     return bytes(copy.SerializeToString())
 
 
-def _fix(value: onnx.ValueInfoProto, wanted: Sequence[int] | None, batch: int) -> bool:
+def _fix(value: onnx.ValueInfoProto, wanted: Sequence[int] | None, batch: int, axis: int | None) -> bool:
     """Gives an input its fixed shape; tells whether that changed it."""
     if not value.type.HasField("tensor_type"):
         raise ModelError(f"input {value.name!r} is no tensor: models with sequences or maps cannot be measured")
     tensor = value.type.tensor_type
     if wanted is not None and not tensor.HasField("shape"):
         tensor.shape.dim.extend(onnx.TensorShapeProto.Dimension() for _ in wanted)
-    found = [size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim]
-    names = [
-        size.dim_param or "?" if known is None else str(known)
-        for size, known in zip(tensor.shape.dim, found, strict=True)
-    ]
+    found = [None if is_open(size) or not size.dim_value else size.dim_value for size in tensor.shape.dim]
+    names = [str(size.dim_value) if size.HasField("dim_value") else size.dim_param or "?" for size in tensor.shape.dim]
     if wanted is None:
-        sizes = [batch if position == 0 and size is None else size for position, size in enumerate(found)]
+        sizes = [
+            batch if place == axis and is_open(tensor.shape.dim[place]) else one for place, one in enumerate(found)
+        ]
     elif len(wanted) != len(found) or any(b not in {None, a} for a, b in zip(wanted, found, strict=True)):
         given = "x".join(map(str, wanted))
         raise CampaignError(f"shape {given} does not fit input {value.name!r} of shape {'x'.join(names)}")
@@ -142,10 +158,10 @@ def _fix(value: onnx.ValueInfoProto, wanted: Sequence[int] | None, batch: int) -
             f"no input is as large as {max(size or 0 for size in sizes)} in one direction: {value.name!r}"
         )
     if not tensor.HasField("shape") or any(size is None or size < 1 for size in sizes):
-        shape = "x".join(names) or "unknown"
+        example = "1x3x224x224" if len(found) in {0, 4} else "x".join(str(size or 1) for size in found)
         raise ModelError(
-            f"input {value.name!r} has shape {shape}: expected fixed sizes. "
-            f"Give them with `--shape {value.name}=1x3x224x224`."
+            f"input {value.name!r} has shape {'x'.join(names) or 'unknown'}: expected fixed sizes. "
+            f"Give them with `--shape {value.name}={example}`."
         )
     for size, fixed in zip(tensor.shape.dim, sizes, strict=True):
         size.Clear()
@@ -168,15 +184,6 @@ def _name_nodes(graph: onnx.GraphProto, seen: set[str], *, by_output: bool) -> N
                 _name_nodes(branch, seen, by_output=by_output)
 
 
-def batch_of(content: bytes) -> int:
-    """Images a run of a model with fixed shapes: the first size of its first input, 1 where that is no batch."""
-    model = parse_model(content)
-    weights = {weight.name for weight in model.graph.initializer}
-    first = next((value for value in model.graph.input if value.name not in weights), None)
-    sizes = first.type.tensor_type.shape.dim if first is not None else []
-    return max(1, sizes[0].dim_value) if len(sizes) > 1 else 1
-
-
 def random_feeds(
     inputs: Iterable[tuple[str, str, Sequence[object]]], *, seed: int = 0
 ) -> dict[str, NDArray[np.generic]]:
@@ -194,9 +201,13 @@ def random_feeds(
     rng = np.random.default_rng(seed)
     feeds: dict[str, NDArray[np.generic]] = {}
     for name, element, shape in inputs:
-        code = _CODES.get(element)
-        if code is None or not all(isinstance(size, int) and size > 0 for size in shape):
-            shown = "x".join(map(str, shape))
+        code, shown = _CODES.get(element), "x".join(map(str, shape))
+        if code is None:
+            raise ModelError(
+                f"input {name!r} is {element}[{shown}]: expected a tensor of numbers. Values of other kinds cannot be "
+                "made up: export the model from where it has numbers."
+            )
+        if not all(isinstance(size, int) and size > 0 for size in shape):
             raise ModelError(
                 f"input {name!r} is {element}[{shown}]: expected a tensor of numbers with fixed sizes. "
                 f"Give open sizes with `--shape {name}=1x3x224x224`."
@@ -207,7 +218,7 @@ def random_feeds(
             raise ModelError(
                 f"input {name!r} would take {needed_mib} MiB of memory, which this machine has not to spare"
             )
-        random = rng.standard_normal(sizes) if code in _FLOATS else np.zeros(sizes)
+        random = rng.standard_normal(sizes) if code in FLOATS else np.zeros(sizes)
         feeds[name] = _placed(random.astype(helper.tensor_dtype_to_np_dtype(code)), rng)
     return feeds
 
@@ -227,14 +238,13 @@ def graph_feeds(model: onnx.ModelProto, *, seed: int = 0) -> dict[str, NDArray[n
     Raises:
         ModelError: An input's type or shape is not one that can be made up.
     """
-    weights = {weight.name for weight in model.graph.initializer}
     inputs = []
-    for value in model.graph.input:
+    for value in model_inputs(model.graph):
         tensor = value.type.tensor_type
         sizes = [size.dim_value or size.dim_param or "?" for size in tensor.shape.dim]
         element = str(TensorProto.DataType.Name(tensor.elem_type)).lower()
         inputs.append((value.name, element, sizes))
-    return random_feeds((entry for entry in inputs if entry[0] not in weights), seed=seed)
+    return random_feeds(inputs, seed=seed)
 
 
 def kernel_model(
@@ -250,12 +260,15 @@ def kernel_model(
         types: Type of every tensor.
 
     Returns:
-        The model; ``None`` when the runtime did not tell the type of a tensor the node reads or writes.
+        The model; ``None`` when the runtime did not tell the type of a tensor the node reads or writes, or when how
+        much the node computes depends on a value that it gets while the network runs.
     """
     weights = {weight.name: weight for weight in model.graph.initializer}
     read = [name for name in dict.fromkeys(node.input) if name and name not in weights]
     written = [name for name in node.output if name]
     if any(name not in types for name in [*read, *written]) or not written:
+        return None
+    if any(name in read and not is_enough(node, _CODES.get(types[name].element, 0)) for name in deciding(node)):
         return None
     graph = helper.make_graph(
         [node],
@@ -313,6 +326,8 @@ def copies_for(node: onnx.NodeProto, types: Mapping[str, TensorType]) -> int:
     filters = [shape for shape in shapes[1:] if len(shape) > 1] if node.op_type in _MULTIPLYING else []
     macs = written * max((math.prod(shape) // max(shape[0], 1) for shape in filters), default=0)
     moved = written + sum(math.prod(shape) for shape in shapes)
+    if moved > _MOST_NUMBERS:  # twice as much would not fit into one model
+        return 1
     work_us = macs / _MACS_PER_US + moved / _NUMBERS_PER_US
     return next((copies for copies, limit_us in _COPIES if work_us < limit_us), _FEWEST)
 

@@ -9,10 +9,12 @@ from operator import attrgetter
 
 from profilers.backends.contract import Backend, BackendSettings
 from profilers.errors import CampaignError, PluginError, ProfilerError
+from profilers.guards import checked_backend, checked_fingerprint
 
 GROUP = "hwnas.backends"
 
 BackendFactory = Callable[[BackendSettings], Backend]
+_REPORT = "Report it to whoever wrote it; `profilers.testing` says what a backend must do."
 
 _OURS = {
     "onnxruntime": "profilers.backends.onnxruntime:OnnxRuntimeBackend",
@@ -37,7 +39,7 @@ def describe_backends() -> dict[str, tuple[str, ...] | str]:
     found: dict[str, tuple[str, ...] | str] = {}
     for name in backend_names():
         try:
-            found[name] = devices_of(load_backend(name))
+            found[name] = devices_of(load_backend(name), called=name)
         except ProfilerError as error:
             found[name] = str(error)
     return found
@@ -48,10 +50,26 @@ def backend_devices() -> dict[str, tuple[str, ...]]:
     return {name: devices for name, devices in describe_backends().items() if not isinstance(devices, str)}
 
 
-def devices_of(factory: BackendFactory) -> tuple[str, ...]:
-    """The devices that a backend says it runs on."""
-    devices = getattr(factory, "devices", ())
-    return (devices,) if isinstance(devices, str) else tuple(devices)
+def devices_of(factory: BackendFactory, *, called: str) -> tuple[str, ...]:
+    """The devices that a backend says it runs on.
+
+    Args:
+        factory: Its class.
+        called: Its name.
+
+    Raises:
+        PluginError: It does not say so, or says it otherwise than in words.
+    """
+    try:
+        devices = getattr(factory, "devices", ())
+        names = (devices,) if isinstance(devices, str) else tuple(devices)
+    except (Exception, SystemExit) as error:  # whatever a plug-in raises must not end as a traceback at the user's
+        raise PluginError(
+            f"the backend {called!r} does not tell its devices: {type(error).__name__}: {error}. {_REPORT}"
+        ) from error
+    if not all(isinstance(one, str) and one for one in names):
+        raise PluginError(f"the backend {called!r} must list its devices in words, not as {devices!r}. {_REPORT}")
+    return names
 
 
 def backend_of(runtime: str, provider: str) -> str | None:
@@ -62,13 +80,18 @@ def backend_of(runtime: str, provider: str) -> str | None:
         provider: Its provider.
     """
     for name in backend_names():
-        try:
-            factory = load_backend(name)
-        except ProfilerError:
-            continue
-        if getattr(factory, "name", None) == runtime and getattr(factory, "provider", None) == provider:
+        if _said(name) == (runtime, provider):
             return name
     return None
+
+
+def _said(name: str) -> tuple[object, object] | None:
+    """The runtime and the provider of a backend; ``None`` where it fails to tell, which opening it will tell."""
+    try:
+        factory = load_backend(name)
+        return getattr(factory, "name", None), getattr(factory, "provider", None)
+    except (Exception, SystemExit):
+        return None
 
 
 def load_backend(name: str) -> BackendFactory:
@@ -101,7 +124,7 @@ def open_backend(name: str, settings: BackendSettings) -> Backend:
         PluginError: A third party's backend failed.
     """
     factory = load_backend(name)
-    devices = devices_of(factory)
+    devices = devices_of(factory, called=name)
     if settings.device not in devices:
         raise CampaignError(
             f"the backend {name!r} does not run on {settings.device!r}: expected {' or '.join(devices) or 'nothing'}"
@@ -121,19 +144,12 @@ def open_backend(name: str, settings: BackendSettings) -> Backend:
     return backend
 
 
-def _require_contract(name: str, backend: object, settings: BackendSettings) -> None:
-    lacking = [member for member in _MEMBERS if not hasattr(backend, member)]
-    if lacking:
+def _require_contract(name: str, backend: Backend, settings: BackendSettings) -> None:
+    checked_backend(backend, called=name)
+    if name not in _OURS:
+        checked_fingerprint(backend)
+    if backend.device != settings.device:
         raise PluginError(
-            f"the backend {name!r} lacks {', '.join(lacking)}, which profilers.backends.Backend asks for. "
-            "Report it to whoever wrote it; `profilers.testing` says what a backend must do."
+            f"the backend {name!r} was asked for {settings.device!r} and opened {backend.device!r}: figures of that "
+            "would be mislabelled. Report it to whoever wrote it."
         )
-    found = getattr(backend, "device", None)
-    if found != settings.device:
-        raise PluginError(
-            f"the backend {name!r} was asked for {settings.device!r} and opened {found!r}: figures of that would be "
-            "mislabelled. Report it to whoever wrote it."
-        )
-
-
-_MEMBERS = ("name", "version", "device", "device_name", "provider", "threads", "method", "fingerprint", "time")

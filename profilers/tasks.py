@@ -208,7 +208,7 @@ def kernel_models(
         return block_structure(workload, provider=backend.provider), alone
     if isinstance(backend, Isolating):
         inspection, alone = backend.isolate(workload.model, workload.parts)
-        checked_inspection(backend, inspection, workload.parts)
+        inspection = checked_inspection(backend, inspection, workload.parts)
         return structure_entry(inspection, workload.parts, provider=backend.provider), alone
     if isinstance(backend, InPlace):
         raise CampaignError(f"the backend {backend.name!r} cannot run a kernel alone: choose --method in-place")

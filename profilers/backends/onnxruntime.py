@@ -7,6 +7,7 @@ durations are shares to compose with, not truths: a predictor calibrates them on
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,18 @@ from profilers.precision import unsupported_op
 _EXTRA = {"cpu": 'pip install "hwnas[cpu]"', "gpu": 'pip uninstall onnxruntime; pip install "hwnas[gpu]"'}
 _SUFFIX = "_kernel_time"
 _BYTES_PER_MIB = 2**20
+# Where in whose source: numbers of statuses, paths, and signatures of functions in C++.
+_WHERE = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |\S*[/\\]\S+\.(?:cc|h|cpp):\d+ [^()]*\([^()]*\)(?: const)? "
+)
+_EXPORT_AGAIN = "Export it again, or choose another --backend; `onnx.checker.check_model` may tell more."
+_CURES = (  # by what the runtime says in small letters, the first that fits
+    ("opset import", _EXPORT_AGAIN),
+    ("missing opset", _EXPORT_AGAIN),
+    ("opset", "Export it for an opset that the runtime knows, or update the runtime."),
+    ("ir version", "Save it in an IR version that the runtime knows, or update the runtime."),
+    ("", _EXPORT_AGAIN),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +168,10 @@ class OnnxRuntimeBackend:
             graph = onnx.load(options.optimized_model_filepath)
         events = node_events(raw, graph)
         if not events:
-            raise ModelError(f"ONNX Runtime {self.version} optimises the model away: nothing is left in it to be timed")
+            raise ModelError(
+                f"ONNX Runtime {self.version} optimises the model away: nothing is left in it to be timed. "
+                "Export it so that its outputs depend on its inputs."
+            )
         self._require_provider({str(event["args"]["provider"]) for found in events.values() for event in found})
         ran = {name: node_run(found[0]) for name, found in events.items()}
         return _Seen(graph=graph, ran=ran, events=events, times=times, load_ms=load_ms)
@@ -213,7 +229,9 @@ class OnnxRuntimeBackend:
                 f"ONNX Runtime {self.version} has no kernel for {lacking} on {self.provider}, and nothing else is "
                 "measured in its place. Export the model without it, or choose another precision or backend."
             )
-        return ModelError(f"ONNX Runtime {self.version} cannot {verb} the model: {text}")
+        told = _WHERE.sub("", text).rstrip(". ")
+        cure = next((cure for word, cure in _CURES if word in told.lower()), _CURES[-1][1])
+        return ModelError(f"ONNX Runtime {self.version} cannot {verb} the model: {told}. {cure}")
 
 
 def import_onnxruntime(device: str) -> Any:

@@ -52,7 +52,7 @@ class ClockLock:
 
 
 @contextlib.contextmanager
-def locked_clocks(device: str, *, clock_mhz: int | None = None, index: int = 0) -> Iterator[ClockLock]:
+def locked_clocks(device: str, *, clock_mhz: int | None = None, index: int | None = None) -> Iterator[ClockLock]:
     """Locks the core clock of a GPU while the body runs, and gives it back however the body ends.
 
     Locking changes the GPU for all its users and needs administrator rights, so that it is never done unasked. Without
@@ -66,7 +66,7 @@ def locked_clocks(device: str, *, clock_mhz: int | None = None, index: int = 0) 
     Args:
         device: ``"gpu"``; nothing is locked on any other one.
         clock_mhz: Clock in MHz; by default the highest supported one of at most 80 % of the maximum.
-        index: Number of the GPU in NVML's order.
+        index: Number of the GPU in NVML's order; ``None`` for the one that CUDA runs on.
 
     Yields:
         What was asked for, and whether it was granted.

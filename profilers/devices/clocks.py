@@ -20,7 +20,7 @@ from profilers.devices.nvml import NvmlDevice, open_nvml
 _CLOCK_SM, _CLOCK_MEMORY, _TEMPERATURE_GPU = 1, 2, 0
 _REASON_BITS = (
     *("gpu_idle", "applications_clocks_setting", "sw_power_cap", "hw_slowdown", "sync_boost", "sw_thermal_slowdown"),
-    *("hw_thermal_slowdown", "hw_power_brake_slowdown", "display_clock_setting", "board_limit", "reliability"),
+    *("hw_thermal_slowdown", "hw_power_brake_slowdown", "display_clock_setting"),
 )
 # Somebody's choice or a lack of work: the device could run faster if it were told to.
 _NO_THROTTLING = frozenset({"gpu_idle", "applications_clocks_setting", "display_clock_setting"})
@@ -79,12 +79,12 @@ class ClockWatch:
         reason: Why nothing can be read at all, with the cure; ``None`` when the device can be asked.
     """
 
-    def __init__(self, device: str, *, index: int = 0, root: Path = Path("/")) -> None:
+    def __init__(self, device: str, *, index: int | None = None, root: Path = Path("/")) -> None:
         """Opens the device.
 
         Args:
             device: ``"cpu"`` or ``"gpu"``; of any other device every value is ``None``.
-            index: Number of the GPU in NVML's order.
+            index: Number of the GPU in NVML's order; ``None`` for the one that CUDA runs on.
             root: Folder that holds ``proc`` and ``sys``; another one than ``/`` serves tests.
         """
         self._source = _source(device, index=index, root=root)
@@ -121,7 +121,7 @@ def clock_drift(readings: Sequence[ClockReading]) -> float | None:
     return max(abs(clock / median - 1) for clock in clocks)
 
 
-def _source(device: str, *, index: int, root: Path) -> _Source:
+def _source(device: str, *, index: int | None, root: Path) -> _Source:
     if device == "cpu":
         return _CpuClocks(root)
     if device != "gpu":

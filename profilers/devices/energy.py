@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from latency_tables.schema import Json
-from profilers.devices.nvml import NvmlDevice, open_nvml
+from profilers.devices.nvml import NvmlDevice, cuda_gpu, open_nvml
 from profilers.devices.power_rails import rail_meter, rapl_meter
 from profilers.devices.power_sampler import PowerSampler
 from profilers.errors import CampaignError, DeviceError
@@ -86,7 +86,7 @@ class _Mark:
     energy_mj: float
 
 
-def energy_meter(device: str, *, index: int = 0, root: Path = Path("/")) -> EnergyMeter | EnergyUnknown:
+def energy_meter(device: str, *, index: int | None = None, root: Path = Path("/")) -> EnergyMeter | EnergyUnknown:
     """The best source of energy readings of a device; never raises where there is none.
 
     A GPU is read through NVML: its energy counter, or samples of its power. A CPU is read through RAPL, all packages
@@ -94,7 +94,7 @@ def energy_meter(device: str, *, index: int = 0, root: Path = Path("/")) -> Ener
 
     Args:
         device: ``"cpu"`` or ``"gpu"``.
-        index: Number of the GPU in NVML's order.
+        index: Number of the GPU in NVML's order; ``None`` for the one that CUDA runs on.
         root: Folder that holds ``sys``; another one than ``/`` serves tests.
 
     Returns:
@@ -188,7 +188,7 @@ def _beyond_idling(marks: tuple[_Mark, _Mark, _Mark], *, runs: int, method: str)
     )
 
 
-def _nvml_meter(index: int) -> EnergyMeter | str:
+def _nvml_meter(index: int | None) -> EnergyMeter | str:
     gpu = open_nvml(index)
     if isinstance(gpu, str):
         return gpu
@@ -200,7 +200,7 @@ def _nvml_meter(index: int) -> EnergyMeter | str:
         # ones), it is the mean of the last second, so that the window begins with an idle tail.
         return PowerSampler("nvml power sampling", power_w, release=gpu.close)
     gpu.close()
-    return f"NVML tells neither the energy nor the power of GPU {index}"
+    return f"NVML tells neither the energy nor the power of GPU {cuda_gpu() if index is None else index}"
 
 
 class _NvmlCounter:

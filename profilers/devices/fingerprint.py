@@ -6,7 +6,7 @@ from typing import Protocol
 
 from latency_tables.schema import Json
 from profilers.devices.cpu import describe_cpu
-from profilers.devices.nvml import describe_gpus
+from profilers.devices.nvml import describe_gpus, used_gpu
 
 
 class Settings(Protocol):
@@ -36,8 +36,8 @@ class Settings(Protocol):
 def device_name(device: str) -> str:
     """The model name the device gives itself; ``"unknown"`` where it gives none."""
     if device == "gpu":
-        gpus = describe_gpus().gpus
-        return (gpus[0].name if gpus else None) or "unknown"
+        gpu = used_gpu(describe_gpus().gpus)
+        return (gpu.name if gpu else None) or "unknown"
     return describe_cpu().model or "unknown"
 
 
@@ -70,8 +70,7 @@ def fingerprint(settings: Settings, *, runtime: str, provider: str) -> dict[str,
         "governor": cpu.governor,
     }
     if device == "gpu":
-        gpus = describe_gpus().gpus
-        gpu = gpus[0] if gpus else None
+        gpu = used_gpu(describe_gpus().gpus)
         record |= {
             "gpu": gpu.name if gpu else None,
             "driver": gpu.driver if gpu else None,

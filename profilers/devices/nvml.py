@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -116,11 +118,31 @@ class NvmlDevice:
                 self._nvml.nvmlShutdown()
 
 
-def open_nvml(index: int) -> NvmlDevice | str:
+def cuda_gpu() -> int | str:
+    """The GPU that CUDA counts as its first: its number on the PCI bus, or the beginning of its UUID.
+
+    NVML shows all GPUs, CUDA those that ``CUDA_VISIBLE_DEVICES`` names, in the order it names them. Their numbers mean
+    the same in both only where ``CUDA_DEVICE_ORDER`` is ``PCI_BUS_ID``; ``open_device`` sees to that.
+    """
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() else first or 0
+
+
+def used_gpu(gpus: Sequence[GpuDescription]) -> GpuDescription | None:
+    """Of all GPUs in NVML's order the one that CUDA counts as its first; ``None`` where that cannot be told."""
+    wanted = cuda_gpu()
+    if isinstance(wanted, int):
+        return gpus[wanted] if wanted < len(gpus) else None
+    if wanted.startswith("MIG"):  # a part of a GPU has a name of its own, which does not tell whose part it is
+        return gpus[0] if len(gpus) == 1 else None
+    return next((gpu for gpu in gpus if gpu.uuid is not None and gpu.uuid.startswith(wanted)), None)
+
+
+def open_nvml(index: int | None) -> NvmlDevice | str:
     """A GPU to ask through NVML, or why there is none, with the cure; never raises.
 
     Args:
-        index: Number of the GPU in NVML's order, that of the PCI bus; ``CUDA_VISIBLE_DEVICES`` does not change it.
+        index: Number of the GPU in NVML's order, that of the PCI bus; ``None`` for the one that CUDA runs on.
     """
     try:
         nvml = import_module("pynvml")
@@ -130,11 +152,22 @@ def open_nvml(index: int) -> NvmlDevice | str:
         nvml.nvmlInit()
     except nvml.NVMLError as error:
         return f"NVML does not start: {error}. Cure: {_CURE_START}"
+    wanted = cuda_gpu() if index is None else index
     try:
-        return NvmlDevice(nvml, nvml.nvmlDeviceGetHandleByIndex(index))
+        handle = nvml.nvmlDeviceGetHandleByIndex(wanted) if isinstance(wanted, int) else _handle_of(nvml, wanted)
+        return NvmlDevice(nvml, handle)
     except nvml.NVMLError as error:
         NvmlDevice(nvml, None).close()
-        return f"GPU {index} does not answer: {error}. Cure: nvidia-smi -L lists the GPUs that there are"
+        return f"GPU {wanted} does not answer: {error}. Cure: nvidia-smi -L lists the GPUs that there are"
+
+
+def _handle_of(nvml: ModuleType, uuid: str) -> object:
+    """A GPU by its UUID, or by as much of it as CUDA needs."""
+    for index in range(int(nvml.nvmlDeviceGetCount())):
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        if (_text(_ask(nvml, "nvmlDeviceGetUUID", handle)) or "").startswith(uuid):
+            return handle
+    return nvml.nvmlDeviceGetHandleByUUID(uuid)
 
 
 def _report_without_binding() -> GpuReport:

@@ -35,8 +35,8 @@ PUBLIC = {
         "RowChange", "ShippedTable", "Spread", "StepRow", "TableDiff", "TableError", "TableFormatError",
         "TableMismatchError", "Timing", "UnknownTableError", "alignment", "card", "convolution", "diff_tables", "dumps",
         "fingerprint_sha256", "flat_rows", "keyed", "loads", "merge_tables", "open_shipped", "overview", "ranked",
-        "read_manifest", "read_table", "resolve", "row_to_json", "shipped", "snapped", "split", "table_sha256",
-        "validate", "widened", "write_atomically", "write_csv", "write_parquet", "write_table",
+        "read_manifest", "read_table", "require_writable", "resolve", "row_to_json", "shipped", "snapped", "split",
+        "table_sha256", "validate", "widened", "write_atomically", "write_csv", "write_parquet", "write_table",
     },
     "profilers.backends": {
         "METHODS", "Backend", "BackendSettings", "BlockTimes", "InPlace", "Inspection", "IsolatedKernel", "Isolating",

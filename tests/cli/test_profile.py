@@ -36,6 +36,7 @@ from latency_tables import (
     write_table,
 )
 from profilers import OnnxRuntimeBackend
+from profilers.journal import exclusive
 from profilers.testing import chain
 
 TINY = ("--space", "mobilenet:tiny")
@@ -121,7 +122,7 @@ def operators(kernels: list[dict[str, Any]]) -> set[str]:
 KEYS = {
     *("model", "latency_ms", "min_ms", "median_ms", "iqr_ms", "n", "noise", "percentiles_ms", "load_ms", "first_ms"),
     *("memory_mib", "energy_mj", "provider", "method", "floor_ms", "kernels_sum_ms", "sum_over_whole", "kernels"),
-    *("device_name", "runtime", "precision", "batch", "unknown"),
+    *("device_name", "runtime", "precision", "batch", "unknown", "notes"),
 }
 KERNEL_KEYS = {"node", "key", "latency_ms", "share", "noise", "provider", "arithmetic", "memory_mib"}
 
@@ -182,8 +183,111 @@ def test_out_that_exists_is_refused_before_anything_is_measured(
     refused(hwnas("profile", net, *HERE, "--out", "folder"), "folder exists already")
 
 
-def test_out_in_a_place_that_cannot_be_written_is_named_with_status_3(hwnas: Hwnas, net: str) -> None:
-    refused(hwnas("profile", net, *HERE, "--out", "net.onnx/table.jsonl"), "cannot use .*net.onnx", status=3)
+@pytest.mark.parametrize(
+    ("out", "cause"),
+    [
+        ("net.onnx/table.jsonl", "Not a directory"),
+        ("net.onnx/new/table.jsonl", "Not a directory"),
+        ("x" * 300, "File name too long"),
+        ("sealed/table.jsonl", "Permission denied|Operation not permitted"),
+        ("sealed/new/table.jsonl", "Permission denied|Operation not permitted"),
+    ],
+    ids=["a file", "below a file", "a long name", "a sealed folder", "below a sealed folder"],
+)
+@pytest.mark.parametrize("what", ["model", "space"])
+def test_out_that_cannot_be_written_is_named_before_anything_is_measured(
+    hwnas: Hwnas, net: str, monkeypatch: pytest.MonkeyPatch, out: str, cause: str, what: str
+) -> None:
+    monkeypatch.setattr(OnnxRuntimeBackend, "_session", lambda *_: pytest.fail("something was run"))
+    Path("sealed").mkdir(mode=0o500)
+    if out.startswith("sealed") and os.access("sealed", os.W_OK):
+        pytest.skip("the administrator may write everywhere")
+    answer = hwnas("profile", *([net] if what == "model" else TINY), *HERE, "--out", out)
+    refused(answer, f"cannot use {out}: ({cause})", status=3)
+    assert sorted(file.name for file in Path.cwd().iterdir()) == ["net.onnx", "sealed"]
+
+
+@pytest.mark.parametrize("what", ["model", "space"])
+def test_a_table_that_another_process_is_measuring_into_is_left_to_it(
+    hwnas: Hwnas, net: str, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(OnnxRuntimeBackend, "_session", lambda *_: pytest.fail("something was run"))
+    with exclusive(Path("t.jsonl")):
+        answer = hwnas("profile", *([net] if what == "model" else TINY), *HERE, "--out", "t.jsonl")
+    refused(answer, "another process is measuring into t.jsonl at this moment: wait for it, or choose another --out")
+    assert [file.name for file in Path.cwd().iterdir()] == [net]
+
+
+def test_out_that_is_no_file_is_refused_for_a_space_too(hwnas: Hwnas, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OnnxRuntimeBackend, "_session", lambda *_: pytest.fail("something was run"))
+    Path("folder").mkdir()
+    refused(hwnas("profile", *TINY, *HERE, "--out", "folder"), "folder is a folder: give --out the name of a file")
+    os.mkfifo("pipe")
+    refused(hwnas("profile", *TINY, *HERE, "--out", "pipe"), "pipe is no regular file: give --out the name of a file")
+
+
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        ("net@b8.onnx", "net@b8@b1"),
+        ("net@b1,int8.onnx", "net@b1,int8@b1"),
+        ("net@b1.onnx", "net@b1"),
+        (os.fsdecode(b"n\xff.onnx"), "n\ufffd"),
+    ],
+)
+def test_a_file_whose_name_ends_like_a_batch_is_filed_under_its_own(
+    hwnas: Hwnas, net: str, name: str, network: str
+) -> None:
+    shutil.copy(net, name)
+    result = json.loads(hwnas("profile", name, *HERE, "--out", "t.jsonl", "--json").out)
+    assert (result["batch"], result["precision"]) == (1, "fp32")
+    table = read_table("t.jsonl")
+    assert list(table.networks) == [network]
+    assert (table.manifest.batches, table.manifest.precisions) == ((1,), ("fp32",))
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> str:
+    """A model that is asked how many of a thousand numbers it is to find."""
+    ends = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1000])]
+    ends.append(helper.make_tensor_value_info("k", TensorProto.INT64, [1]))
+    kinds = {"v": TensorProto.FLOAT, "i": TensorProto.INT64}
+    found = [helper.make_tensor_value_info(name, kind, [1, "n"]) for name, kind in kinds.items()]
+    graph = helper.make_graph([helper.make_node("TopK", ["x", "k"], ["v", "i"])], "g", ends, found)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), tmp_path / "t.onnx")
+    return "t.onnx"
+
+
+def test_a_value_that_decides_how_much_is_computed_is_asked_for(hwnas: Hwnas, top: str) -> None:
+    message = r"expected the value of input 'k' \(TopK asks for its value\), which cannot be made up\. .*`--value k=10`"
+    refused(hwnas("profile", top, *HERE), message)
+    answer = hwnas("profile", top, *HERE, "--value", "k=10")
+    assert "TopK(float[1x1000],int64[1])->float[1x10]" in folded(answer.out)
+    assert "Note: k is 10." in answer.out
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("k=ten", "--value: expected NAME=10 or NAME=1,2, received k=ten"),
+        ("k=", "--value: expected NAME=10"),
+        ("k", "--value: expected NAME=10"),
+        ("=1", "--value: expected NAME=10"),
+        ("k=nan", "--value: expected NAME=10"),
+        ("k=1e999", "--value: expected NAME=10"),
+        ("k=1,2", "expected 1 value for input 'k' of shape 1, received 2: 1,2"),
+        ("k=1.5", "input 'k' holds int64, which 1.5 is not"),
+        (f"k={2**63}", "input 'k' holds int64, which 9223372036854775808 is not"),
+        ("x=1", "a value is given for 'x', but the inputs whose values count are: k"),
+        ("k=2000", "cannot (load|run) the model"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(hwnas: Hwnas, top: str, value: str, message: str) -> None:
+    refused(hwnas("profile", top, *HERE, "--value", value), message)
+
+
+def test_values_without_a_model_are_refused(hwnas: Hwnas) -> None:
+    refused(hwnas("profile", *TINY, *HERE, "--value", "k=1"), "--value: values are for a model's inputs")
 
 
 @pytest.mark.parametrize("method", ["isolated", "in-place"])
@@ -370,6 +474,7 @@ def test_a_shape_that_cannot_be_is_refused(hwnas: Hwnas, open_net: str, shape: s
         (["--threads", "0"], "--threads"),
         (["--threads", "-2"], "--threads"),
         (["--threads", "many"], "--threads"),
+        (["--threads", "5000"], "expected --threads from 1 to [0-9]+, the CPUs of this machine, received 5000"),
         (["--device", "nonsense"], "unknown device 'nonsense': expected one of auto, cpu, gpu"),
         (["--device", ""], "unknown device ''"),
         (["--device", "cpu", "--backend", "tensorrt"], "the backend 'tensorrt' does not run on 'cpu': expected gpu"),

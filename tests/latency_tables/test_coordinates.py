@@ -13,17 +13,33 @@ BLOCK = "mb(in=16,out=16,k=3,s=1,e=6,se=0,act=relu,px=12)"
 batches = st.integers(1, 10**9 - 1)
 precisions = st.sampled_from(["fp32", "fp16", "bf16", "int8"])
 names = st.text(max_size=20) | st.sampled_from([BLOCK, "0a3d5007d1-1x10", "a@b", "@b2,", "user@b8x", "\n"])
+endings = st.sampled_from(["", ",int8", ",fp32", ",", "\n", "@b1", "@b1@b1", ",int8@b1"])
+suffixed = st.builds("{}@b{}{}".format, names, st.integers(0, 99), endings)
 
 
-@given(names.filter(lambda name: split(name) == (name, 1, "fp32")), batches, precisions)
-def test_what_was_put_together_is_taken_apart(name: str, batch: int, precision: str) -> None:
+@given(names | suffixed, batches | st.just(1), precisions)
+def test_what_was_put_together_is_taken_apart_whatever_the_name_ends_with(
+    name: str, batch: int, precision: str
+) -> None:
     assert split(keyed(name, batch=batch, precision=precision)) == (name, batch, precision)
 
 
-endings = st.sampled_from(["", ",int8", ",fp32", ",", "\n"])
+def test_a_name_that_ends_like_a_suffix_is_told_from_one() -> None:
+    """A model's file may be called so."""
+    assert keyed("net@b8") == "net@b8@b1"
+    assert keyed("net@b1,int8") == "net@b1,int8@b1"
+    assert keyed("net@b8", batch=4) == "net@b8@b4"
+    assert keyed("net@b8@b1") == "net@b8@b1@b1"
+    assert [split(key) for key in ("net@b8@b1", "net@b8")] == [("net@b8", 1, "fp32"), ("net", 8, "fp32")]
 
 
-@given(names | st.builds("{}@b{}{}".format, names, st.integers(0, 99), endings))
+def test_a_key_of_any_length_is_taken_apart() -> None:
+    long = "@b1" * 100_000
+    assert split(long) == (long, 1, "fp32")
+    assert split(f"x@b8{long}") == (f"x@b8{long}".removesuffix("@b1"), 1, "fp32")
+
+
+@given(names | suffixed)
 def test_what_was_taken_apart_is_put_together(key: str) -> None:
     name, batch, precision = split(key)
     assert keyed(name, batch=batch, precision=precision) == key

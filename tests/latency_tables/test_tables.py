@@ -33,6 +33,7 @@ from latency_tables import (
     fingerprint_sha256,
     loads,
     read_table,
+    require_writable,
     table_sha256,
     write_atomically,
     write_table,
@@ -559,6 +560,48 @@ def test_a_text_that_is_no_unicode_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_atomically(tmp_path / "file", "\ud800")
     assert list(tmp_path.iterdir()) == []
+
+
+UNWRITABLE = {
+    "a folder": ("folder", IsADirectoryError),
+    "a file in place of its folder": ("file/new/t.jsonl", NotADirectoryError),
+    "a name too long": ("x" * 300, OSError),
+    "a folder's name too long": ("x" * 300 + "/t.jsonl", OSError),
+    "a link that leads in circles": ("circle/t.jsonl", OSError),
+}
+
+
+@pytest.mark.parametrize("what", UNWRITABLE)
+def test_a_file_that_cannot_be_written_is_known_beforehand_by_its_own_name(tmp_path: Path, what: str) -> None:
+    name, kind = UNWRITABLE[what]
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "circle").symlink_to("circle")
+    before = sorted(entry.name for entry in tmp_path.iterdir())
+    for write in (require_writable, lambda path: write_atomically(path, "text")):
+        with pytest.raises(kind) as caught:
+            write(tmp_path / name)
+        assert caught.value.filename == str(tmp_path / name)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == before
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the administrator may write everywhere")
+def test_a_folder_that_may_not_be_written_to_is_known_beforehand(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        for name in ("t.jsonl", "new/t.jsonl"):
+            with pytest.raises(PermissionError) as caught:
+                require_writable(tmp_path / name)
+            assert caught.value.filename == str(tmp_path / name)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "old.jsonl", "new/and/newer/t.jsonl"])
+def test_looking_whether_a_file_can_be_written_leaves_nothing_behind(tmp_path: Path, name: str) -> None:
+    (tmp_path / "old.jsonl").write_text("old")
+    require_writable(tmp_path / name)
+    assert {entry.name: entry.read_text() for entry in tmp_path.iterdir()} == {"old.jsonl": "old"}
 
 
 def test_a_folder_is_never_replaced_by_a_file(tmp_path: Path) -> None:

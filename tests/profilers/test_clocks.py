@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from profilers.devices.clocks import ClockReading, ClockWatch, clock_drift
+from profilers.devices.nvml import open_nvml
 from tests.profilers.fakes_nvml import FakeNvml, NvmlError
 
 NOTHING = {"clock_mhz": None, "memory_clock_mhz": None, "temperature_c": None, "power_w": None}
@@ -114,6 +115,40 @@ def test_a_gpu_tells_its_clocks(install: Callable[..., FakeNvml]) -> None:
     assert nvml.calls[-1] == ("nvmlShutdown",)
 
 
+@pytest.mark.parametrize(
+    ("visible", "index"),
+    [(None, 0), ("", 0), ("2", 2), ("3,1", 3), (" 1 ,0", 1)],
+    ids=["unset", "empty", "2", "3", "1"],
+)
+def test_the_gpu_that_is_watched_is_the_one_that_cuda_runs_on(
+    install: Callable[..., FakeNvml], monkeypatch: pytest.MonkeyPatch, visible: str | None, index: int
+) -> None:
+    """NVML shows all GPUs, CUDA those it is told to show: the first of them works."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    nvml = install()
+    ClockWatch("gpu").close()
+    assert ("nvmlDeviceGetHandleByIndex", index) in nvml.calls
+
+
+def test_a_gpu_that_cuda_is_told_by_its_uuid_is_found_by_it(
+    install: Callable[..., FakeNvml], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FAKE: three GPUs, each a handle of its own."""
+    nvml = install(nvmlDeviceGetClockInfo={1: 1500, 2: 2000})
+    uuids = {"first": "GPU-aa11", "second": "GPU-bb22", "third": "GPU-bb33"}
+    nvml.nvmlDeviceGetCount = lambda: 3
+    nvml.nvmlDeviceGetHandleByIndex = lambda index: list(uuids)[index]
+    nvml.nvmlDeviceGetUUID = lambda handle: uuids[handle].encode()
+    nvml.nvmlDeviceGetHandleByUUID = lambda uuid: f"a part called {uuid}"
+    for visible, handle in (("GPU-bb3", "third"), ("GPU-aa11,GPU-bb22", "first"), ("MIG-1", "a part called MIG-1")):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        gpu = open_nvml(None)
+        assert not isinstance(gpu, str)
+        assert gpu._handle == handle
+
+
 def test_every_bit_has_nvmls_meaning_and_an_unknown_one_is_told(install: Callable[..., FakeNvml]) -> None:
     install(**{REASONS: 0b1111_1111_1111})
     assert ClockWatch("gpu").read().throttle_reasons == (
@@ -126,8 +161,8 @@ def test_every_bit_has_nvmls_meaning_and_an_unknown_one_is_told(install: Callabl
         "hw_thermal_slowdown",
         "hw_power_brake_slowdown",
         "display_clock_setting",
-        "board_limit",
-        "reliability",
+        "unknown_bit_9",
+        "unknown_bit_10",
         "unknown_bit_11",
     )
 

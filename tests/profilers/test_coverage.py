@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -150,7 +151,7 @@ class Failing(OnnxRuntimeBackend):
         (KeyError("its own fault"), PluginError),
         (DeviceError("the device was lost"), DeviceError),
         (ModelError("no kernel for Conv"), ModelError),
-        (OSError("no space left"), OSError),
+        (OSError(errno.ENOSPC, "no space left"), OSError),
     ],
 )
 def test_what_a_backend_raises_is_passed_on_or_told_as_its_fault(

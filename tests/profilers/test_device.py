@@ -185,6 +185,17 @@ def test_a_usable_gpu_is_opened(name: str, opened: Opened) -> None:
     assert opened == [("onnxruntime-cuda", replace(asked, device="gpu"))]
 
 
+@pytest.mark.parametrize(("before", "after"), [(None, "PCI_BUS_ID"), ("FASTEST_FIRST", "FASTEST_FIRST")])
+def test_cuda_counts_the_gpus_as_nvml_does_unless_the_user_says_otherwise(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, before: str | None, after: str
+) -> None:
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", before or "")
+    if before is None:
+        monkeypatch.delenv("CUDA_DEVICE_ORDER")
+    open_device("gpu", gpus=ONE_GPU, runtime=GOOD_WHEEL)
+    assert os.environ["CUDA_DEVICE_ORDER"] == after
+
+
 @unusable
 def test_auto_falls_back_to_the_cpu(found: Gpus, installed: Runtime) -> None:
     backend = open_device("auto", gpus=found, runtime=installed)

@@ -607,6 +607,34 @@ def test_this_machines_fingerprint_names_the_runtime_and_stays_the_same() -> Non
     assert told["cpu_cores"] == describe_cpu().usable_cores
 
 
+@pytest.mark.parametrize(
+    ("visible", "name"),
+    [
+        ("", "one"),
+        ("1", "two"),
+        ("1,0", "two"),
+        ("GPU-22", "two"),
+        ("7", "unknown"),
+        ("GPU-99", "unknown"),
+        ("MIG-1", "unknown"),
+    ],
+)
+def test_the_gpu_in_the_fingerprint_is_the_one_that_cuda_runs_on(
+    machine: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, visible: str, name: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    gpus = tuple(replace(PLAIN_GPU, name=one, uuid=uuid) for one, uuid in (("one", "GPU-11"), ("two", "GPU-2222")))
+    told = machine(BackendSettings(device="gpu"), gpus=gpus)
+    assert (told["gpu"] or "unknown", device_name("gpu")) == (name, name)
+
+
+def test_a_part_of_the_only_gpu_is_called_after_it(
+    machine: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-1")
+    assert machine(BackendSettings(device="gpu"))["gpu"] == PLAIN_GPU.name
+
+
 def test_a_device_that_gives_itself_no_name_is_unknown(machine: Callable[..., dict[str, Any]]) -> None:
     machine()
     assert (device_name("cpu"), device_name("gpu")) == ("Fake CPU", "Fake GPU")

@@ -358,6 +358,16 @@ def test_a_batch_that_is_given_as_a_shape_is_that_batch(profile: Profile) -> Non
     assert (list(table.networks), found.to_json()["batch"]) == (["net@b4"], 4)
 
 
+def test_a_model_that_takes_sequences_first_is_not_said_to_have_their_length_as_its_batch(profile: Profile) -> None:
+    found, table = profile(recurrent())
+    assert (list(table.networks), table.manifest.batches, found.to_json()["batch"]) == (["net"], (1,), 1)
+    untold = pointwise("Relu", (50, 2, 8))
+    assert profile(untold)[0].to_json()["batch"] == 1
+    assert profile(untold, batch=50)[0].to_json()["batch"] == 50
+    with pytest.raises(CampaignError, match=r"net\.onnx has no batch that its inputs tell: --batch 2 needs a model"):
+        profile(untold, batch=2)
+
+
 def test_a_batch_that_the_model_does_not_have_is_refused(profile: Profile) -> None:
     with pytest.raises(CampaignError, match=r"net\.onnx has a fixed batch of 1: --batch 8 needs a model with an open"):
         profile(convolution((1, 8, 8, 8)), batch=8)

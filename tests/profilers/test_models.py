@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -107,7 +108,9 @@ def test_weights_that_are_not_beside_the_file_are_missed_by_their_name(tmp_path:
     (tmp_path / "weights").unlink()
     if content is not None:
         (tmp_path / "weights").write_bytes(content)
-    with pytest.raises(ModelError, match=r"m.onnx is no readable ONNX model: .*\bw\b.*Export it again"):
+    with pytest.raises(
+        ModelError, match=r"m.onnx is no readable ONNX model: .*\bw\b.*Put the files with its weights beside it"
+    ):
         load_model(tmp_path / "m.onnx")
 
 
@@ -147,8 +150,37 @@ def test_folders_missing_files_and_files_too_large_are_told_apart(tmp_path: Path
         load_model(tmp_path / "nowhere.onnx")
     with (tmp_path / "large.onnx").open("wb") as stream:
         stream.truncate(2**31 + 1)  # takes no room on the disk
-    with pytest.raises(ModelError, match="2147483649 bytes: models over 2 GiB cannot be measured"):
+    with pytest.raises(ModelError, match=r"2147483649 bytes, .*: models over 2 GiB cannot be measured"):
         load_model(tmp_path / "large.onnx")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in its file system")
+def test_what_is_no_regular_file_is_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ModelError, match=r"pipe is no regular file: expected an \.onnx file"):
+        load_model(tmp_path / "pipe")
+
+
+def test_weights_beside_the_file_that_are_too_large_are_not_even_read(tmp_path: Path) -> None:
+    """FAKE: three gibibytes that take no room on the disk."""
+    model = convolution()
+    weights = model.graph.initializer[0]
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", "weights"), ("length", str(3 * 2**30))):
+        weights.external_data.add(key=key, value=value)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with (tmp_path / "weights").open("wb") as stream:
+        stream.truncate(3 * 2**30)
+    with pytest.raises(ModelError, match="weights beside it included: models over 2 GiB cannot be measured"):
+        load_model(tmp_path / "m.onnx")
+
+
+def test_a_kernel_that_twice_over_would_not_fit_into_a_model_stands_alone() -> None:
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    types = {name: TensorType(element="float", shape=shape) for name, shape in (("x", (1, 2**14)), ("y", (1, 2**14)))}
+    found = [copies_for(node, types | {"w": TensorType(element="float", shape=(2**14, n))}) for n in (2**11, 2**14)]
+    assert found == [2, 1]
 
 
 # --- shapes
@@ -300,11 +332,18 @@ def test_a_scalar_has_a_value_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("element", "shape"), [("string", (1,)), ("float", ("n", 3)), ("float", (0, 3)), ("float", (None,))]
+    ("element", "shape"), [("float", ("n", 3)), ("float", (0, 3)), ("float", (None,)), ("int64", ("n",))]
 )
 def test_inputs_that_cannot_be_made_up_are_refused_by_their_name(element: str, shape: Sequence[object]) -> None:
     with pytest.raises(ModelError, match=f"input 'x' is {element}.*--shape x="):
         random_feeds([("x", element, shape)])
+
+
+@pytest.mark.parametrize("element", ["string", "complex64", "seq(float)"])
+def test_inputs_that_are_no_numbers_are_refused_by_their_name_and_no_shape_is_asked_for(element: str) -> None:
+    with pytest.raises(ModelError, match=r"input 'x' is .*\[1\]: expected a tensor of numbers\.") as caught:
+        random_feeds([("x", element, (1,))])
+    assert "--shape" not in str(caught.value)
 
 
 # --- one kernel

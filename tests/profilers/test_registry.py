@@ -130,6 +130,67 @@ class Bare:
         pass
 
 
+class Raising(type):
+    @property
+    def devices(cls):
+        raise ZeroDivisionError("its own fault")
+
+
+class DevicesRaise(metaclass=Raising):
+    pass
+
+
+class DevicesNonsense(Npu):
+    devices = (7,)
+
+
+class NotAClass:
+    devices = ("number",)
+
+
+class DeviceNameRaises(Npu):
+    devices = ("nameless",)
+
+    @property
+    def device_name(self):
+        raise OSError("npu-smi: not found")
+
+    @device_name.setter
+    def device_name(self, value):
+        pass
+
+
+class VersionNonsense(Npu):
+    devices = ("versions",)
+    version = float("nan")
+
+
+class FingerprintRaises(Npu):
+    devices = ("unmarked",)
+
+    def fingerprint(self):
+        raise KeyError("chip")
+
+
+class FingerprintNonsense(Npu):
+    devices = ("smudged",)
+
+    def fingerprint(self):
+        return {"chip": float("nan")}
+
+
+class MethodNonsense(Npu):
+    devices = ("methods",)
+    method = "isolated"
+
+
+class Denied(Npu):
+    devices = ("denied",)
+
+    def __init__(self, settings):
+        raise PermissionError(13, "Permission denied", "/dev/npu0")
+
+
 class WrongKind(Npu):
     devices = ("kind",)
 
@@ -148,6 +209,15 @@ ANNOUNCED = {
     "no-times": "made_up_npu:NoTimes",
     "bare": "made_up_npu:Bare",
     "wrong-kind": "made_up_npu:WrongKind",
+    "devices-raise": "made_up_npu:DevicesRaise",
+    "devices-nonsense": "made_up_npu:DevicesNonsense",
+    "not-a-class": "made_up_npu:NotAClass",
+    "device-name-raises": "made_up_npu:DeviceNameRaises",
+    "version-nonsense": "made_up_npu:VersionNonsense",
+    "fingerprint-raises": "made_up_npu:FingerprintRaises",
+    "fingerprint-nonsense": "made_up_npu:FingerprintNonsense",
+    "method-nonsense": "made_up_npu:MethodNonsense",
+    "denied": "made_up_npu:Denied",
     "no-module": "made_up_module_that_is_not_there:Npu",
     "no-class": "made_up_npu:NotThere",
     "needs-library": "made_up_npu_broken:Npu",
@@ -211,8 +281,9 @@ def test_every_backend_says_where_it_runs_or_why_it_does_not_load(installed: Pat
     assert found["onnxruntime"] == ("cpu",)
     assert found["onnxruntime-cuda"] == ("gpu",)
     assert "libnpu.so.7" in found["needs-library"]
-    assert {name for name, told in found.items() if isinstance(told, str)} == {"no-module", "no-class", "needs-library"}
-    assert set(backend_devices()) == set(found) - {"no-module", "no-class", "needs-library"}
+    broken = {"no-module", "no-class", "needs-library", "devices-raise", "devices-nonsense"}
+    assert {name for name, told in found.items() if isinstance(told, str)} == broken
+    assert set(backend_devices()) == set(found) - broken
 
 
 def test_a_table_leads_back_to_the_backend_that_made_it(installed: Path) -> None:
@@ -265,6 +336,29 @@ def test_a_plug_in_that_does_not_load_is_named_with_its_reason(installed: Path, 
         open_device("auto" if name.startswith(("no", "needs")) else "broken", backend=name)
     assert caught.value.exit_code == 3
     assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "reason"),
+    [
+        ("devices-raise", "auto", "does not tell its devices: ZeroDivisionError: its own fault"),
+        ("devices-nonsense", "auto", r"must list its devices in words, not as \(7,\)"),
+        ("not-a-class", "number", "failed to open: TypeError"),
+        ("device-name-raises", "nameless", "does not tell its device_name: OSError: npu-smi: not found"),
+        ("version-nonsense", "versions", "must have text that is not empty as version, but has nan"),
+        ("fingerprint-raises", "unmarked", "'npu-runtime' failed: KeyError: 'chip'"),
+        ("fingerprint-nonsense", "smudged", "'npu-runtime' must return a fingerprint of texts.*{'chip': nan}"),
+        ("method-nonsense", "methods", "says its method is 'isolated' and lacks what Isolating"),
+        ("denied", "denied", "failed to open: PermissionError: .*/dev/npu0"),
+    ],
+)
+def test_a_plug_in_that_says_nonsense_of_itself_is_named_before_anything_is_measured(
+    installed: Path, name: str, device: str, reason: str
+) -> None:
+    with pytest.raises(PluginError, match=reason) as caught:
+        open_device(device, backend=name)
+    assert caught.value.exit_code == 3
+    assert "Report it to whoever wrote it" in str(caught.value)
 
 
 def test_what_a_plug_in_says_of_its_device_is_passed_on(installed: Path) -> None:
