@@ -1209,35 +1209,18 @@ def _measured(plan: EvaluationPlan, backend: Backend, out: Path, *, rounds: int)
 def _evaluation_parts(found: Evaluation, page: Path) -> list[Any]:
     from rich.markup import escape
 
-    from hwnas.reports.evaluations import GROUPS, ROWS, accuracy_lines
+    from hwnas.reports.evaluations import FIGURES, GROUPS, accuracy_columns, session_words
 
-    columns = ("mean", "median", "bias", "≤5 %", "≤10 %", "worst", "ρ", "τ", "top 1", "top k", "in 95 %")
-    about, session = found.about, found.session
+    about = found.about
     parts: list[Any] = []
     for name, group in found.groups.items():
-        lines = [
-            (
-                ROWS[estimate],
-                *(f"{share:.1%}" for share in (one.mape, one.median_error, one.bias, one.within_5, one.within_10)),
-                f"{one.worst_5:.1%}",
-                *("" if rank is None else f"{rank:.3f}" for rank in (one.spearman, one.kendall)),
-                *(f"{share:.1%}" for share in (one.top_1_regret, one.top_k_regret)),
-                "" if one.inside is None else f"{one.inside:.0%}",
-            )
-            for estimate, one in accuracy_lines(group)
-        ]
-        parts.append(_grid(f"{GROUPS[name]} ({group.networks})", ("estimate", *columns), lines))
+        columns = dict(accuracy_columns(group))
+        lines = [(figure.words, *(figure.text(one) for one in columns.values())) for figure in FIGURES]
+        parts.append(_grid(f"{GROUPS[name]} ({group.networks})", ("figure", *columns), lines))
     return [
         *parts,
-        (
-            "Errors are relative. Worst: mean of the worst 5 %. ρ and τ: rank correlations of Spearman and Kendall. "
-            "Top: latency lost by taking those predicted fastest. Nothing can be claimed below the noise."
-        ),
-        escape(
-            f"{about.device_name} ({about.provider}), table {about.table}: the device takes {session.device_speed:.3f} "
-            f"times as long as when the table was made; beside that, {session.networks} networks moved by "
-            f"{session.noise_median:.1%} (median) and {session.noise_p95:.1%} (95th percentile)."
-        ),
+        "table: as it stands; session: calibrated anew. Errors are relative; below the noise, nothing can be claimed.",
+        escape(f"{about.device_name} ({about.provider}), table {about.table}. {session_words(found)}"),
         escape(f"Report: {page}"),
     ]
 

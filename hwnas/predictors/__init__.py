@@ -3,7 +3,7 @@
 from hwnas.predictors.bounds import Gate, gates
 from hwnas.predictors.evaluation import Accuracy, Estimate, GroupAccuracy, accuracy, compare, fitted_line
 from hwnas.predictors.fresh import chosen_networks, random_networks, signature
-from hwnas.predictors.judging import Subject, judge, require_calibration
+from hwnas.predictors.judging import Subject, judge
 from hwnas.predictors.latency import Calibration, LatencyPredictor
 from hwnas.predictors.verdict import About, Evaluation, read_evaluation, write_evaluation
 
@@ -25,7 +25,6 @@ __all__ = [
     "judge",
     "random_networks",
     "read_evaluation",
-    "require_calibration",
     "signature",
     "write_evaluation",
 ]

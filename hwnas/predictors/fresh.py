@@ -92,8 +92,10 @@ def chosen_networks(
         parents = [front[i] for i in rng.integers(len(front), size=_CHILDREN)]
         mutants = (space.mutate(parent, rng) for parent in parents)
         front, known = _best(front, known, list(_new(mutants, block_keys, seen)), costs)
-    order = np.lexsort((known[:, 1], known[:, 0])) if front else []
-    places = np.unique(np.linspace(0, len(front) - 1, min(n, len(front))).round().astype(int)) if front else []
+    if not front:
+        return []
+    order = np.lexsort((known[:, 1], known[:, 0]))
+    places = np.unique(np.linspace(0, len(front) - 1, min(n, len(front))).round().astype(int))
     return [front[order[place]] for place in places]
 
 

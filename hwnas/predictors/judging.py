@@ -14,7 +14,7 @@ from hwnas.predictors.evaluation import FEWEST, Estimate, compare, fitted_line
 from hwnas.predictors.verdict import About, Evaluation, MeasuredNetwork, SessionCheck
 from latency_tables import LatencyTable, NetworkRow
 
-FEWEST_CALIBRATION = 8  # below this the predictor is not calibrated, and a baseline's line follows the noise
+_FEWEST_CALIBRATION = 8  # below this the predictor is not calibrated, and a baseline's line follows the noise
 
 Values = NDArray[np.float64]
 
@@ -39,26 +39,14 @@ class Subject:
         table: The latency table.
         predictor: Makes a predictor of a table.
         sizes: ``flops_m`` and ``params_m`` of architectures, each of shape ``(n,)``.
-        calibration: The networks of the table whose architectures are known, by the names of their rows.
+        calibration: The networks that a table of this space is calibrated on, by the names of their rows; a table may
+            hold others, or none.
     """
 
     table: LatencyTable
     predictor: Callable[[LatencyTable], Predictor]
     sizes: Callable[[Sequence[Architecture]], Mapping[str, Values]]
     calibration: Mapping[str, Architecture]
-
-
-def require_calibration(subject: Subject) -> None:
-    """Checks that there is enough to calibrate on.
-
-    Raises:
-        UsageError: There is not.
-    """
-    if len(subject.calibration) < FEWEST_CALIBRATION:
-        raise UsageError(
-            f"expected a table with at least {FEWEST_CALIBRATION} whole networks of this space to calibrate on, "
-            f"received one with {len(subject.calibration)}: make it with `hwnas profile`"
-        )
 
 
 def judge(
@@ -87,7 +75,11 @@ def judge(
         MissingRowError: The table lacks a kernel.
     """
     again = {name: measured[name] for name in subject.calibration if name in measured}
-    require_calibration(replace(subject, calibration={name: subject.calibration[name] for name in again}))
+    if len(again) < _FEWEST_CALIBRATION:
+        raise UsageError(
+            f"expected at least {_FEWEST_CALIBRATION} networks to calibrate on, received {len(again)}: the device "
+            "could not hold the others; evaluate on a space of smaller networks"
+        )
     networks: list[MeasuredNetwork] = []
     accuracies = {}
     for group, wanted in groups.items():
@@ -135,12 +127,18 @@ def _stated(predictor: Predictor, architectures: Sequence[Architecture]) -> Esti
 
 def _session(table: LatencyTable, again: Mapping[str, Measured]) -> SessionCheck:
     """How the calibration networks moved since the table was made."""
-    before_ms = np.array([table.networks[name].timing.latency_ms for name in again])
-    ratio = _latencies(list(again.values())) / before_ms
+    held = [name for name in again if name in table.networks]
+    if len(held) < FEWEST:
+        return SessionCheck(
+            networks=len(again), in_table=len(held), device_speed=None, noise_median=None, noise_p95=None
+        )
+    before_ms = np.array([table.networks[name].timing.latency_ms for name in held])
+    ratio = _latencies([again[name] for name in held]) / before_ms
     speed = float(np.median(ratio))
     moved = np.abs(ratio / speed - 1)
     return SessionCheck(
         networks=len(again),
+        in_table=len(held),
         device_speed=speed,
         noise_median=float(np.median(moved)),
         noise_p95=float(np.quantile(moved, 0.95)),

@@ -61,19 +61,21 @@ class About:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionCheck:
-    """The networks that the predictor was calibrated on, measured again beside the others.
+    """The networks that a table is calibrated on, measured beside the others.
 
     Attributes:
         networks: How many.
+        in_table: How many of them the table holds the latency of. The rest are of these; ``None`` for fewer than three.
         device_speed: Their latency now over that in the table, the median; above 1 the device is slower today.
         noise_median: How far they moved against one another, that speed taken out: median, relative.
         noise_p95: The 95th percentile of the same.
     """
 
     networks: int
-    device_speed: float
-    noise_median: float
-    noise_p95: float
+    in_table: int
+    device_speed: float | None
+    noise_median: float | None
+    noise_p95: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,26 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from hwnas.predictors import Accuracy, Evaluation
 from hwnas.predictors.evaluation import GroupAccuracy
 from hwnas.reports.drawing import Drawing
+from hwnas.reports.formats import correlation, percent
 from hwnas.reports.scatter import scatter_figure
 from hwnas.reports.templates import environment
 from latency_tables import write_atomically
 
 NOISE = "noise"
-ROWS: Mapping[str, str] = {
-    "table": "table, as it stands",
-    "session": "table, calibrated in this session",
-    "flops": "FLOPs, a line",
-    "params": "parameters, a line",
-    NOISE: "noise of the truth",
+NAMES: Mapping[str, str] = {
+    "table": "Table, as it stands",
+    "session": "Table, this session",
+    "flops": "FLOPs",
+    "params": "Parameters",
+    NOISE: "Noise of the truth",
 }
+WORDS: Mapping[str, str] = {"table": "table as it stands", "session": "table calibrated in this session"}
 GROUPS: Mapping[str, str] = {"random": "Random networks", "front": "Chosen networks"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of an estimate, as it is shown.
+
+    Attributes:
+        name: The field of ``Accuracy``.
+        words: What it is called.
+        written: How its value is written.
+    """
+
+    name: str
+    words: str
+    written: Callable[[float | None], str] = percent
+
+    def text(self, accuracy: Accuracy) -> str:
+        """Its value in words."""
+        return self.written(getattr(accuracy, self.name))
+
+
+FIGURES = (
+    Figure("mape", "Mean error"),
+    Figure("median_error", "Median error"),
+    Figure("bias", "Bias"),
+    Figure("within_5", "Within 5 %"),
+    Figure("within_10", "Within 10 %"),
+    Figure("worst_5", "Worst 5 %"),
+    Figure("spearman", "Spearman", correlation),
+    Figure("kendall", "Kendall", correlation),
+    Figure("top_1_regret", "Regret of the fastest"),
+    Figure("top_k_regret", "Regret of the k fastest"),
+    Figure("inside", "In its 95 % interval"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,18 +67,27 @@ class EvaluationPart:
     Attributes:
         evaluation: The figures.
         scatters: Drawings by the name of the estimate.
-        rows: What estimates are called.
+        names: What estimates are called.
         groups: What groups are called.
+        words: What they are called in a sentence.
+        figures: The lines of a table.
     """
 
     evaluation: Evaluation
     scatters: Mapping[str, Drawing]
-    rows: Mapping[str, str]
+    names: Mapping[str, str]
     groups: Mapping[str, str]
+    words: Mapping[str, str]
+    figures: tuple[Figure, ...] = FIGURES
 
-    def lines(self, group: str) -> list[tuple[str, Accuracy]]:
+    def columns(self, group: str) -> list[tuple[str, Accuracy]]:
         """Estimates of a group with their figures, the noise of the truth last."""
-        return list(accuracy_lines(self.evaluation.groups[group]))
+        return list(accuracy_columns(self.evaluation.groups[group]))
+
+    @property
+    def session(self) -> str:
+        """How the device is today, in words."""
+        return session_words(self.evaluation)
 
     @property
     def noisy(self) -> int:
@@ -50,7 +95,22 @@ class EvaluationPart:
         return sum(one.noise == "noisy" for one in self.evaluation.networks)
 
 
-def accuracy_lines(group: GroupAccuracy) -> Iterator[tuple[str, Accuracy]]:
+def session_words(evaluation: Evaluation) -> str:
+    """How the device is today beside the day the table was made, as a sentence or two."""
+    session = evaluation.session
+    if session.device_speed is None:
+        return (
+            f"The table holds the latency of {session.in_table} of the {session.networks} networks that it would be "
+            "calibrated on, too few to tell whether the device is as fast as it was."
+        )
+    return (
+        f"By {session.in_table} networks whose latency the table holds, measured again beside the others, the device "
+        f"takes {session.device_speed:.3f} times as long as when the table was made (median); that taken out, they "
+        f"moved by {percent(session.noise_median)} (median) and {percent(session.noise_p95)} (95th percentile)."
+    )
+
+
+def accuracy_columns(group: GroupAccuracy) -> Iterator[tuple[str, Accuracy]]:
     """Names of estimates with their figures, the noise of the truth last."""
     yield from group.estimates.items()
     yield NOISE, group.noise
@@ -58,8 +118,8 @@ def accuracy_lines(group: GroupAccuracy) -> Iterator[tuple[str, Accuracy]]:
 
 def evaluation_part(evaluation: Evaluation) -> EvaluationPart:
     """Figures and drawings for the template."""
-    scatters = {name: scatter_figure(evaluation, name, words=ROWS[name]) for name in ("table", "session")}
-    return EvaluationPart(evaluation=evaluation, scatters=scatters, rows=ROWS, groups=GROUPS)
+    scatters = {name: scatter_figure(evaluation, name, words=words) for name, words in WORDS.items()}
+    return EvaluationPart(evaluation=evaluation, scatters=scatters, names=NAMES, groups=GROUPS, words=WORDS)
 
 
 def evaluation_page(evaluation: Evaluation, out: Path) -> Path:

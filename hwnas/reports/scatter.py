@@ -64,19 +64,22 @@ def _frame(axes: Axes, low: float, high: float, shape: Shape) -> None:
         axes.fill_between(
             line, line / (1 + share), line / (1 - share), color=COLORS["band"], alpha=opacity, linewidth=0, zorder=1
         )
+    for share in (-0.05, 0.05):  # the inner band has an edge, for those who cannot tell the shades apart
+        axes.plot(line, line / (1 + share), color=COLORS["pale"], linewidth=0.9, linestyle=(0, (4, 4)), zorder=2)
     axes.plot(line, line, color=COLORS["muted"], linewidth=1.2, zorder=2, gid="diagonal")
 
 
 def _point(axes: Axes, index: int, network: MeasuredNetwork, estimate: str) -> None:
     marker, color, size = _MARKERS[network.group]
+    hollow = network.noise == "noisy"
     axes.plot(
         [network.predicted_ms[estimate]],
         [network.truth_ms],
         marker=marker,
         markersize=size,
-        color=COLORS[color],
-        markeredgecolor=COLORS["paper"],
-        markeredgewidth=0.9,
+        markerfacecolor=COLORS["paper" if hollow else color],
+        markeredgecolor=COLORS[color if hollow else "paper"],
+        markeredgewidth=1.3 if hollow else 0.9,
         linestyle="none",
         zorder=4 if network.group == "front" else 3,
         gid=f"n{index}",

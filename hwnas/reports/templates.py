@@ -32,7 +32,6 @@ def environment() -> Environment:
         "tiny": formats.tiny,
         "plain": formats.plain,
         "listed": formats.listed,
-        "correlation": formats.correlation,
         "runs_of": _runs_of,
     }
     made.globals["number_of"] = formats.number_of

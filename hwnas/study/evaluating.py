@@ -20,7 +20,6 @@ from hwnas.predictors import (
     chosen_networks,
     judge,
     random_networks,
-    require_calibration,
     signature,
 )
 from hwnas.predictors.evaluation import FEWEST
@@ -115,17 +114,16 @@ def plan_evaluation(
         seed: The same seed draws the same networks.
 
     Raises:
-        UsageError: The table holds too few whole networks of the space, the space has too few others, or the front is
-            too small.
+        UsageError: The space has too few networks that are new to the table, or the front is too small.
         TableMismatchError: The table holds nothing for that batch and precision.
         MissingRowError: The table lacks a block of the space.
     """
     table.require_coordinates(Coordinates(batch=family.batch, precision=family.precision))
     subject = _subject(table, family)
-    require_calibration(subject)
     predictor = _predictor(table, family)
     rng = np.random.default_rng(seed)
     held = {signature(Counter(row.blocks).elements()) for row in table.networks.values()}
+    held |= {signature(family.block_keys(one)) for one in subject.calibration.values()}
     if run is None:
         front = _chosen(family, predictor, n=min(networks, _CHOSEN), taken=held, rng=rng)
         origin = "networks with the most multiply-accumulates for their predicted latency, found by mutation"
@@ -150,12 +148,11 @@ def _predictor(table: LatencyTable, family: NetworkFamily) -> Predictor:
 
 
 def _subject(table: LatencyTable, family: NetworkFamily) -> Subject:
-    known = _named(family, [workload.architecture for workload in family.references()])
     return Subject(
         table=table,
         predictor=lambda of: _predictor(of, family),
         sizes=lambda architectures: _sizes(family, architectures),
-        calibration={name: architecture for name, architecture in known.items() if name in table.networks},
+        calibration=_named(family, [workload.architecture for workload in family.references()]),
     )
 
 

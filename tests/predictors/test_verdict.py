@@ -45,7 +45,7 @@ def test_the_schema_is_what_programs_rely_on(evaluation: Evaluation) -> None:
     assert set(value["networks"][0]) == {
         *("id", "group", "flops_m", "params_m", "truth_ms", "halves_ms", "noise", "predicted_ms", "spread_ms")
     }
-    assert set(value["session"]) == {"networks", "device_speed", "noise_median", "noise_p95"}
+    assert set(value["session"]) == {"networks", "in_table", "device_speed", "noise_median", "noise_p95"}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from hwnas.networks import NetworkFamily
 from hwnas.predictors import Accuracy, Evaluation, gates, write_evaluation
 from hwnas.reports import evaluation_page, formats
-from hwnas.reports.evaluations import accuracy_lines
+from hwnas.reports.evaluations import accuracy_columns
 from hwnas.study import Run
 from tests.evaluations import made_up_evaluation
 from tests.reports.pages import SECTIONS, Read
@@ -35,13 +36,14 @@ def write(tmp_path: Path) -> Callable[[Evaluation], str]:
     return lambda found: evaluation_page(found, tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-def rows(source: str) -> dict[tuple[str, str], list[str]]:
-    """Group and estimate to the cells of their line."""
-    pattern = r'<tr data-group="(\w+)" data-estimate="(\w+)">(.*?)</tr>'
-    return {
-        (group, name): re.findall(r'<td class="n">(.*?)</td>', cells, flags=re.DOTALL)
-        for group, name, cells in re.findall(pattern, source, flags=re.DOTALL)
-    }
+def columns(source: str) -> dict[tuple[str, str], list[str]]:
+    """Group and estimate to the cells of their column."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for group, cells in re.findall(r'<tr data-group="(\w+)" data-figure="\w+">(.*?)</tr>', source, flags=re.DOTALL):
+        values = re.findall(r'<td class="n">(.*?)</td>', cells)
+        for name, value in zip(("table", "session", "flops", "params", "noise"), values, strict=True):
+            found[group, name].append(value)
+    return dict(found)
 
 
 def as_written(found: Accuracy) -> list[str]:
@@ -55,15 +57,14 @@ def test_the_numbers_on_the_page_are_those_of_the_json(
     evaluation: Evaluation, write: Callable[[Evaluation], str]
 ) -> None:
     again = Evaluation.from_json(json.loads(json.dumps(evaluation.to_json())))
-    found = rows(write(evaluation))
+    found = columns(write(evaluation))
     expected = {
         (group, name): as_written(figures)
         for group, accuracy in again.groups.items()
-        for name, figures in accuracy_lines(accuracy)
+        for name, figures in accuracy_columns(accuracy)
     }
     assert found == expected
     assert len(found) == 10
-    assert {name for _, name in found} == {"table", "session", "flops", "params", "noise"}
 
 
 def test_what_was_measured_where_when_and_by_which_table_is_told(
@@ -129,8 +130,9 @@ def test_an_undefined_figure_noisy_networks_and_missing_ones_are_told(
         gates=(),
     )
     source = write(changed)
-    assert rows(source)["random", "params"][6:8] == [formats.MISSING] * 2
-    assert "1 network is flagged noisy" in source
+    assert columns(source)["random", "params"][6:8] == [formats.MISSING] * 2
+    assert re.search(r"1 network of \d+ is flagged noisy", source)
+    assert "hollow: measured noisily" in source
     assert "Not measured, since the device could not hold them: abc123." in source
 
 
@@ -156,7 +158,7 @@ def test_the_report_of_a_run_shows_the_evaluation_in_its_folder(run: Run, read: 
     page = read(run)
     assert {section["id"] for section in page.having("section")} == {*SECTIONS, "evaluation"}
     assert page.having("a", href="#evaluation")
-    assert rows(page.source)["front", "table"] == as_written(evaluation.groups["front"].estimates["table"])
+    assert columns(page.source)["front", "table"] == as_written(evaluation.groups["front"].estimates["table"])
     ids = [attributes["id"] for _, attributes in page.opened if "id" in attributes]
     assert len(ids) == len(set(ids))
 
