@@ -18,7 +18,8 @@ import typer
 
 if TYPE_CHECKING:
     from hwnas.networks import NetworkFamily
-    from hwnas.study import Run, SearchProgress
+    from hwnas.predictors import Evaluation
+    from hwnas.study import EvaluationPlan, Run, SearchProgress
     from latency_tables import LatencyTable
     from profilers import Backend, CampaignSettings, DeviceMeter, Diagnosis, Progress
 
@@ -35,8 +36,8 @@ app = typer.Typer(
     help=(
         "Hardware-aware neural architecture search: profile a device, search on it, take home verified ONNX.\n\n"
         "Exit status: 0 done, 1 a fault or stopped, 2 wrong usage or an infeasible limit, 3 something is missing on "
-        "this machine, 4 an exported network failed its checks. Add --debug to any command for the traceback of an "
-        "error."
+        "this machine, 4 an exported network or a prediction failed its checks. Add --debug to any command for the "
+        "traceback of an error."
     ),
 )
 
@@ -333,12 +334,12 @@ def _table_for(
     return rows, _backend_of(rows, device=device)
 
 
-def _backend_of(table: LatencyTable, *, device: str = "auto") -> Backend:
+def _backend_of(table: LatencyTable, *, device: str = "auto", override: str | None = "--allow-other-device") -> Backend:
     """What measures on the device of a table; refuses when that device is not here."""
     from profilers import open_device_of
 
     backend = open_device_of(table.manifest, device=device)
-    table.require_fingerprint(backend.fingerprint(), override="--allow-other-device")
+    table.require_fingerprint(backend.fingerprint(), override=override)
     return backend
 
 
@@ -1127,6 +1128,162 @@ def _shipped_parts(tables: Sequence[Mapping[str, Any]]) -> list[Any]:
 
 
 # --- end of hwnas table
+
+
+# --- hwnas predictor: how good the predictions are
+
+predictor_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Say how good the predictions of latencies are on a device."
+)
+app.add_typer(predictor_app, name="predictor")
+
+
+@predictor_app.command("evaluate")
+def predictor_evaluate(  # noqa: PLR0913, PLR0917  (each parameter is an option of the command)
+    device: Device = "auto",
+    table: Annotated[
+        str | None,
+        typer.Option(help="Latency table: a file or a shipped one's name; by default the run's, else made first."),
+    ] = None,
+    run: Annotated[Path | None, typer.Option(help="A run folder: its front is measured, and its space taken.")] = None,
+    space: Annotated[str | None, typer.Option(help="Search space; by default the run's, else mobilenet.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Data the networks are for: fixes channels and classes; by default as usual.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=4096, help="Images a run.")] = 1,
+    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8.")] = "fp32",
+    networks: Annotated[int, typer.Option(min=3, help="Random networks to measure.")] = 100,
+    rounds: Annotated[int, typer.Option(min=2, help="Passes over everything; more make a better truth.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same networks.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for evaluation.json and .html; by default the run's, or runs/evaluation."),
+    ] = None,
+    max_mape: Annotated[
+        float | None, typer.Option(help="Status 4 where the mean error in a group is larger, for example 0.05.")
+    ] = None,
+    min_kendall: Annotated[
+        float | None, typer.Option(help="Status 4 where Kendall's tau in a group is lower, for example 0.9.")
+    ] = None,
+    gate_on: Annotated[
+        str, typer.Option(help="What these bounds hold for: table, as it stands, or session, calibrated anew.")
+    ] = "table",
+    as_json: AsJson = False,
+) -> None:
+    """Measure networks the table has never seen, and say how far off their predictions are."""
+    from dataclasses import replace
+
+    import hwnas
+    from hwnas.core import VerificationError
+    from hwnas.predictors import gates, write_evaluation
+    from hwnas.reports import evaluation_page
+    from hwnas.study import plan_evaluation
+    from profilers import require_precisions
+
+    _require_one_of(gate_on, ("table", "session"), option="--gate-on")
+    gates({}, estimate=gate_on, max_mape=max_mape, min_kendall=min_kendall)  # senseless bounds are refused at once
+    require_precisions([precision])
+    opened = hwnas.open_run(run) if run else None
+    family = _family_to_judge(opened, space, data).at(batch=batch, precision=precision)
+    folder = out or run or Path("runs/evaluation")
+    folder.mkdir(parents=True, exist_ok=True)  # before anything is measured
+    name, rows, backend = _table_to_judge(opened, family, device=device, table=table)
+    plan = plan_evaluation(rows, family, table_name=name, run=opened, networks=networks, seed=seed)
+    found = _measured(plan, backend, folder / "evaluation.json", rounds=rounds)
+    bounds = gates(found.groups, estimate=gate_on, max_mape=max_mape, min_kendall=min_kendall)
+    found = replace(found, gates=bounds)
+    file = write_evaluation(found, folder / "evaluation.json")
+    page = evaluation_page(found, folder / "evaluation.html")
+    result = {**found.to_json(), "files": [str(file), str(page)]}
+    _render(result, lambda: _evaluation_parts(found, page), as_json=as_json)
+    missed = [str(gate) for gate in bounds if not gate.passed]
+    if missed:
+        raise VerificationError(f"{'; '.join(missed)}. All figures are in {file}")
+
+
+def _family_to_judge(run: Run | None, space: str | None, data: str | None) -> NetworkFamily:
+    """The networks of a run, or of a space for some data."""
+    from hwnas import load_data, network_family
+    from hwnas.core import UsageError
+
+    images = load_data(data) if data else None
+    if run is None:
+        channels, classes = (images.channels, images.classes) if images else (None, None)
+        return network_family(space or "mobilenet", channels=channels, classes=classes)
+    own = run.family
+    like = images or own.shape
+    wanted = network_family(space or own.space.name, channels=like.channels, classes=like.classes)
+    if (wanted.space.name, wanted.shape) != (own.space.name, own.shape):
+        raise UsageError(
+            f"{run.folder} is a run of {own.space.name} ({own.shape}), asked for was {wanted.space.name} "
+            f"({wanted.shape}): leave --space and --data out, or name another run"
+        )
+    return own
+
+
+def _table_to_judge(
+    run: Run | None, family: NetworkFamily, *, device: str, table: str | None
+) -> tuple[str, LatencyTable, Backend]:
+    """The table given, the run's own, or one made now, with its name; and what measures on its very device."""
+    from dataclasses import replace
+
+    from latency_tables import read_table, resolve
+    from profilers import CampaignSettings, open_device
+
+    if run is None and table is None:
+        backend = open_device(device)
+        path = _default_table(backend, family)
+        settings = CampaignSettings(space=family.space.name, precisions=(family.precision,))
+        plain = replace(family, precision="fp32")
+        return str(path), _profile(plain, backend, path, settings=settings, batches=[family.batch]), backend
+    if table is None and run is not None:
+        name, rows = str(run.folder / "latency_table.jsonl"), run.table
+    else:
+        name, rows = str(table), read_table(resolve(str(table)))
+    return name, rows, _backend_of(rows, device=device, override=None)
+
+
+def _measured(plan: EvaluationPlan, backend: Backend, out: Path, *, rounds: int) -> Evaluation:
+    """Measures what an evaluation needs, all in the same rounds, and judges the predictor by it."""
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
+    from profilers import CampaignSettings, time_networks
+
+    settings = CampaignSettings(space=plan.family.space.name, precisions=(plan.family.precision,))
+    protocol = replace(settings.protocol, rounds=rounds, most_rounds=max(rounds, settings.protocol.most_rounds))
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    with _profile_progress(out) as on_progress:
+        timed = time_networks(
+            plan.workloads(),
+            backend=backend,
+            out=out,
+            settings=replace(settings, protocol=protocol),
+            on_progress=on_progress,
+        )
+    return plan.judge(timed, when=when, protocol=protocol.to_json())
+
+
+def _evaluation_parts(found: Evaluation, page: Path) -> list[Any]:
+    from rich.markup import escape
+
+    from hwnas.reports.evaluations import FIGURES, GROUPS, accuracy_columns, session_words
+
+    about = found.about
+    parts: list[Any] = []
+    for name, group in found.groups.items():
+        columns = dict(accuracy_columns(group))
+        lines = [(figure.words, *(figure.text(one) for one in columns.values())) for figure in FIGURES]
+        parts.append(_grid(f"{GROUPS[name]} ({group.networks})", ("figure", *columns), lines))
+    return [
+        *parts,
+        "table: as it stands; session: calibrated anew. Errors are relative; below the noise, nothing can be claimed.",
+        escape(f"{about.device_name} ({about.provider}), table {about.table}. {session_words(found)}"),
+        escape(f"Report: {page}"),
+    ]
+
+
+# --- end of hwnas predictor
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Measures kernels on a device and writes latency tables. Knows nothing of search, and needs no torch.
 
 ``open_device`` finds the device, ``profile`` measures what some networks need into a table, ``DeviceMeter`` measures
-one network again, ``examine`` says whether the machine is fit for it.
+one network again, ``time_networks`` many side by side, ``examine`` says whether the machine is fit for it.
 """
 
 from profilers.backends import METHODS, Backend, BackendSettings, OnnxRuntimeBackend, RunPlan
@@ -12,6 +12,7 @@ from profilers.doctor import Check, Diagnosis, examine
 from profilers.errors import CampaignError, DeviceError, DeviceMemoryError, ModelError, PluginError, ProfilerError
 from profilers.meter import DeviceMeter, MeasuredLatency, Reference
 from profilers.model import KernelShare, ModelProfile, profile_model
+from profilers.networks import TimedNetwork, time_networks
 from profilers.protocol import MeasuringProtocol
 from profilers.tasks import OnnxWorkload, Workload, converted, require_precisions
 
@@ -40,6 +41,7 @@ __all__ = [
     "Progress",
     "Reference",
     "RunPlan",
+    "TimedNetwork",
     "Workload",
     "converted",
     "coverage",
@@ -49,4 +51,5 @@ __all__ = [
     "profile",
     "profile_model",
     "require_precisions",
+    "time_networks",
 ]

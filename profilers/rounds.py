@@ -114,7 +114,6 @@ class Rounds:
 
     def measure(self, workloads: Sequence[Workload], references: Sequence[Workload]) -> None:
         """Everything there is to measure, in rounds."""
-        rule = self.settings.protocol
         tasks = [*self._kernel_tasks(workloads, references), *network_tasks(references), floor_task()]
         if self.settings.steps:
             keys = (key for entry in self.journal.entries for key in entry.get("about", ()))
@@ -122,6 +121,12 @@ class Rounds:
             tasks += probes
             if not probes:
                 self.unknown["steps"] = "none of the kernels is a convolution whose key tells its channels"
+        self.in_rounds(tasks)
+        self._measure_energy(references)
+
+    def in_rounds(self, tasks: Sequence[Task]) -> None:
+        """Some things in shuffled rounds, and what is still uncertain in further ones."""
+        rule = self.settings.protocol
         base = rule.rounds * len(tasks)
         with Watch(self.backend, rule) as watch:
             with self._about(Task("sentinel", "before the first measurement")):
@@ -136,7 +141,6 @@ class Rounds:
                     break
                 for i in np.random.default_rng(round_).permutation(len(wanted)):
                     self._measure(wanted[i], round_, watch, total=base)
-        self._measure_energy(references)
 
     def _kernel_tasks(self, workloads: Sequence[Workload], references: Sequence[Workload]) -> list[Task]:
         """What gives the kernels their times, by method; what each network became goes into the journal once."""

@@ -9,7 +9,7 @@ Tree::
     │   ├── InfeasibleError             2  no architecture satisfies the limits
     │   └── RunMismatchError            2  a run folder of other settings
     ├── MachineError (also RuntimeError)       3  something on this machine is missing
-    └── VerificationError (also RuntimeError)  4  an exported network is not what was promised
+    └── VerificationError (also RuntimeError)  4  an exported network or a prediction is not what was promised
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class MachineError(HwnasError, RuntimeError):
 
 
 class VerificationError(HwnasError, RuntimeError):
-    """An exported network that is not what was promised."""
+    """An exported network, or a prediction, that is not what was promised."""
 
     exit_code = 4
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from hwnas.predictors.latency import LatencyPredictor
-from hwnas.predictors.rows import Estimate, How
+from hwnas.predictors.rows import PartCost, How
 from latency_tables import Json
 
 
@@ -59,7 +59,7 @@ class Prediction:
         return asdict(self) | {"parts": [asdict(part) for part in self.parts]}
 
 
-def explain(predictor: LatencyPredictor, estimates: Iterable[Estimate]) -> Prediction:
+def explain(predictor: LatencyPredictor, estimates: Iterable[PartCost]) -> Prediction:
     """Predicts a network and takes the prediction apart.
 
     Args:

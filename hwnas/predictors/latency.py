@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hwnas.core import Architecture, UsageError
 from hwnas.predictors.calibration import FIGURES, Calibration, calibrate
 from hwnas.predictors.measured import SURE
-from hwnas.predictors.rows import Estimate, Missing, RowEstimates
+from hwnas.predictors.rows import PartCost, Missing, RowEstimates
 from hwnas.spaces import ArchitectureCodes, Codes, SearchSpace, Share, ShareTable
 from latency_tables import Coordinates, LatencyTable, NetworkRow
 
@@ -123,7 +123,7 @@ class LatencyPredictor:
             raise UsageError("this predictor knows blocks, not choices: make it with LatencyPredictor.of")
         return self._predicted(self._composition.sums(codes))
 
-    def predict_network(self, estimates: Mapping[Estimate, int]) -> tuple[float, float]:
+    def predict_network(self, estimates: Mapping[PartCost, int]) -> tuple[float, float]:
         """Latency and standard deviation in milliseconds of a network of any kernels.
 
         Args:
@@ -151,7 +151,7 @@ class LatencyPredictor:
         """Sums over blocks, shape ``(6,)``."""
         return np.sum([self.rows.block(key).figures for key in keys], axis=0) if keys else np.zeros(len(FIGURES))
 
-    def _repeated(self, one: Estimate, count: int) -> NDArray[np.float64]:
+    def _repeated(self, one: PartCost, count: int) -> NDArray[np.float64]:
         figures = count * one.figures
         figures[FIGURES.index("variance_ms2")] *= count  # the same error each time
         return figures

@@ -26,7 +26,7 @@ _BYTES = {"double": 8, "int64": 8, "float": 4, "int32": 4, "uint32": 4, "float16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class PartCost:
     """What one kernel or block costs, and how that is known.
 
     Attributes:
@@ -87,10 +87,10 @@ class RowEstimates:
 
     def __init__(self, table: LatencyTable, *, missing: Missing = "error") -> None:
         self._table, self._missing = table, missing
-        self._kernels: dict[str, Estimate] = {}
-        self._blocks: dict[str, Estimate] = {}
+        self._kernels: dict[str, PartCost] = {}
+        self._blocks: dict[str, PartCost] = {}
 
-    def kernel(self, key: str) -> Estimate:
+    def kernel(self, key: str) -> PartCost:
         """One kernel.
 
         Raises:
@@ -100,7 +100,7 @@ class RowEstimates:
             self._kernels[key] = self._of_kernel(key)
         return self._kernels[key]
 
-    def block(self, key: str) -> Estimate:
+    def block(self, key: str) -> PartCost:
         """One block: the sum of its kernels.
 
         Raises:
@@ -110,7 +110,7 @@ class RowEstimates:
             self._blocks[key] = self._of_block(key)
         return self._blocks[key]
 
-    def _of_kernel(self, key: str) -> Estimate:
+    def _of_kernel(self, key: str) -> PartCost:
         if key in self._table.kernels:
             return _described(key, self._table.kernels[key].timing.latency_ms)
         if self._missing != "error":
@@ -123,7 +123,7 @@ class RowEstimates:
             raise self._table.missing("kernel", [key])
         return _described(key, found.latency_ms, how="regressed", spread=found.spread)
 
-    def _of_block(self, key: str) -> Estimate:
+    def _of_block(self, key: str) -> PartCost:
         row = self._table.blocks.get(key)
         if row is not None:
             absent = [kernel for kernel in row.kernels if kernel not in self._table.kernels]
@@ -135,7 +135,7 @@ class RowEstimates:
             raise self._table.missing("block", [key])
         # what it is made of is that of the blocks of its kind, as far as they go
         share = self._usual_parts
-        return Estimate(
+        return PartCost(
             key=key,
             latency_ms=found.latency_ms,
             spread=found.spread,
@@ -147,7 +147,7 @@ class RowEstimates:
         )
 
     @cached_property
-    def _measured_blocks(self) -> Mapping[str, Estimate]:
+    def _measured_blocks(self) -> Mapping[str, PartCost]:
         """Blocks of the table whose kernels all have rows."""
         kernels = self._table.kernels
         return {key: self.block(key) for key, row in self._table.blocks.items() if kernels.keys() >= row.kernels.keys()}
@@ -166,12 +166,12 @@ class RowEstimates:
         return ShapeRegressions({k: one.latency_ms for k, one in self._measured_blocks.items()}, block_shape)
 
 
-def _together(key: str, kernels: Mapping[Estimate, int]) -> Estimate:
+def _together(key: str, kernels: Mapping[PartCost, int]) -> PartCost:
     """A block of kernels; errors of estimates are taken to go the same way."""
     latency_ms = sum(one.latency_ms * n for one, n in kernels.items())
     error_ms = sum(one.spread * one.latency_ms * n for one, n in kernels.items())
     ways: tuple[How, ...] = ("regressed", "step", "exact")
-    return Estimate(
+    return PartCost(
         key=key,
         latency_ms=latency_ms,
         spread=error_ms / latency_ms if latency_ms else 0.0,
@@ -183,9 +183,9 @@ def _together(key: str, kernels: Mapping[Estimate, int]) -> Estimate:
     )
 
 
-def _described(key: str, latency_ms: float, *, how: How = "exact", spread: float = 0.0) -> Estimate:
+def _described(key: str, latency_ms: float, *, how: How = "exact", spread: float = 0.0) -> PartCost:
     weights_mib, kind = _nature(key)
-    return Estimate(
+    return PartCost(
         key=key,
         latency_ms=latency_ms,
         spread=spread,

@@ -4,10 +4,13 @@
 - ``numbers``: every figure of the page, collected once.
 - ``cards``: what is known of the exported networks.
 - ``commands``: the command lines that make the run again.
-- ``figures``: the drawings; ``svg`` makes them part of a page.
+- ``evaluations``: how good the predictions are, as a part of that page or as a page of its own.
+- ``figures``, ``scatter``: the drawings; ``drawing`` and ``svg`` make them part of a page.
+- ``templates``: how templates are read.
 - ``formats``: figures as people read them.
 """
 
+from hwnas.reports.evaluations import evaluation_page
 from hwnas.reports.html import report
 
-__all__ = ["report"]
+__all__ = ["evaluation_page", "report"]

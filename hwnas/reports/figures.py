@@ -2,84 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from hwnas.pareto import non_dominated
 from hwnas.reports.cards import Card, LatencyOutcome
+from hwnas.reports.drawing import Drawing, Shape, drawn, name_y
 from hwnas.reports.formats import milliseconds, percent, whole, with_unit
 from hwnas.reports.labels import place_labels
 from hwnas.reports.numbers import COST_LABELS, COST_UNITS, Numbers, TrialRow
-from hwnas.reports.svg import COLORS, Mark, house_style, inline_svg
+from hwnas.reports.svg import COLORS, Mark
 
 MARKERS = {"knee": "D", "fastest": "<", "best": "^"}
 _SIZES = {"D": 10, "<": 13, "^": 13, "s": 9}  # of equal weight to the eye, in points
 _LIMIT_IN_VIEW = 1.5  # a limit further out than this times the largest value is told in words instead
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawing:
-    """One figure in two shapes.
-
-    Attributes:
-        wide: For screens and paper.
-        narrow: For phones.
-    """
-
-    wide: str
-    narrow: str
-
-
-@dataclass(frozen=True)
-class _Shape:
-    name: str
-    width: int
-    height: int
-    font: float
-
-
-_SHAPES = (_Shape("wide", 860, 430, 12.5), _Shape("narrow", 360, 330, 11.5))
-
-
-def _drawn(
-    name: str, label: str, draw: Callable[[Axes, _Shape], dict[str, Mark]], *, heights: tuple[int, int] | None = None
-) -> Drawing:
-    """Draws a figure in both shapes; ``draw`` returns what its artists tell."""
-    found = {}
-    with house_style():
-        for shape, height in zip(_SHAPES, heights or [shape.height for shape in _SHAPES], strict=True):
-            figure = Figure(figsize=(shape.width / 72, height / 72), dpi=72)
-            figure.set_layout_engine("constrained", w_pad=4 / 72, h_pad=4 / 72)
-            figure.patch.set_visible(False)
-            axes = figure.add_subplot()
-            _plain_axes(axes, shape)
-            marks = draw(axes, shape)
-            found[shape.name] = inline_svg(figure, name=f"{name}-{shape.name}", label=label, marks=marks)
-    return Drawing(wide=found["wide"], narrow=found["narrow"])
-
-
-def _plain_axes(axes: Axes, shape: _Shape) -> None:
-    axes.patch.set_visible(False)
-    axes.grid(visible=True, color=COLORS["line"], linewidth=0.8)
-    axes.set_axisbelow(True)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.tick_params(length=0, labelsize=shape.font, labelcolor=COLORS["muted"], pad=6)
-    axes.xaxis.set_major_locator(MaxNLocator(8 if shape.name == "wide" else 5))
-    axes.yaxis.set_major_locator(MaxNLocator(7))
-    axes.xaxis.label.set_color(COLORS["ink"])
-    axes.xaxis.label.set_fontsize(shape.font)
-
-
-def _name_y(axes: Axes, name: str, shape: _Shape) -> None:
-    """Over the axis, where it reads without turning the head."""
-    axes.set_title(name, loc="left", fontsize=shape.font, color=COLORS["ink"], pad=10)
 
 
 def front_figure(numbers: Numbers, cost: str) -> Drawing:
@@ -92,13 +32,13 @@ def front_figure(numbers: Numbers, cost: str) -> Drawing:
     what, unit = COST_LABELS[cost], COST_UNITS[cost]
     rows = [row for row in numbers.valued if cost in row.costs]
 
-    def draw(axes: Axes, shape: _Shape) -> dict[str, Mark]:
+    def draw(axes: Axes, shape: Shape) -> dict[str, Mark]:
         corners = _steps(axes, rows, cost)
         for row in sorted(rows, key=lambda row: (row.state == "front", bool(row.roles))):
             _point(axes, row, cost)
         name = f"predicted {what}" if cost == "latency_ms" else what
         axes.set_xlabel(f"{name[0].upper()}{name[1:]} [{unit}]", labelpad=8)
-        _name_y(axes, "Validation accuracy", shape)
+        name_y(axes, "Validation accuracy", shape)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
         axes.margins(x=0.09, y=0.1)
         bottom, top = axes.get_ylim()
@@ -115,7 +55,7 @@ def front_figure(numbers: Numbers, cost: str) -> Drawing:
         f"Scatter plot of validation accuracy against {what}: {len(rows)} trials, {numbers.count('front')} of them not "
         "dominated. The same figures are in the tables below."
     )
-    return _drawn(f"front-{what.lower()}", label, draw)
+    return drawn(f"front-{what.lower()}", label, draw)
 
 
 def _steps(axes: Axes, rows: Sequence[TrialRow], cost: str) -> list[tuple[float, float]]:
@@ -146,7 +86,7 @@ def _point(axes: Axes, row: TrialRow, cost: str) -> None:
     )
 
 
-def _limit(axes: Axes, limit: float | None, rows: Sequence[TrialRow], cost: str, shape: _Shape) -> None:
+def _limit(axes: Axes, limit: float | None, rows: Sequence[TrialRow], cost: str, shape: Shape) -> None:
     if limit is None or limit > _LIMIT_IN_VIEW * max(row.costs[cost] for row in rows):
         return
     axes.axvline(limit, color=COLORS["muted"], linewidth=1.2, linestyle=(0, (5, 4)), zorder=1, gid="limit")
@@ -175,14 +115,14 @@ def hypervolume_figure(numbers: Numbers) -> Drawing:
     trials, values = [number for number, _ in steps], [value for _, value in steps]
     risen = [step for i, step in enumerate(steps) if i == 0 or step[1] > values[i - 1]]
 
-    def draw(axes: Axes, shape: _Shape) -> dict[str, Mark]:
+    def draw(axes: Axes, shape: Shape) -> dict[str, Mark]:
         axes.step(trials, values, where="post", color=COLORS["accent"], linewidth=1.6)
         marks = {}
         for number, value in risen:
             marks[f"h{number}"] = Mark(title=f"trial {number} · hypervolume {value:.4g}", kind="point")
             axes.plot([number], [value], "o", color=COLORS["accent"], markersize=4, gid=f"h{number}", clip_on=False)
         axes.set_xlabel("Trial", labelpad=8)
-        _name_y(axes, f"Hypervolume [{numbers.curve.unit}]", shape)
+        name_y(axes, f"Hypervolume [{numbers.curve.unit}]", shape)
         axes.xaxis.set_major_locator(MaxNLocator(8 if shape.name == "wide" else 5, integer=True, min_n_ticks=1))
         axes.set_ylim(bottom=0)
         axes.margins(x=0.03)
@@ -192,7 +132,7 @@ def hypervolume_figure(numbers: Numbers) -> Drawing:
         f"Step line of the hypervolume over {len(steps)} trials, from {values[0]:.3g} to {values[-1]:.3g} "
         f"{numbers.curve.unit}."
     )
-    return _drawn("hypervolume", label, draw, heights=(280, 260))
+    return drawn("hypervolume", label, draw, heights=(280, 260))
 
 
 def latency_figure(cards: Sequence[Card]) -> Drawing:
@@ -203,7 +143,7 @@ def latency_figure(cards: Sequence[Card]) -> Drawing:
     """
     held = [(card, card.latency) for card in cards if card.latency is not None]
 
-    def draw(axes: Axes, shape: _Shape) -> dict[str, Mark]:
+    def draw(axes: Axes, shape: Shape) -> dict[str, Mark]:
         for y, (card, outcome) in enumerate(held):
             _check_row(axes, y, card, outcome, shape)
         axes.set_ylim(len(held) - 0.6, -0.75)
@@ -220,10 +160,10 @@ def latency_figure(cards: Sequence[Card]) -> Drawing:
         return marks
 
     label = "Predicted and measured latency of each exported network; the figures are in the table below."
-    return _drawn("latency", label, draw, heights=(70 + 62 * len(held), 70 + 62 * len(held)))
+    return drawn("latency", label, draw, heights=(70 + 62 * len(held), 70 + 62 * len(held)))
 
 
-def _check_row(axes: Axes, y: int, card: Card, outcome: LatencyOutcome, shape: _Shape) -> None:
+def _check_row(axes: Axes, y: int, card: Card, outcome: LatencyOutcome, shape: Shape) -> None:
     predicted, spread = outcome.predicted_ms, outcome.spread_ms
     low, high = (predicted * (1 + sign * outcome.tolerance) for sign in (-1, 1))
     axes.plot([low, high], [y, y], color=COLORS["band"], linewidth=14, solid_capstyle="butt", zorder=1)

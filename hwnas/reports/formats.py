@@ -17,6 +17,11 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.1f}{THIN}%"
 
 
+def correlation(value: float | None) -> str:
+    """A rank correlation: three decimals are what some hundred networks tell."""
+    return MISSING if value is None else f"{value:.3f}"
+
+
 def significant(value: float | None, digits: int = 3) -> str:
     """A number with so many significant digits, never in powers of ten; whole numbers keep all of theirs."""
     if value is None or not math.isfinite(value):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from hwnas.reports import commands, formats
-from hwnas.reports.figures import Drawing, front_figure, hypervolume_figure, latency_figure
+from hwnas.reports import commands
+from hwnas.reports.drawing import Drawing
+from hwnas.reports.evaluations import evaluation_part
+from hwnas.reports.figures import front_figure, hypervolume_figure, latency_figure
 from hwnas.reports.numbers import COST_LABELS, COST_UNITS, Numbers, collect
+from hwnas.reports.templates import environment
 from hwnas.study import PICKS, Run
 from latency_tables import write_atomically
 
@@ -40,32 +38,7 @@ def report(run: Run, *, out: Path | None = None) -> Path:
 
 
 def _page(numbers: Numbers) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "percent": formats.percent,
-        "significant": formats.significant,
-        "with_unit": formats.with_unit,
-        "ms": formats.milliseconds,
-        "whole": formats.whole,
-        "tiny": formats.tiny,
-        "plain": formats.plain,
-        "listed": formats.listed,
-        "runs_of": _runs_of,
-    }
-    environment.globals["number_of"] = formats.number_of
-    return environment.get_template("page.html").render(_content(numbers))
-
-
-def _runs_of(items: Iterable[Any], attribute: str) -> list[tuple[Any, list[Any]]]:
-    """Neighbours that agree in an attribute; unlike jinja's ``groupby``, the order stays."""
-    return [(value, list(run)) for value, run in groupby(items, key=attrgetter(attribute))]
+    return environment().get_template("page.html").render(_content(numbers))
 
 
 def _content(numbers: Numbers) -> dict[str, Any]:
@@ -74,6 +47,7 @@ def _content(numbers: Numbers) -> dict[str, Any]:
     usual = type(run.settings.recipe)()  # what the command line trains with
     return {
         "n": numbers,
+        "part": None if numbers.evaluation is None else evaluation_part(numbers.evaluation),
         "run": run,
         "settings": run.settings,
         "manifest": run.table.manifest,

@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hwnas.core import Architecture, Trial
+from hwnas.core import Architecture, DataError, Trial
 from hwnas.networks import Block
 from hwnas.objectives import COSTS
 from hwnas.pareto import non_dominated
+from hwnas.predictors import Evaluation, read_evaluation
 from hwnas.reports.cards import Card, Unreadable, read_cards
 from hwnas.study import Run
 
@@ -135,6 +136,8 @@ class Numbers:
         curve: The hypervolume.
         cards: Everything exported.
         unreadable: Cards that could not be read.
+        evaluation: How good its predictions are; ``None`` where nobody looked.
+        evaluation_problem: Why the evaluation in the folder cannot be read; ``None`` where it can, or there is none.
     """
 
     run: Run
@@ -145,6 +148,8 @@ class Numbers:
     curve: HypervolumeCurve
     cards: tuple[Card, ...]
     unreadable: tuple[Unreadable, ...]
+    evaluation: Evaluation | None
+    evaluation_problem: Unreadable | None
 
     @property
     def front(self) -> tuple[TrialRow, ...]:
@@ -186,6 +191,7 @@ def collect(run: Run) -> Numbers:
     rows = _rows(run, {trial.number for trial in run.front()}, picks)
     by_number = {row.number: row for row in rows}
     cards, unreadable = read_cards(run.folder)
+    evaluation, problem = _evaluation(run)
     networks = {trial.number: _network(run, trial, by_number[trial.number]) for trial in picks.values()}
     return Numbers(
         run=run,
@@ -196,7 +202,18 @@ def collect(run: Run) -> Numbers:
         curve=_curve(run, trials),
         cards=cards,
         unreadable=unreadable,
+        evaluation=evaluation,
+        evaluation_problem=problem,
     )
+
+
+def _evaluation(run: Run) -> tuple[Evaluation | None, Unreadable | None]:
+    """What `hwnas predictor evaluate` left in the folder; a damaged file must not cost the whole report."""
+    path = run.folder / "evaluation.json"
+    try:
+        return (read_evaluation(path) if path.exists() else None), None
+    except (DataError, OSError) as error:
+        return None, Unreadable(file=path.name, reason=str(error))
 
 
 def _rows(run: Run, front: set[int], picks: Mapping[str, Trial]) -> tuple[TrialRow, ...]:

@@ -1,7 +1,18 @@
 """The study: ask, run, tell, on a record that survives whatever happens."""
 
+from hwnas.study.evaluating import EvaluationPlan, plan_evaluation
 from hwnas.study.run import PICKS, Run, open_run
 from hwnas.study.searching import DEFAULT_TRIALS, SearchProgress, search
 from hwnas.study.settings import RunSettings
 
-__all__ = ["DEFAULT_TRIALS", "PICKS", "Run", "RunSettings", "SearchProgress", "open_run", "search"]
+__all__ = [
+    "DEFAULT_TRIALS",
+    "PICKS",
+    "EvaluationPlan",
+    "Run",
+    "RunSettings",
+    "SearchProgress",
+    "open_run",
+    "plan_evaluation",
+    "search",
+]

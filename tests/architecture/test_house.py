@@ -25,8 +25,8 @@ PUBLIC = {
         "DEVICES", "METHODS", "Backend", "BackendSettings", "CampaignError", "CampaignSettings", "Check", "Coverage",
         "DeviceError", "DeviceMemoryError", "DeviceMeter", "Diagnosis", "KernelShare", "MeasuredLatency",
         "MeasuringProtocol", "ModelError", "ModelProfile", "OnnxRuntimeBackend", "OnnxWorkload", "PluginError",
-        "ProfilerError", "Progress", "Reference", "RunPlan", "Workload", "converted", "coverage", "examine",
-        "open_device", "open_device_of", "profile", "profile_model", "require_precisions",
+        "ProfilerError", "Progress", "Reference", "RunPlan", "TimedNetwork", "Workload", "converted", "coverage",
+        "examine", "open_device", "open_device_of", "profile", "profile_model", "require_precisions", "time_networks",
     },
     "latency_tables": {
         "BlockRow", "Convolution", "Coordinates", "FieldChange", "Finding", "FloorRow", "Json", "KernelKey",

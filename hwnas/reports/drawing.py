@@ -1,0 +1,87 @@
+"""What all drawings share: two shapes, plain axes, and the way from matplotlib to the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from hwnas.reports.svg import COLORS, Mark, house_style, inline_svg
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """One figure in two shapes.
+
+    Attributes:
+        wide: For screens and paper.
+        narrow: For phones.
+    """
+
+    wide: str
+    narrow: str
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a drawing is made for.
+
+    Attributes:
+        name: ``"wide"`` or ``"narrow"``.
+        width: Points.
+        height: Points, unless the figure has its own.
+        font: Size of its text in points.
+    """
+
+    name: str
+    width: int
+    height: int
+    font: float
+
+
+SHAPES = (Shape("wide", 860, 430, 12.5), Shape("narrow", 360, 330, 11.5))
+
+
+def drawn(
+    name: str, label: str, draw: Callable[[Axes, Shape], dict[str, Mark]], *, heights: tuple[int, int] | None = None
+) -> Drawing:
+    """Draws a figure in both shapes.
+
+    Args:
+        name: Unique in the page.
+        label: What it shows, for those who cannot see it.
+        draw: Draws into axes, and returns what its artists tell, by their gid.
+        heights: Of the wide and of the narrow shape, in points.
+    """
+    found = {}
+    with house_style():
+        for shape, height in zip(SHAPES, heights or [shape.height for shape in SHAPES], strict=True):
+            figure = Figure(figsize=(shape.width / 72, height / 72), dpi=72)
+            figure.set_layout_engine("constrained", w_pad=4 / 72, h_pad=4 / 72)
+            figure.patch.set_visible(False)
+            axes = figure.add_subplot()
+            _plain_axes(axes, shape)
+            marks = draw(axes, shape)
+            found[shape.name] = inline_svg(figure, name=f"{name}-{shape.name}", label=label, marks=marks)
+    return Drawing(wide=found["wide"], narrow=found["narrow"])
+
+
+def _plain_axes(axes: Axes, shape: Shape) -> None:
+    axes.patch.set_visible(False)
+    axes.grid(visible=True, color=COLORS["line"], linewidth=0.8)
+    axes.set_axisbelow(True)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(length=0, labelsize=shape.font, labelcolor=COLORS["muted"], pad=6)
+    axes.xaxis.set_major_locator(MaxNLocator(8 if shape.name == "wide" else 5))
+    axes.yaxis.set_major_locator(MaxNLocator(7))
+    axes.xaxis.label.set_color(COLORS["ink"])
+    axes.xaxis.label.set_fontsize(shape.font)
+
+
+def name_y(axes: Axes, name: str, shape: Shape) -> None:
+    """Over the axis, where it reads without turning the head."""
+    axes.set_title(name, loc="left", fontsize=shape.font, color=COLORS["ink"], pad=10)
