@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hwnas.core import Architecture, UsageError
 from hwnas.predictors.calibration import FIGURES, Calibration, calibrate
 from hwnas.predictors.measured import SURE
-from hwnas.predictors.rows import PartCost, Missing, RowEstimates
+from hwnas.predictors.rows import Missing, PartCost, RowEstimates
 from hwnas.spaces import ArchitectureCodes, Codes, SearchSpace, Share, ShareTable
 from latency_tables import Coordinates, LatencyTable, NetworkRow
 
