@@ -3,6 +3,7 @@
 from hwnas.predictors.bounds import Gate, gates
 from hwnas.predictors.breakdown import Part, Prediction, explain
 from hwnas.predictors.calibration import Calibration
+from hwnas.predictors.counts import KernelCounts
 from hwnas.predictors.evaluation import Accuracy, Estimate, GroupAccuracy, accuracy, compare, fitted_line
 from hwnas.predictors.fresh import chosen_networks, random_networks, signature
 from hwnas.predictors.judging import Subject, judge
@@ -22,6 +23,7 @@ __all__ = [
     "Evaluation",
     "Gate",
     "GroupAccuracy",
+    "KernelCounts",
     "LatencyPredictor",
     "MeasuredOrPredicted",
     "Missing",
