@@ -137,12 +137,7 @@ def profile_model(
     workload, notes = opened.workload, opened.notes
     method = chosen.method or finest(backend)
     chosen = replace(chosen, space=title, method=method, steps=False, precisions=chosen.precisions[:1])
-    with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
-        table = profile(
-            [workload], [workload], backend=backend, out=Path(folder, "t"), settings=chosen, on_progress=on_progress
-        )
-    if not table.networks:
-        raise DeviceMemoryError(f"{title} could not be measured: {table.manifest.conditions['unmeasured']}")
+    table = _table_of(workload, backend, chosen, on_progress)
     (whole,) = table.networks.values()
     measured = converted(workload, chosen.precisions[0], symmetric=symmetric_int8(backend))
     inspection = inspect(backend, measured, method)
@@ -159,6 +154,21 @@ def profile_model(
         method=method,
         notes=notes,
     ), replace(table, manifest=replace(table.manifest, conditions={**table.manifest.conditions, **noted}))
+
+
+def _table_of(
+    workload: OnnxWorkload,
+    backend: Backend,
+    settings: CampaignSettings,
+    on_progress: Callable[[Progress], None] | None,
+) -> LatencyTable:
+    with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
+        out = Path(folder, "t")
+        table = profile([workload], [workload], backend=backend, out=out, settings=settings, on_progress=on_progress)
+    if not table.networks:
+        unmeasured = table.manifest.conditions["unmeasured"]
+        raise DeviceMemoryError(f"{settings.space} could not be measured: {unmeasured}")
+    return table
 
 
 def _shares(inspection: Inspection, table: LatencyTable) -> tuple[KernelShare, ...]:

@@ -170,8 +170,11 @@ class _Evidence:
         mean[:2] = self.offset, self.scale
         share = np.full(len(_TERMS), _RESIDUAL_SHARE)
         share[:_FIRST] = _PRIOR_SHARE
-        size = np.maximum(np.median(_design(self.figures), axis=0), np.finfo(float).tiny)
-        return mean, share * np.median(self.truth) / size
+        size = np.median(_design(self.figures), axis=0)
+        typical = np.median(self.truth)
+        # a figure that most networks have none of: as if a tenth of their time were it
+        usual = np.where(size > 0, size, 0.1 * typical)
+        return mean, share * typical / usual
 
     def law(self, coefficients: Values) -> Values:
         return _law(self.figures, coefficients, least=FLOOR * self.scale)
@@ -257,7 +260,7 @@ def _mean(errors: Values) -> float:
 
 
 def _spread(errors: Values) -> float:
-    """Standard deviation that intervals are made of: that of typical errors, or more where the large ones ask for it."""
+    """Standard deviation for intervals: that of typical errors, or more where the large ones ask for it."""
     size = np.abs(errors)
     return max(_typical(errors), float(np.quantile(size, _TAIL)) / _TAIL_DEVIATIONS)
 
