@@ -16,7 +16,7 @@ from profilers.guards import checked_backend
 from profilers.inspection import finest, open_model, title_of
 from profilers.precision import arithmetic
 from profilers.rounds import CampaignSettings, Progress
-from profilers.tasks import converted
+from profilers.tasks import OnnxWorkload, converted
 
 
 @dataclass(frozen=True, kw_only=True)
