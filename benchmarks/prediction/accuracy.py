@@ -25,13 +25,13 @@ import profilers
 from hwnas.core import Architecture
 from hwnas.networks import NetworkFamily
 from hwnas.predictors import Accuracy, Estimate, LatencyPredictor, accuracy
-from hwnas.predictors.regression import FEWEST, KindRegression
+from hwnas.predictors.regression import KindRegression
 from hwnas.predictors.shapes import kernel_shape
 from hwnas.study import EvaluationPlan, plan_evaluation
-from latency_tables import LatencyTable
+from latency_tables import LatencyTable, write_table
 
 FOLDER = Path("runs/benchmarks/prediction")
-FOLDS = 5
+FOLDS, FEWEST = 5, 6  # a kind of fewer kernels teaches a regression nothing
 
 
 def plain(family: NetworkFamily) -> NetworkFamily:
@@ -80,7 +80,7 @@ def regressed(table: LatencyTable) -> LatencyTable:
             kinds[shape.kind, *sorted(shape.logs)].append((key, shape))
     found = dict(table.kernels)
     for members in kinds.values():
-        if len(members) < FEWEST + FEWEST // (FOLDS - 1) + 1:
+        if len(members) < FEWEST:
             continue
         order = np.random.default_rng(0).permutation(len(members))
         for fold in range(FOLDS):
@@ -176,7 +176,9 @@ def main() -> None:
         half = {
             key: abs(one.halves_ms[0] / one.halves_ms[1] - 1) for key, one in first[space].items() if min(one.halves_ms)
         }
-        report(plan, pooled(first[space], second), half)
+        truth = pooled(first[space], second)
+        write_table(LatencyTable.from_rows(about, [one.row for one in truth.values()]), FOLDER / f"{name}-truth.jsonl")
+        report(plan, truth, half)
 
 
 if __name__ == "__main__":

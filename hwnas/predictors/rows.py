@@ -37,7 +37,7 @@ class PartCost:
             ``"regressed"`` for what rows of the same kind teach.
         kernels: Kernels it stands for.
         weights_mib: Weights it reads.
-        once_ms: What of the latency are kernels that use each weight once, such as those of a gate or a classifier; in a
+        once_ms: What of the latency are kernels that use each weight once, as in a gate or a classifier; in a
             network, weights come from further away than where a kernel alone finds them.
         dense_ms: What of it are other dense convolutions and matrix products.
         depthwise_ms: What of it are depthwise convolutions.
