@@ -205,6 +205,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         for name, text in given.items()
         if text is not None
     }
+    if table is None and not (out / "run.json").exists() and ("energy" in targets or max_energy):
+        message = "energy is known from a table alone: make one with `hwnas profile --energy` and name it with --table"
+        raise typer.BadParameter(message, param_hint="--target energy")
     images = hwnas.load_data(data)
     family = hwnas.network_family(space, channels=images.channels, classes=images.classes)
     rows, backend = _table_for(

@@ -84,7 +84,10 @@ def test_every_command_has_help(hwnas: Hwnas, command: str) -> None:
         (["search", "--space", "mobilnet"], 2, "unknown space 'mobilnet'.*Did you mean 'mobilenet'"),
         (["search", "--space", "mobilenet:huge"], 2, "unknown space 'mobilenet:huge'"),
         (["search", "--algorithm", "lamo"], 2, "unknown algorithm 'lamo'.*Did you mean 'lamoo'"),
-        (["search", "--target", "energy"], 2, "unknown target 'energy': expected one of flops, latency, params"),
+        (["search", "--target", "speed"], 2, "unknown target 'speed': expected one of energy, flops, latency, macs, "),
+        (["search", "--target", "energy"], 2, "energy is known from a table alone.*`hwnas profile --energy`"),
+        (["search", "--max-energy", "5mJ"], 2, "energy is known from a table alone"),
+        (["search", "--missing", "guess"], 2, "--missing: expected one of error, step, regress, measure"),
         (
             ["search", "--max-latency", "5 minutes"],
             2,
