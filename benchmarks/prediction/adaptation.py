@@ -4,7 +4,7 @@ Devices are left out with all their batches (``model``), alone (``setting``), wi
 phones (``kind``), and as HELP splits them, as far as its devices are in the tables. Measured networks are never scored;
 all others are, near-zero latencies included. Nothing but the networks called random is drawn.
 
-Needs HWNAS_DATA; see docs/adaptation.md. About three minutes on one core.
+Needs HWNAS_DATA; see docs/adaptation.md. About two minutes on one core.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ from scipy.stats import ConstantInputWarning, kendalltau, spearmanr
 
 from hwnas.core import Architecture
 from hwnas.networks import flops_m, network_family, params_m
-from hwnas.predictors import DevicePrior, LatencyPredictor, cleaned, device_model, read_latencies, read_pool
+from hwnas.predictors import (
+    DevicePrior,
+    LatencyPredictor,
+    cleaned,
+    device_model,
+    left_out,
+    read_latencies,
+    read_pool,
+)
+from hwnas.predictors.adapted import SUSPECT
 from hwnas.spaces.nasbench201 import EDGES, OPERATIONS
 from latency_tables import Coordinates, read_table, resolve
 
@@ -61,6 +70,8 @@ def main() -> None:
         for title, groups in protocols(pool).items():
             for n in SAMPLES:
                 summary(f"{title}, {n} networks", [score(pool, device, held, n) for device, held in groups])
+                if title == "kind left out":
+                    by_kind(pool, groups, n)
         random_choice(pool)
     unlike_the_pool()
 
@@ -103,6 +114,13 @@ def protocols(pool: Pool) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
     return {title: groups for title, groups in found.items() if groups}
 
 
+def by_kind(pool: Pool, groups: Sequence[tuple[str, tuple[str, ...]]], n: int) -> None:
+    found: dict[str, list[float]] = {}
+    for device, held in groups:
+        found.setdefault(kind(device), []).append(score(pool, device, held, n)[0])
+    print("    of these " + ", ".join(f"{name} {np.mean(values):.3f}" for name, values in found.items()))
+
+
 def kind(device: str) -> str:
     return next((name for name, parts in KINDS.items() if any(part in device for part in parts)), device)
 
@@ -119,13 +137,15 @@ def score(
 ) -> tuple[float, float, float, float]:
     """Spearman, Kendall, median error, and share of the measurements within two spreads."""
     truth = pool.latency_ms[pool.devices.index(device)]
-    rows = chosen(pool, held, n)
-    if seed is not None:
-        rows = np.random.default_rng([seed, n, pool.devices.index(device)]).choice(len(truth), n, replace=False)
-    latency_ms, spread_ms = pool.without(held).adapt(pool.features[rows], truth[rows]).predict(pool.features)
-    left = np.ones(len(truth), dtype=bool)
-    left[rows] = False
-    latency_ms, spread_ms, truth = latency_ms[left], spread_ms[left], truth[left]
+    rows = chosen(pool, held, n) if seed is None else drawn(pool, device, n, seed)
+    return judged(*pool.without(held).adapt(pool.features[rows], truth[rows]).predict(pool.features), truth, rows)
+
+
+def judged(
+    latency_ms: Array, spread_ms: Array, truth: Array, rows: NDArray[np.intp]
+) -> tuple[float, float, float, float]:
+    """The figures of ``score``, on all networks but the measured ones."""
+    latency_ms, spread_ms, truth = (np.delete(values, rows) for values in (latency_ms, spread_ms, truth))
     error = float(np.median(np.abs(latency_ms / truth - 1)))
     inside = float(np.mean(np.abs(latency_ms - truth) < 2 * spread_ms))
     return rank(latency_ms, truth), float(kendalltau(latency_ms, truth).statistic), error, inside
@@ -145,6 +165,40 @@ def random_choice(pool: Pool) -> None:
     for n in SAMPLES:
         found = [score(pool, device, held, n, seed) for seed in range(SEEDS) for device, held in groups]
         summary(f"model left out, {n} random networks, {SEEDS} seeds", found)
+        if pool.name == "nasbench201":
+            one_doubled(pool, n)
+        truths = zip(pool.devices, pool.latency_ms, strict=True)
+        ridges = [ridge(pool, truth, drawn(pool, one, n, seed)) for one, truth in truths for seed in range(SEEDS)]
+        print(f"ridge without a pool on the same networks: Spearman {np.mean(ridges):.3f} (least {min(ridges):.3f})")
+
+
+def one_doubled(pool: Pool, n: int) -> None:
+    """One measurement in turn, every third, is recorded twice too large: what that costs, and whether it is noticed."""
+    found, noticed, false = [], [], 0
+    for device, held in protocols(pool)["model left out"]:
+        prior, rows, truth = pool.without(held), chosen(pool, held, n), pool.latency_ms[pool.devices.index(device)]
+        features = pool.features[rows]
+        false += int(suspects(prior, features, truth[rows]).sum())
+        for spoiled in range(0, n, 3):
+            measured = truth[rows] * np.where(np.arange(n) == spoiled, 2.0, 1.0)
+            predicted = prior.adapt(features, measured).predict(pool.features)[0]
+            found.append(rank(np.delete(predicted, rows), np.delete(truth, rows)))
+            noticed.append(suspects(prior, features, measured)[spoiled])
+    print(
+        f"model left out, {n} networks, one latency doubled: Spearman {np.mean(found):.3f} (least {min(found):.3f}), "
+        f"pointed out {np.mean(noticed):.0%}; of {n * len(pool.devices)} sound ones {false}"
+    )
+
+
+def suspects(prior: DevicePrior, features: Array, measured: Array) -> NDArray[np.bool_]:
+    """As ``AdaptedPredictor.suspects``."""
+    predicted, spread = left_out(prior, features, measured)
+    return np.asarray(np.abs(predicted - measured) > SUSPECT * spread)
+
+
+def drawn(pool: Pool, device: str, n: int, seed: int) -> NDArray[np.intp]:
+    rng = np.random.default_rng([seed, n, pool.devices.index(device)])
+    return rng.choice(len(pool.features), n, replace=False)
 
 
 def rank(predicted: Array, truth: Array) -> float:
@@ -263,13 +317,11 @@ def unlike_the_pool() -> None:
         truth = LatencyPredictor(table, here.block_keys, coordinates=coordinates).predict(pool.architectures)[0]
         flops = rank(simple_costs("nasbench201", pool.architectures)["FLOPs"], truth)
         for twins, known in prior.items():
-            found = []
+            print(f"{precision}, {twins} devices as if they removed dead branches (FLOPs: Spearman {flops:.3f})")
             for n in SAMPLES:
                 rows = known.choose(pool.features, n)
-                predicted = known.adapt(pool.features[rows], truth[rows]).predict(pool.features)[0]
-                found.append(rank(np.delete(predicted, rows), np.delete(truth, rows)))
-            print(f"{precision}, {twins} devices as if they removed dead branches: Spearman {found[0]:.3f} from "
-                  f"{SAMPLES[0]}, {found[1]:.3f} from {SAMPLES[1]}; FLOPs {flops:.3f}")  # fmt: skip
+                predicted, spread = known.adapt(pool.features[rows], truth[rows]).predict(pool.features)
+                summary(f"  {n} networks", [judged(predicted, spread, truth, rows)])
 
 
 if __name__ == "__main__":

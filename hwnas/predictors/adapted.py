@@ -14,7 +14,7 @@ from hwnas.predictors.pools import LatencyPool
 from hwnas.predictors.ranking import spearman
 
 FEWEST_MEASURED = 5
-_SUSPECT = 4.0  # spreads: further from what the others predict, a measurement is worth repeating
+SUSPECT = 4.0  # spreads: further from what the others predict, a measurement is worth repeating
 
 
 class AdaptedPredictor:
@@ -57,7 +57,7 @@ class AdaptedPredictor:
     def suspects(self) -> list[int]:
         """Which measurements are far from what the others predict, and worth repeating."""
         predicted, spread = self.left_out_ms
-        return np.flatnonzero(np.abs(predicted - self.measured_ms) > _SUSPECT * spread).tolist()
+        return np.flatnonzero(np.abs(predicted - self.measured_ms) > SUSPECT * spread).tolist()
 
     def predict(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
         """Latency and the standard deviation of a measurement from it, both in ms and of shape ``(n,)``.
