@@ -46,7 +46,7 @@ science: $(VENV)/.test-$(RUNTIME)
 	$(VENV)/bin/python -m pytest -m science --basetemp=.cache/pytest
 
 bench: $(VENV)/.demo-$(RUNTIME)
-	for script in benchmarks/main_job/*.py benchmarks/profiling/*.py; do echo "== $$script"; $(VENV)/bin/python $$script || exit 1; done
+	for script in benchmarks/main_job/*.py benchmarks/profiling/*.py benchmarks/prediction/*.py; do echo "== $$script"; $(VENV)/bin/python $$script || exit 1; done
 
 clean:
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info runs/demo hwnas-tables

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 EXIT_FAULT, EXIT_USAGE, EXIT_ENVIRONMENT = 1, 2, 3
 INTERRUPTED = 130  # what newer versions of typer turn Ctrl-C into; here it is a fault like any other end before the end
+MEASURE = "measure"  # the policy for missing rows that no predictor can follow: it needs the device
 TABLES = Path("hwnas-tables")  # where tables go that nobody gave a name
 
 app = typer.Typer(
@@ -51,6 +53,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 OtherDevice = Annotated[
     bool,
     typer.Option("--allow-other-device", help="Accept a table of another machine; nothing is measured here then."),
+]
+
+MissingRows = Annotated[
+    str,
+    typer.Option(
+        "--missing",
+        help="Where the table lacks a row: error, step (take the end of its step of channels), regress (learn it from "
+        "rows of its kind), or measure, which adds it to the table.",
+    ),
 ]
 
 
@@ -161,6 +172,11 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         str | None, typer.Option(help="Latency table: a file or a shipped one's name; made first where none is given.")
     ] = None,
     allow_other_device: OtherDevice = False,
+    missing: MissingRows = "error",
+    measure: Annotated[
+        bool,
+        typer.Option(help="Measure candidates of which a limit or the front hangs on the error of the prediction."),
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """Search for the networks that are best on a device, export the winners and write the report."""
@@ -174,6 +190,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its remarks on opening a study would break the display
     targets = target or ["latency"]
     objectives(targets)
+    _require_one_of(missing, (*_missing_policies(), MEASURE), option="--missing")
     require_algorithm(algorithm)
     given = {
         "latency": max_latency,
@@ -190,7 +207,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     }
     images = hwnas.load_data(data)
     family = hwnas.network_family(space, channels=images.channels, classes=images.classes)
-    rows, backend = _table_for(out, family, device=device, table=table, other=allow_other_device)
+    rows, backend = _table_for(
+        out, family, device=device, table=table, other=allow_other_device, grow=missing == MEASURE
+    )
     try:
         with _search_progress() as on_progress:
             run = hwnas.search(
@@ -204,6 +223,8 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 limits=limits,
                 seed=seed,
                 recipe=Recipe(epochs=epochs),
+                missing=cast("Any", "error" if missing == MEASURE else missing),
+                meter=_meter(family, rows, backend) if measure else None,
                 on_progress=on_progress,
             )
     except KeyboardInterrupt:
@@ -215,6 +236,67 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     _render(result, lambda: _front_table(run, page), as_json=as_json)
     if failures:
         raise failures[0]
+
+
+@app.command()
+def predict(  # noqa: PLR0913, PLR0917  (each parameter is an option of the command)
+    network: Annotated[
+        str, typer.Argument(help="A .onnx file, an architecture as JSON or of nasbench201, or with --run a trial.")
+    ],
+    table: Annotated[
+        str | None, typer.Option(help="Latency table: a file or a shipped one's name; by default the run's.")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="A run folder: NETWORK is knee, fastest, best, an id or a number.")
+    ] = None,
+    space: Annotated[str | None, typer.Option(help="Search space of the architecture; by default the table's.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Data the network is for: fixes channels and classes; else the space's usual.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, max=4096, help="Images a run; by default 1.")] = None,
+    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8.")] = "fp32",
+    shape: Annotated[
+        list[str] | None, typer.Option(help="NAME=1x3x224x224 for a model's input of open size. May be repeated.")
+    ] = None,
+    missing: MissingRows = "error",
+    allow_other_device: OtherDevice = False,
+    as_json: AsJson = False,
+) -> None:
+    """Predict the latency of a network from a table, with its breakdown; nothing is measured unless asked for."""
+    from profilers import require_precisions
+
+    require_precisions([precision])
+    _require_one_of(missing, (*_missing_policies(), MEASURE), option="--missing")
+    if run is None and table is None:
+        raise typer.BadParameter("expected a latency table: a file, or a shipped one's name", param_hint="--table")
+    asked = _Asked(network, table, run, space, data, batch, precision, missing, other=allow_other_device)
+    if network.endswith(".onnx"):
+        found = _predict_model(asked, _shapes(shape))
+    elif shape:
+        raise typer.BadParameter("shapes are for the inputs of an ONNX model", param_hint="--shape")
+    else:
+        found = _predict_architecture(asked)
+    _render(found, lambda: _prediction_parts(found), as_json=as_json)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The options of a prediction."""
+
+    network: str
+    table: str | None
+    run: Path | None
+    space: str | None
+    data: str | None
+    batch: int | None
+    precision: str
+    missing: str
+    other: bool
+
+    @property
+    def policy(self) -> Any:
+        """What the predictor is to do; what is to be measured has been by then."""
+        return "error" if self.missing == MEASURE else self.missing
 
 
 @app.command()
@@ -232,7 +314,7 @@ def export(
 
     opened = hwnas.open_run(run)
     opened.pick(pick)
-    meter = _meter(opened, None if allow_other_device else _backend_of(opened.table))
+    meter = _meter(opened.family, opened.table, None if allow_other_device else _backend_of(opened.table))
     with _spinner(f"exporting {pick}") as on_step:
         done = _export_one(opened, pick, meter, on_step, tolerance=latency_tolerance)
     _render({"model": str(done.model), **done.card}, lambda: _card_text(done.model, done.card), as_json=as_json)
@@ -317,9 +399,12 @@ def _usage(error: Any) -> str:
 
 
 def _table_for(
-    out: Path, family: NetworkFamily, *, device: str, table: str | None, other: bool
+    out: Path, family: NetworkFamily, *, device: str, table: str | None, other: bool, grow: bool
 ) -> tuple[LatencyTable, Backend | None]:
-    """The table to search with: the run's own, the one given, or one made now; and what measures on its device."""
+    """The table to search with: the run's own, the one given, or one made now; and what measures on its device.
+
+    With ``grow``, what a given table lacks of the space is measured into it first.
+    """
     from latency_tables import read_table, resolve
     from profilers import open_device
 
@@ -329,9 +414,14 @@ def _table_for(
         backend = open_device(device)
         return _profile(family, backend, _default_table(backend, family)), backend
     rows = read_table(source)
-    if other:
+    if other and not grow:
         return rows, None
-    return rows, _backend_of(rows, device=device)
+    backend = _backend_of(rows, device=device)
+    if grow and table:
+        needed = family.workloads()
+        lacking = [one for one in needed if not rows.blocks.keys() >= set(one.parts.values())]
+        rows = _grown(Path(source), lacking, backend, precision="fp32", other=other) if lacking else rows
+    return rows, backend
 
 
 def _backend_of(table: LatencyTable, *, device: str = "auto", override: str | None = "--allow-other-device") -> Backend:
@@ -515,15 +605,15 @@ def _new_table(out: Path | None) -> Iterator[None]:
         yield
 
 
-def _meter(run: Run, backend: Backend | None) -> DeviceMeter | None:
-    """Measures beside a few of the networks that are in the run's table, spread over their latencies."""
+def _meter(family: NetworkFamily, table: LatencyTable, backend: Backend | None) -> DeviceMeter | None:
+    """Measures beside a few of the networks that are in a table, spread over their latencies."""
     from profilers import DeviceMeter, Reference
 
     if backend is None:
         return None
-    rows = run.table.networks
-    held = sorted((w for w in run.family.references() if w.name in rows), key=lambda w: rows[w.name].timing.latency_ms)
-    chosen = held[1::6]
+    rows = table.networks
+    held = sorted((w for w in family.references() if w.name in rows), key=lambda w: rows[w.name].timing.latency_ms)
+    chosen = held[1::4]
     references = {w.name: Reference(model=w.model, latency_ms=rows[w.name].timing.latency_ms) for w in chosen}
     return DeviceMeter(backend=backend, references=references)
 
@@ -549,7 +639,7 @@ def _export_winners(run: Run, backend: Backend | None) -> list[Exception]:
     from hwnas.exports import LATENCY_TOLERANCE
 
     failures: list[Exception] = []
-    meter = _meter(run, backend)
+    meter = _meter(run.family, run.table, backend)
     for pick in run.picks():
         if _is_exported(run, pick):
             continue
@@ -579,6 +669,164 @@ def _front_rows(run: Run) -> list[dict[str, Any]]:
     return [
         {"trial": trial.number, "id": trial.architecture.id, **{name: trial.values[name] for name in columns}}
         for trial in run.front()
+    ]
+
+
+def _missing_policies() -> tuple[str, ...]:
+    from hwnas.predictors import MISSING
+
+    return MISSING
+
+
+def _predict_model(asked: _Asked, shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """An ONNX model: the runtime of the table says what it becomes, the table what that costs."""
+    import profilers
+    from hwnas.predictors import LatencyPredictor, explain
+    from latency_tables import read_table, resolve
+
+    if asked.table is None:
+        raise typer.BadParameter("an ONNX model is predicted from a table: leave --run out", param_hint="--table")
+    path = resolve(asked.table)
+    table = read_table(path)
+    backend = profilers.open_device_of(table.manifest)
+    if not asked.other:
+        table.require_fingerprint(backend.fingerprint(), override="--allow-other-device")
+    opened = profilers.open_model(Path(asked.network), precision=asked.precision, shapes=shapes, batch=asked.batch)
+    place, kernels = profilers.model_kernels(
+        opened, backend=backend, precision=asked.precision, method=profilers.method_of(table.manifest)
+    )
+    if asked.missing == MEASURE and any(key not in table.kernels for key in kernels):
+        table = _grown(path, [opened.workload], backend, precision=asked.precision, other=asked.other)
+    table.require_coordinates(place)
+    predictor = LatencyPredictor(table, lambda _: (), coordinates=place, missing=asked.policy)
+    with _cure_for_rows():
+        found = explain(predictor, [predictor.rows.kernel(key) for key in kernels])
+    return {"network": asked.network, **_about(table, place), **found.to_json(), "notes": list(opened.notes)}
+
+
+def _predict_architecture(asked: _Asked) -> dict[str, Any]:
+    """An architecture: the space says what blocks it has, the table what these cost."""
+    import hwnas
+    from hwnas.objectives import KnownCosts
+    from hwnas.predictors import LatencyPredictor, explain
+    from hwnas.spaces import read_architecture
+    from latency_tables import read_table, resolve
+
+    run = hwnas.open_run(asked.run) if asked.run else None
+    path = resolve(asked.table) if asked.table else None
+    table = read_table(path) if path else cast("Run", run).table
+    space = asked.space or (None if run else table.manifest.space)
+    family = _family_to_judge(run, space, asked.data).at(batch=asked.batch or 1, precision=asked.precision)
+    if run:
+        architecture = run.pick(asked.network).architecture
+    else:
+        architecture = read_architecture(family.space, _text(asked.network))
+    keys = family.block_keys(architecture)
+    if asked.missing == MEASURE and any(key not in table.blocks for key in keys):
+        plain = family.at(batch=family.batch, precision="fp32").workload(architecture)
+        table = _grown(path, [plain], _backend_of(table), precision=asked.precision, other=asked.other)
+    predictor = LatencyPredictor.of(table, family, missing=asked.policy)
+    with _cure_for_rows():
+        found = explain(predictor, [predictor.rows.block(key) for key in keys])
+    costs = KnownCosts(family, predictor, energy=predictor.energy).values([architecture])
+    known = {name: float(values[0]) for name, values in costs.items() if name != "latency_ms"}
+    about = {"network": architecture.id, "architecture": dict(architecture), **_about(table, family.coordinates)}
+    return {**about, **found.to_json(), "costs": known, "notes": []}
+
+
+def _text(network: str) -> str:
+    """An architecture as it was typed, or from a file."""
+    path = Path(network)
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else network
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(
+            f"cannot read an architecture from {network}: {error}", param_hint="NETWORK"
+        ) from error
+
+
+def _grown(
+    path: Path | None, workloads: Sequence[Any], backend: Backend, *, precision: str, other: bool
+) -> LatencyTable:
+    """The table with what it lacks of some networks, measured now."""
+    import profilers
+    from latency_tables import read_manifest, shipped
+
+    if path is None or any(one.path == path for one in shipped()):
+        raise typer.BadParameter(
+            "a run's table and those that come with hwnas are never changed: name a copy with --table",
+            param_hint="--missing measure",
+        )
+    if other:
+        raise typer.BadParameter(
+            "rows of another device cannot be measured here: leave --allow-other-device out",
+            param_hint="--missing measure",
+        )
+    manifest = read_manifest(path)
+    settings = profilers.CampaignSettings(
+        space=manifest.space, precisions=(precision,), method=profilers.method_of(manifest), steps=False
+    )
+    with _profile_progress(path) as on_progress:
+        return profilers.profile(workloads, [], backend=backend, out=path, settings=settings, on_progress=on_progress)
+
+
+@contextmanager
+def _cure_for_rows() -> Iterator[None]:
+    """Adds to the error of a missing row what would estimate or measure it."""
+    from latency_tables import MissingRowError
+
+    try:
+        yield
+    except MissingRowError as error:
+        raise error.with_cure(
+            "--missing measure measures it into the table, on its device; --missing regress estimates it from rows of "
+            "its kind, if there are enough"
+        ) from error
+
+
+def _about(table: LatencyTable, place: Any) -> dict[str, Any]:
+    return {
+        "device_name": table.manifest.device_name,
+        "provider": table.manifest.provider,
+        "batch": place.batch,
+        "precision": place.precision,
+    }
+
+
+def _prediction_parts(found: Mapping[str, Any], *, most: int = 30) -> list[Any]:
+    from rich.markup import escape
+
+    ways = {"exact": "", "step": "end of its step", "regressed": "estimated"}
+    lines = [
+        (
+            str(part["count"]),
+            f"{part['latency_ms']:.4g}",
+            f"{part['share']:.1%}",
+            ways[part["how"]] + (f" ± {part['spread']:.0%}" if part["spread"] else ""),
+            part["key"],
+        )
+        for part in found["parts"][:most]
+    ]
+    more = len(found["parts"]) - most
+    law = (
+        f"fitted on {found['networks']} networks" if found["networks"] else "the plain sum: too few networks to fit on"
+    )
+    verdict = (
+        f"{found['network']} on {found['device_name']} ({found['provider']}), batch {found['batch']}, "
+        f"{found['precision']}: {found['latency_ms']:.4g} ms ± {found['spread_ms']:.2g} ms (standard deviation)."
+    )
+    made = (
+        f"Parts {found['parts_ms']:.4g} ms, calls {found['calls_ms']:+.3g} ms, correction "
+        f"{found['correction_ms']:+.3g} ms; {law}."
+    )
+    costs = ", ".join(f"{name} {value:.4g}" for name, value in found.get("costs", {}).items())
+    return [
+        _grid("", ("times", "ms", "share", "row", "part"), lines),
+        *([f"… and {more} more; --json lists them all."] if more > 0 else []),
+        escape(verdict),
+        escape(made),
+        *([escape(f"By definition: {costs}.")] if costs else []),
+        *(escape(f"Note: {note}") for note in found["notes"]),
     ]
 
 

@@ -49,25 +49,34 @@ class TableMismatchError(TableError, ValueError):
         super().__init__(message)
 
 
+_MEASURE = (
+    "Measure what is missing with `hwnas profile`, for the same space, data, batches and precisions, into the same file"
+)
+
+
 class MissingRowError(TableError, KeyError):
     """A lookup found no row.
 
     Attributes:
         missing: The keys that have no row.
         nearest: For the first of them, the most similar keys the table does hold.
+        cure: What to do about it.
     """
 
-    def __init__(self, *, kind: str, missing: Sequence[str], nearest: Sequence[str], rows: int) -> None:
+    def __init__(
+        self, *, kind: str, missing: Sequence[str], nearest: Sequence[str], rows: int, cure: str = _MEASURE
+    ) -> None:
+        self.kind, self.rows, self.cure = kind, rows, cure
         self.missing = tuple(missing)
         self.nearest = tuple(nearest)
         near = f" Nearest: {', '.join(nearest)}." if nearest else ""
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        self.message = (
-            f"the table holds no {kind} {missing[0]}{more} among its {rows} {kind} rows.{near} "
-            "Measure what is missing with `hwnas profile`, for the same space, data, batches and precisions, into the "
-            "same file."
-        )
+        self.message = f"the table holds no {kind} {missing[0]}{more} among its {rows} {kind} rows.{near} {cure}."
         super().__init__(self.message)
+
+    def with_cure(self, cure: str) -> MissingRowError:
+        """The same error for someone who knows better what to do about it, a sentence without its full stop."""
+        return MissingRowError(kind=self.kind, missing=self.missing, nearest=self.nearest, rows=self.rows, cure=cure)
 
     def __str__(self) -> str:  # KeyError would show the quoted repr
         return self.message

@@ -6,10 +6,11 @@ one network again, ``time_networks`` many side by side, ``examine`` says whether
 
 from profilers.backends import METHODS, Backend, BackendSettings, OnnxRuntimeBackend, RunPlan
 from profilers.campaign import CampaignSettings, Progress, profile
-from profilers.coverage import Coverage, coverage
+from profilers.coverage import Coverage, coverage, method_of
 from profilers.device import DEVICES, open_device, open_device_of
 from profilers.doctor import Check, Diagnosis, examine
 from profilers.errors import CampaignError, DeviceError, DeviceMemoryError, ModelError, PluginError, ProfilerError
+from profilers.inspection import OpenedModel, model_kernels, open_model
 from profilers.meter import DeviceMeter, MeasuredLatency, Reference
 from profilers.model import KernelShare, ModelProfile, profile_model
 from profilers.networks import TimedNetwork, time_networks
@@ -36,6 +37,7 @@ __all__ = [
     "ModelProfile",
     "OnnxRuntimeBackend",
     "OnnxWorkload",
+    "OpenedModel",
     "PluginError",
     "ProfilerError",
     "Progress",
@@ -46,8 +48,11 @@ __all__ = [
     "converted",
     "coverage",
     "examine",
+    "method_of",
+    "model_kernels",
     "open_device",
     "open_device_of",
+    "open_model",
     "profile",
     "profile_model",
     "require_precisions",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from latency_tables import Json, LatencyTable
+from latency_tables import Json, LatencyTable, Manifest
 from profilers.backends.contract import Backend, InPlace, Inspection, Isolating, Method, ProfiledRuns, RunPlan
 from profilers.guards import checked_inspection, checked_profile, guarded
 from profilers.tasks import BLOCK_PREFIX, Workload
@@ -50,7 +50,7 @@ def coverage(table: LatencyTable, workloads: Sequence[Workload], *, backend: Bac
         ModelError: A network does not load.
         DeviceError: It ran elsewhere.
     """
-    method: Method = _METHODS.get(str(table.manifest.protocol.get("method")), backend.method)
+    method = method_of(table.manifest) or backend.method
     needed = [_kernels(backend, workload, method) for workload in workloads]
     every = {key for keys in needed for key in keys}
     return Coverage(
@@ -59,6 +59,11 @@ def coverage(table: LatencyTable, workloads: Sequence[Workload], *, backend: Bac
         missing=tuple(sorted(every - set(table.kernels))),
         complete=sum(keys <= set(table.kernels) for keys in needed),
     )
+
+
+def method_of(manifest: Manifest) -> Method | None:
+    """How the kernels of a table were measured; ``None`` where its protocol does not tell."""
+    return _METHODS.get(str(manifest.protocol.get("method")))
 
 
 _METHODS: dict[str, Method] = {"in-place": "in-place", "isolated": "isolated", "blocks": "blocks"}

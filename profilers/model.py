@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import onnx
-
-from latency_tables import Coordinates, Json, LatencyTable, NetworkRow, keyed
-from profilers.backends.contract import Backend, InPlace, Inspection, Method, symmetric_int8
-from profilers.batches import batch_of
+from latency_tables import Coordinates, Json, LatencyTable, NetworkRow
+from profilers.backends.contract import Backend, Inspection, Method, symmetric_int8
 from profilers.campaign import profile
 from profilers.coverage import inspect
-from profilers.deciding import value_notes, with_values
-from profilers.errors import CampaignError, DeviceMemoryError
+from profilers.errors import DeviceMemoryError
 from profilers.guards import checked_backend
-from profilers.models import load_model, parse_model, prepared
-from profilers.precision import arithmetic, precision_of
+from profilers.inspection import finest, open_model, title_of
+from profilers.precision import arithmetic
 from profilers.rounds import CampaignSettings, Progress
 from profilers.tasks import OnnxWorkload, converted
 
@@ -136,29 +131,19 @@ def profile_model(
         OSError: The file cannot be read.
     """
     checked_backend(backend)
-    file, loaded = Path(path), load_model(path)
-    title = os.fsencode(file.name).decode(errors="replace")  # a table is Unicode, the name of a file need not be
+    title = title_of(path)
     chosen = settings or CampaignSettings(space=title)
-    content = prepared(with_values(loaded, values or {}), shapes=shapes, batch=batch or 1)
-    precision, held = precision_of(content), _batch(loaded, content, title, batch)
-    as_it_is = chosen.precisions[:1] == ("fp32",)
-    name = keyed(Path(title).stem, batch=held, precision=precision if as_it_is else "fp32")
-    workload = OnnxWorkload(name, content, {"model": name})
-    method = chosen.method or _finest(backend)
+    opened = open_model(path, precision=chosen.precisions[0], shapes=shapes, values=values, batch=batch)
+    workload, notes = opened.workload, opened.notes
+    method = chosen.method or finest(backend)
     chosen = replace(chosen, space=title, method=method, steps=False, precisions=chosen.precisions[:1])
-    with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
-        table = profile(
-            [workload], [workload], backend=backend, out=Path(folder, "t"), settings=chosen, on_progress=on_progress
-        )
-    if not table.networks:
-        raise DeviceMemoryError(f"{title} could not be measured: {table.manifest.conditions['unmeasured']}")
+    table = _table_of(workload, backend, chosen, on_progress)
     (whole,) = table.networks.values()
     measured = converted(workload, chosen.precisions[0], symmetric=symmetric_int8(backend))
     inspection = inspect(backend, measured, method)
     kernels = _shares(inspection, table)
     floor_ms = next(iter(table.floors.values())).timing.latency_ms
     total_ms = sum(kernel.latency_ms or 0.0 for kernel in kernels)
-    notes = value_notes(loaded, values or {})
     noted: dict[str, Json] = {"notes": list(notes)} if notes else {}
     return ModelProfile(
         model=title,
@@ -171,18 +156,19 @@ def profile_model(
     ), replace(table, manifest=replace(table.manifest, conditions={**table.manifest.conditions, **noted}))
 
 
-def _batch(model: onnx.ModelProto, content: bytes, title: str, wanted: int | None) -> int:
-    """Images a run: what the model tells, and 1 where it tells nothing; refuses what was asked for in vain."""
-    held = batch_of(model, parse_model(content), told=wanted)
-    if wanted is not None and held != wanted:
-        found = "no batch that its inputs tell" if held is None else f"a fixed batch of {held}"
-        raise CampaignError(f"{title} has {found}: --batch {wanted} needs a model with an open one")
-    return held or 1
-
-
-def _finest(backend: Backend) -> Method:
-    """A model has no blocks: where a backend would time them, it is timed layer by layer if it can be."""
-    return "in-place" if backend.method == "blocks" and isinstance(backend, InPlace) else backend.method
+def _table_of(
+    workload: OnnxWorkload,
+    backend: Backend,
+    settings: CampaignSettings,
+    on_progress: Callable[[Progress], None] | None,
+) -> LatencyTable:
+    with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
+        out = Path(folder, "t")
+        table = profile([workload], [workload], backend=backend, out=out, settings=settings, on_progress=on_progress)
+    if not table.networks:
+        unmeasured = table.manifest.conditions["unmeasured"]
+        raise DeviceMemoryError(f"{settings.space} could not be measured: {unmeasured}")
+    return table
 
 
 def _shares(inspection: Inspection, table: LatencyTable) -> tuple[KernelShare, ...]:

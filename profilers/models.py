@@ -326,7 +326,7 @@ def copies_for(node: onnx.NodeProto, types: Mapping[str, TensorType]) -> int:
     filters = [shape for shape in shapes[1:] if len(shape) > 1] if node.op_type in _MULTIPLYING else []
     macs = written * max((math.prod(shape) // max(shape[0], 1) for shape in filters), default=0)
     moved = written + sum(math.prod(shape) for shape in shapes)
-    if moved > _MOST_NUMBERS:  # twice as much would not fit into one model
+    if sum(map(math.prod, shapes[1:])) > _MOST_NUMBERS:  # such weights twice would not fit into one model
         return 1
     work_us = macs / _MACS_PER_US + moved / _NUMBERS_PER_US
     return next((copies for copies, limit_us in _COPIES if work_us < limit_us), _FEWEST)

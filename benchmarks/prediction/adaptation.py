@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import ConstantInputWarning, kendalltau, spearmanr
 
-from hwnas.core import Architecture
+from hwnas.core import Architecture, MachineError
 from hwnas.networks import flops_m, network_family, params_m
 from hwnas.predictors import (
     DevicePrior,
@@ -31,7 +31,7 @@ from hwnas.predictors import (
 )
 from hwnas.predictors.adapted import SUSPECT
 from hwnas.spaces.nasbench201 import EDGES, OPERATIONS
-from latency_tables import Coordinates, read_table, resolve
+from latency_tables import Coordinates, MissingExtraError, read_table, resolve
 
 Array = NDArray[np.float64]
 SAMPLES = (10, 20)
@@ -325,4 +325,7 @@ def unlike_the_pool() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (MachineError, MissingExtraError) as error:
+        print(f"skipped: {error}")

@@ -6,6 +6,7 @@ from hwnas.predictors.adapted import AdaptedPredictor
 from hwnas.predictors.bounds import Gate, gates
 from hwnas.predictors.breakdown import Part, Prediction, explain
 from hwnas.predictors.calibration import Calibration
+from hwnas.predictors.counts import KernelCounts
 from hwnas.predictors.evaluation import Accuracy, Estimate, GroupAccuracy, accuracy, compare, fitted_line
 from hwnas.predictors.fresh import chosen_networks, random_networks, signature
 from hwnas.predictors.judging import Subject, judge
@@ -29,6 +30,7 @@ __all__ = [
     "Evaluation",
     "Gate",
     "GroupAccuracy",
+    "KernelCounts",
     "LatencyPool",
     "LatencyPredictor",
     "MeasuredOrPredicted",

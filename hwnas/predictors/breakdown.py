@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from hwnas.predictors.latency import LatencyPredictor
-from hwnas.predictors.rows import PartCost, How
+from hwnas.predictors.rows import How, PartCost
 from latency_tables import Json
 
 

@@ -1,7 +1,8 @@
 """How sums over kernels become the latency of a network: a law fitted on whole networks of the same table.
 
 Every network is a few figures (``FIGURES``): the sum of its kernels' latencies, their number, the weights it reads, and
-the shares of the sum that dense and depthwise convolutions have. The law is linear in them. Its first three terms, an
+the parts of the sum that belong to dense convolutions, to depthwise ones, and to kernels that use each of their weights
+once. The law is linear in them. Its first three terms, an
 offset, a scale and a price a kernel, are always fitted; the others are a residual model for what kernels timed alone
 cannot show, such as weights that come from memory in a network and from a cache alone, and count only where they make
 the prediction of networks left out of the fit better.
@@ -20,13 +21,15 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 
-FIGURES = ("sum_ms", "kernels", "weights_mib", "dense_ms", "depthwise_ms", "variance_ms2")
+FIGURES = ("sum_ms", "kernels", "once_ms", "weights_mib", "dense_ms", "depthwise_ms", "variance_ms2")
 _TERMS = ("offset", *FIGURES[:-1])
 _CANDIDATES: tuple[tuple[str, ...], ...] = (
     (),
+    ("once_ms",),
     ("weights_mib",),
     ("dense_ms", "depthwise_ms"),
-    ("weights_mib", "dense_ms", "depthwise_ms"),
+    ("once_ms", "weights_mib"),
+    ("once_ms", "dense_ms", "depthwise_ms"),
 )
 _FIRST = 3  # terms that are always there
 
@@ -37,6 +40,8 @@ _ROUNDS = 10  # of reweighting, with far-off networks and again without them
 _PRIOR_SHARE = 0.3  # of a typical network's latency, which a term makes up with one standard deviation
 _RESIDUAL_SHARE = 0.1  # the same for terms of the residual model
 _BETTER = 0.9  # of the error without it, which the residual model has to get below to count
+_LARGEST = 0.25  # relative error of a law at the most; larger ones are the measurement's
+_TAIL, _TAIL_DEVIATIONS = 0.8, 1.2816  # 80 % of normal errors are within 1.28 standard deviations
 _EXACT = 1e-9  # relative noise below which nothing can be told from rounding
 
 
@@ -49,11 +54,11 @@ class Calibration:
         scale: Factor on the sum of the kernels.
         per_kernel_ms: Added once a kernel; negative where the profiler inflates.
         residual: Coefficients of the residual model by figure; empty where it is switched off.
-        spread: Standard deviation of the relative error on networks left out of the fit, from the median error, so that
-            one network whose measurement was disturbed does not pass for a bad predictor.
+        spread: Standard deviation of the relative error on networks left out of the fit, from their median and 80th
+            percentile, so that one whose measurement was disturbed does not pass for a bad predictor.
         networks: How many networks it was fitted on; 0 for the plain sum.
-        covariance: Of the coefficients, in units of the squared relative noise, shape ``(6, 6)``: offset, scale, price
-            a kernel, and the residual model's three. Zero for terms that do not count.
+        covariance: Of the coefficients, in units of the squared relative noise, shape ``(7, 7)``: offset, scale, price
+            a kernel, and the residual model's four. Zero for terms that do not count.
         leverage: What the networks of the fit have on average; see ``spreads``.
         least: No network is predicted below this multiple of its kernels' sum, so that predictions stay positive.
     """
@@ -72,7 +77,7 @@ class Calibration:
         """Latencies in milliseconds of networks, shape ``(n,)``.
 
         Args:
-            figures: Of shape ``(n, 6)``, in the order of ``FIGURES``.
+            figures: Of shape ``(n, 7)``, in the order of ``FIGURES``.
         """
         return _law(figures, self._coefficients, least=self.least)
 
@@ -83,7 +88,7 @@ class Calibration:
         the more the uncertainty of the coefficients adds. Estimated rows add their own variance.
 
         Args:
-            figures: Of shape ``(n, 6)``.
+            figures: Of shape ``(n, 7)``.
             latency_ms: What ``apply`` made of them.
         """
         if not len(figures):
@@ -106,7 +111,7 @@ def calibrate(
     """Fits the law on whole networks.
 
     Args:
-        figures: Of the networks, shape ``(n, 6)``.
+        figures: Of the networks, shape ``(n, 7)``.
         truth: Their measured latencies in milliseconds (or energies in millijoules), shape ``(n,)``, above 0.
         row_spread: Relative standard deviations of these measurements, shape ``(n,)``; 0 where they are unknown.
         offset: What the offset is expected to be: the price of a call that does no work.
@@ -122,9 +127,9 @@ def calibrate(
     fits = [_fit(evidence, terms) for names in _CANDIDATES if (terms := _terms(names, figures))]
     best = fits[0]
     for fit in fits[1:]:
-        if max(_typical(fit.left_out), _EXACT) < _BETTER * _typical(best.left_out):
+        if max(_mean(fit.left_out), _EXACT) < _BETTER * _mean(best.left_out):
             best = fit
-    return best.calibration(_typical(best.left_out), least=FLOOR * expected)
+    return best.calibration(_spread(best.left_out), least=FLOOR * expected)
 
 
 def _terms(names: tuple[str, ...], figures: Values) -> list[int]:
@@ -140,7 +145,7 @@ class _Evidence:
     """What a law is fitted on.
 
     Attributes:
-        figures: Of the networks, shape ``(n, 6)``.
+        figures: Of the networks, shape ``(n, 7)``.
         truth: Their latencies or energies, shape ``(n,)``.
         row_spread: Relative standard deviations of these, shape ``(n,)``.
         offset: Expected.
@@ -160,13 +165,16 @@ class _Evidence:
 
     @property
     def prior(self) -> tuple[Values, Values]:
-        """Means and standard deviations expected of the coefficients, shape ``(6,)``: a call and the plain sum."""
+        """Means and standard deviations expected of the coefficients, shape ``(7,)``: a call and the plain sum."""
         mean = np.zeros(len(_TERMS))
         mean[:2] = self.offset, self.scale
         share = np.full(len(_TERMS), _RESIDUAL_SHARE)
         share[:_FIRST] = _PRIOR_SHARE
-        size = np.maximum(np.median(_design(self.figures), axis=0), np.finfo(float).tiny)
-        return mean, share * np.median(self.truth) / size
+        size = np.median(_design(self.figures), axis=0)
+        typical = np.median(self.truth)
+        # a figure that most networks have none of: as if a tenth of their time were it
+        usual = np.where(size > 0, size, 0.1 * typical)
+        return mean, share * typical / usual
 
     def law(self, coefficients: Values) -> Values:
         return _law(self.figures, coefficients, least=FLOOR * self.scale)
@@ -178,7 +186,7 @@ class _Fit:
 
     Attributes:
         coefficients: Shape ``(6,)``.
-        covariance: In units of the squared noise, shape ``(6, 6)``.
+        covariance: In units of the squared noise, shape ``(7, 7)``.
         left_out: Relative error of each network by the law fitted without it, shape ``(n,)``.
         leverage: Mean leverage.
     """
@@ -229,7 +237,7 @@ def _solve(evidence: _Evidence, terms: list[int]) -> tuple[Values, Values]:
     for step in range(2 * _ROUNDS):
         wide = np.sqrt(noise**2 + evidence.row_spread**2)
         errors = np.abs(truth / fitted - 1) / wide
-        limit = max(1.5 * float(np.median(errors)), 1e-6)
+        limit = max(1.5 * float(np.median(errors)), 1.0)  # less than the noise is no error
         weights = np.minimum(1.0, limit / np.maximum(errors, 1e-12))
         if step >= _ROUNDS:
             weights = np.where(errors > 4 * limit, 0.0, weights)
@@ -246,13 +254,24 @@ def _solve(evidence: _Evidence, terms: list[int]) -> tuple[Values, Values]:
     return found, covariance
 
 
+def _mean(errors: Values) -> float:
+    """Mean size of errors; one that is too large to be the law's own counts no more than the largest of these."""
+    return float(np.minimum(np.abs(errors), _LARGEST).mean())
+
+
+def _spread(errors: Values) -> float:
+    """Standard deviation for intervals: that of typical errors, or more where the large ones ask for it."""
+    size = np.abs(errors)
+    return max(_typical(errors), float(np.quantile(size, _TAIL)) / _TAIL_DEVIATIONS)
+
+
 def _typical(errors: Values) -> float:
     """Standard deviation of errors from the median of their size."""
     return _GAUSSIAN * float(np.median(np.abs(errors)))
 
 
 def _design(figures: Values) -> Values:
-    """What the coefficients are multiplied with, shape ``(n, 6)``."""
+    """What the coefficients are multiplied with, shape ``(n, 7)``."""
     return np.column_stack([np.ones(len(figures)), figures[:, : len(_TERMS) - 1]])
 
 

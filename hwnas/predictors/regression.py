@@ -66,21 +66,28 @@ class KindRegression:
         outside = float(np.max(np.maximum(self._sizes.min(0) - sizes, sizes - self._sizes.max(0)), initial=0.0))
         if outside > _FAR:
             return None
-        predict, spread = self._fitted
-        wide = spread * (_OUTSIDE if outside > _NEAR else 1.0)
-        return Regressed(float(np.exp(predict(sizes)[0])), wide, len(self._sizes))
+        wide = self._spread * (_OUTSIDE if outside > _NEAR else 1.0)
+        return Regressed(self.extrapolate(shape), wide, len(self._sizes))
+
+    def extrapolate(self, shape: Shape) -> float:
+        """The latency of a shape of this kind in milliseconds, however far it lies from those learned from."""
+        return float(np.exp(self._predict(self._matrix([shape]))[0]))
 
     @cached_property
-    def _fitted(self) -> tuple[Callable[[Values], Values], float]:
-        """The regression on all rows, and the relative error of those left out of it by cross-validation."""
+    def _predict(self) -> Callable[[Values], Values]:
+        return _regression(self._sizes, self._log_ms)
+
+    @cached_property
+    def _spread(self) -> float:
+        """Relative error of rows left out of the regression, by cross-validation."""
         order = np.random.default_rng(0).permutation(len(self._sizes))
         errors = np.zeros(len(order))
         for fold in range(_FOLDS):
             out = order[fold::_FOLDS]
             kept = np.setdiff1d(order, out)
             errors[out] = _regression(self._sizes[kept], self._log_ms[kept])(self._sizes[out]) - self._log_ms[out]
-        spread = max(_GAUSSIAN * float(np.median(np.abs(errors))), float(np.quantile(np.abs(errors), 0.9)) / 1.645)
-        return _regression(self._sizes, self._log_ms), spread
+        size = np.abs(errors)
+        return max(_GAUSSIAN * float(np.median(size)), float(np.quantile(size, 0.9)) / 1.645)
 
     def _matrix(self, shapes: Sequence[Shape]) -> Values:
         return np.array([[shape.logs[name] for name in self._names] for shape in shapes])

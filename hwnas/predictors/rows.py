@@ -37,7 +37,9 @@ class PartCost:
             ``"regressed"`` for what rows of the same kind teach.
         kernels: Kernels it stands for.
         weights_mib: Weights it reads.
-        dense_ms: What of the latency are dense convolutions and matrix products.
+        once_ms: What of the latency are kernels that use each weight once, as in a gate or a classifier; in a
+            network, weights come from further away than where a kernel alone finds them.
+        dense_ms: What of it are other dense convolutions and matrix products.
         depthwise_ms: What of it are depthwise convolutions.
     """
 
@@ -46,16 +48,18 @@ class PartCost:
     spread: float = 0.0
     how: How = "exact"
     kernels: float = 1.0
+    once_ms: float = 0.0
     weights_mib: float = 0.0
     dense_ms: float = 0.0
     depthwise_ms: float = 0.0
 
     @property
     def figures(self) -> NDArray[np.float64]:
-        """In the order of ``calibration.FIGURES``, shape ``(6,)``."""
+        """In the order of ``calibration.FIGURES``, shape ``(7,)``."""
         values = {
             "sum_ms": self.latency_ms,
             "kernels": self.kernels,
+            "once_ms": self.once_ms,
             "weights_mib": self.weights_mib,
             "dense_ms": self.dense_ms,
             "depthwise_ms": self.depthwise_ms,
@@ -141,6 +145,7 @@ class RowEstimates:
             spread=found.spread,
             how="regressed",
             kernels=share["kernels"] * found.latency_ms,
+            once_ms=share["once_ms"] * found.latency_ms,
             weights_mib=share["weights_mib"] * found.latency_ms,
             dense_ms=share["dense_ms"] * found.latency_ms,
             depthwise_ms=share["depthwise_ms"] * found.latency_ms,
@@ -177,6 +182,7 @@ def _together(key: str, kernels: Mapping[PartCost, int]) -> PartCost:
         spread=error_ms / latency_ms if latency_ms else 0.0,
         how=next((way for way in ways if any(one.how == way for one in kernels)), "exact"),
         kernels=sum(n for n in kernels.values()),
+        once_ms=sum(one.once_ms * n for one, n in kernels.items()),
         weights_mib=sum(one.weights_mib * n for one, n in kernels.items()),
         dense_ms=sum(one.dense_ms * n for one, n in kernels.items()),
         depthwise_ms=sum(one.depthwise_ms * n for one, n in kernels.items()),
@@ -191,6 +197,7 @@ def _described(key: str, latency_ms: float, *, how: How = "exact", spread: float
         spread=spread,
         how=how,
         weights_mib=weights_mib,
+        once_ms=latency_ms if kind == "once" else 0.0,
         dense_ms=latency_ms if kind == "dense" else 0.0,
         depthwise_ms=latency_ms if kind == "depthwise" else 0.0,
     )
@@ -198,7 +205,7 @@ def _described(key: str, latency_ms: float, *, how: How = "exact", spread: float
 
 @lru_cache(maxsize=65_536)
 def _nature(key: str) -> tuple[float, str]:
-    """Weights in MiB, and whether a kernel is ``"dense"`` or ``"depthwise"`` work; ``""`` for anything else."""
+    """Weights in MiB, and whether it is ``"once"``, ``"dense"`` or ``"depthwise"`` work; ``""`` for anything else."""
     read = read_kernel(key)
     if read is None:
         return 0.0, ""
@@ -207,6 +214,8 @@ def _nature(key: str) -> tuple[float, str]:
         return 0.0, ""
     weights = [one for one in read.read[1:] if len(one.shape) > 1 and one not in (read.read[0], *read.written)]
     mib = sum(math.prod(one.shape) * _BYTES.get(one.element, 1) for one in weights) / MIB
+    if math.prod(read.written[0].shape) == max(read.written[0].shape, default=0):  # one image of one pixel
+        return mib, "once"
     return mib, "depthwise" if held is not None and held.depthwise else "dense"
 
 

@@ -39,6 +39,7 @@ class TrialRow:
         state: What became of it.
         accuracy: On the validation images, in [0, 1]; ``None`` without a value.
         costs: Cost name to value in the cost's unit.
+        measured: Whether its latency was measured in the course of the search, and not predicted.
         roles: What it won as.
         why: How the searcher came to it.
         failed: Why it failed; empty otherwise.
@@ -49,6 +50,7 @@ class TrialRow:
     state: State
     accuracy: float | None
     costs: Mapping[str, float]
+    measured: bool
     roles: tuple[str, ...]
     why: Mapping[str, Any]
     failed: str
@@ -158,6 +160,11 @@ class Numbers:
         return tuple(sorted(rows, key=lambda row: (row.costs["latency_ms"], row.number)))
 
     @property
+    def measured(self) -> int:
+        """Networks measured in the course of the search."""
+        return len(self.run.measured.latencies)
+
+    @property
     def valued(self) -> tuple[TrialRow, ...]:
         """Trials that have an accuracy."""
         return tuple(row for row in self.rows if row.accuracy is not None)
@@ -217,16 +224,23 @@ def _evaluation(run: Run) -> tuple[Evaluation | None, Unreadable | None]:
 
 
 def _rows(run: Run, front: set[int], picks: Mapping[str, Trial]) -> tuple[TrialRow, ...]:
-    rows, recorded = [], run.record.attributes()
+    recorded, measured = run.record.attributes(), run.measured.latencies
+    states: list[tuple[Trial, State]] = []
     for trial in run.record.finished():
         good: State = "front" if trial.number in front else "dominated"
-        rows.append(_row(trial, "failed" if trial.failed is not None else good, picks, recorded[trial.number]))
+        states.append((trial, "failed" if trial.failed is not None else good))
     for number, architecture in run.record.unfinished():
-        rows.append(_row(Trial(number=number, architecture=architecture), "unfinished", picks, recorded[number]))
+        states.append((Trial(number=number, architecture=architecture), "unfinished"))
+    rows = (
+        _row(trial, state, picks, recorded[trial.number], measured=trial.architecture.id in measured)
+        for trial, state in states
+    )
     return tuple(sorted(rows, key=lambda row: row.number))
 
 
-def _row(trial: Trial, state: State, picks: Mapping[str, Trial], recorded: Mapping[str, Any]) -> TrialRow:
+def _row(
+    trial: Trial, state: State, picks: Mapping[str, Trial], recorded: Mapping[str, Any], *, measured: bool
+) -> TrialRow:
     known = {**{name: recorded[name] for name in COST_LABELS if name in recorded}, **trial.values}
     return TrialRow(
         number=trial.number,
@@ -234,6 +248,7 @@ def _row(trial: Trial, state: State, picks: Mapping[str, Trial], recorded: Mappi
         state=state,
         accuracy=trial.values.get("accuracy"),
         costs={name: float(known[name]) for name in COST_LABELS if name in known},
+        measured=measured,
         roles=tuple(role for role, picked in picks.items() if picked.number == trial.number),
         why=dict(recorded.get("why", {})),
         failed=trial.failed or "",

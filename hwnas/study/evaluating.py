@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.core import Architecture, Predictor, UsageError
-from hwnas.networks import NetworkFamily, Workload, flops_m, params_m
+from hwnas.networks import NetworkCosts, NetworkFamily, Workload
 from hwnas.predictors import (
     About,
     Evaluation,
@@ -24,6 +24,7 @@ from hwnas.predictors import (
 )
 from hwnas.predictors.evaluation import FEWEST
 from hwnas.predictors.judging import Measured
+from hwnas.spaces import ArchitectureCodes
 from hwnas.study.run import Run
 from latency_tables import Coordinates, LatencyTable, table_sha256
 
@@ -120,7 +121,7 @@ def plan_evaluation(
     """
     table.require_coordinates(Coordinates(batch=family.batch, precision=family.precision))
     subject = _subject(table, family)
-    predictor = _predictor(table, family)
+    predictor = LatencyPredictor.of(table, family)
     rng = np.random.default_rng(seed)
     held = {signature(Counter(row.blocks).elements()) for row in table.networks.values()}
     held |= {signature(family.block_keys(one)) for one in subject.calibration.values()}
@@ -142,15 +143,10 @@ def plan_evaluation(
     return EvaluationPlan(subject=subject, family=family, groups=groups, front=origin, table_name=table_name, seed=seed)
 
 
-def _predictor(table: LatencyTable, family: NetworkFamily) -> Predictor:
-    at = Coordinates(batch=family.batch, precision=family.precision)
-    return LatencyPredictor(table, family.block_keys, coordinates=at)
-
-
 def _subject(table: LatencyTable, family: NetworkFamily) -> Subject:
     return Subject(
         table=table,
-        predictor=lambda of: _predictor(of, family),
+        predictor=lambda of: LatencyPredictor.of(of, family),
         sizes=lambda architectures: _sizes(family, architectures),
         calibration=_named(family, [workload.architecture for workload in family.references()]),
     )
@@ -161,11 +157,8 @@ def _named(family: NetworkFamily, architectures: Sequence[Architecture]) -> dict
 
 
 def _sizes(family: NetworkFamily, architectures: Sequence[Architecture]) -> dict[str, NDArray[np.float64]]:
-    blocks = [family.blocks(architecture) for architecture in architectures]
-    return {
-        "flops_m": np.array([flops_m(network) for network in blocks], dtype=np.float64),
-        "params_m": np.array([params_m(network) for network in blocks], dtype=np.float64),
-    }
+    known = NetworkCosts(family).values(ArchitectureCodes(family.space).encode(architectures))
+    return {name: known[name] for name in ("flops_m", "params_m")}
 
 
 def _chosen(

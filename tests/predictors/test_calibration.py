@@ -14,13 +14,13 @@ Values = NDArray[np.float64]
 
 
 def networks(n: int, seed: int = 0) -> Values:
-    """Figures of made-up networks, whose weights, dense and depthwise shares vary independently; shape (n, 6)."""
+    """Figures of made-up networks, whose weights, dense and depthwise shares vary independently; shape (n, 7)."""
     rng = np.random.default_rng(seed)
     sum_ms = np.exp(rng.uniform(-2, 2, n))
-    shares = rng.dirichlet([3, 2, 1], n)
+    shares = rng.dirichlet([3, 2, 1, 1], n)
     kernels, weights_mib = rng.integers(10, 80, n), sum_ms * rng.uniform(0.5, 5, n)
     return np.column_stack(
-        [sum_ms, kernels, weights_mib, shares[:, 0] * sum_ms, shares[:, 1] * sum_ms, np.zeros(n)]
+        [sum_ms, kernels, shares[:, 2] * sum_ms, weights_mib, shares[:, 0] * sum_ms, shares[:, 1] * sum_ms, np.zeros(n)]
     ).astype(np.float64)
 
 
@@ -50,6 +50,23 @@ def test_weights_that_come_from_memory_are_learned_and_make_fresh_networks_bette
     assert found.residual["weights_mib"] == pytest.approx(0.1, rel=0.3)
     error = np.abs(found.apply(fresh) / device(fresh) - 1)
     assert error.mean() < 0.02
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_kernels_that_cost_more_in_company_are_learned_though_few_networks_have_many(seed: int) -> None:
+    """Gates, whose weights are cold in a network: a part of some networks only, which look like outliers at first."""
+    rng, figures, fresh = np.random.default_rng(seed), networks(20, seed), networks(200, seed + 100)
+    once = FIGURES.index("once_ms")
+    for some in (figures, fresh):
+        some[rng.random(len(some)) < 0.6, once] *= 0.02
+
+    def device(of: Values) -> Values:
+        return 0.005 + of[:, 0] + 0.8 * of[:, once]
+
+    noisy = device(figures) * (1 + 0.01 * rng.standard_normal(20))
+    found = calibrate(figures, noisy, row_spread=noiseless(20))
+    assert found.residual["once_ms"] == pytest.approx(0.8, rel=0.35)
+    assert np.abs(found.apply(fresh) / device(fresh) - 1).mean() < 0.02
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -159,7 +159,9 @@ def test_the_spread_comes_from_networks_left_out_of_the_fit(tiny_family: Network
         assert predictor.calibration.networks == 8
         errors.append(predictor.predict([Architecture({})])[0][0] / left_out.timing.latency_ms - 1)
     spread = LatencyPredictor(noisy, tiny_family.block_keys).calibration.spread
-    assert spread == pytest.approx(1.4826 * float(np.median(np.abs(errors))), rel=1e-6)  # normal: median to deviation
+    size = np.abs(errors)
+    deviations = 1.4826 * float(np.median(size)), float(np.quantile(size, 0.8)) / 1.2816  # of a normal variable
+    assert spread == pytest.approx(max(deviations), rel=1e-6)
 
 
 @pytest.mark.parametrize("factor", [0.01, 0.1, 10.0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -292,6 +293,13 @@ def test_the_table_of_a_model_is_sound_and_survives_its_file(profile: Profile, t
     _, table = profile(chain((8, 16, 8)).model)
     assert read_table(write_table(table, tmp_path / "t.jsonl")) == table
     assert [finding for finding in validate(table) if finding.severity == "error"] == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are Unicode here")
+def test_the_name_of_a_file_need_not_be_unicode(profile: Profile, tmp_path: Path) -> None:
+    found, table = profile(convolution(), name=os.fsdecode(b"n\xff.onnx"))
+    assert (found.model, list(table.networks)) == ("n\ufffd.onnx", ["n\ufffd"])
+    assert read_table(write_table(table, tmp_path / "t.jsonl")) == table
 
 
 def test_nothing_is_left_behind_and_progress_is_told_to_the_end(
