@@ -1,5 +1,8 @@
 """Costs that are known before anything is trained, and how well they are known."""
 
+from hwnas.predictors.adaptation import AdaptedDevice, DevicePrior, left_out
+from hwnas.predictors.adaptation_files import read_architectures, read_measured, template, write_predicted
+from hwnas.predictors.adapted import AdaptedPredictor
 from hwnas.predictors.bounds import Gate, gates
 from hwnas.predictors.breakdown import Part, Prediction, explain
 from hwnas.predictors.calibration import Calibration
@@ -9,6 +12,7 @@ from hwnas.predictors.fresh import chosen_networks, random_networks, signature
 from hwnas.predictors.judging import Subject, judge
 from hwnas.predictors.latency import EnergyPredictor, LatencyPredictor, Networks, row_spread
 from hwnas.predictors.measured import SURE, MeasuredOrPredicted, Optimistic
+from hwnas.predictors.pools import LatencyPool, cleaned, device_model, read_latencies, read_pool
 from hwnas.predictors.rows import MISSING, Missing, PartCost, RowEstimates, require_policy
 from hwnas.predictors.verdict import About, Evaluation, read_evaluation, write_evaluation
 
@@ -17,13 +21,17 @@ __all__ = [
     "SURE",
     "About",
     "Accuracy",
+    "AdaptedDevice",
+    "AdaptedPredictor",
     "Calibration",
+    "DevicePrior",
     "EnergyPredictor",
     "Estimate",
     "Evaluation",
     "Gate",
     "GroupAccuracy",
     "KernelCounts",
+    "LatencyPool",
     "LatencyPredictor",
     "MeasuredOrPredicted",
     "Missing",
@@ -36,15 +44,24 @@ __all__ = [
     "Subject",
     "accuracy",
     "chosen_networks",
+    "cleaned",
     "compare",
+    "device_model",
     "explain",
     "fitted_line",
     "gates",
     "judge",
+    "left_out",
     "random_networks",
+    "read_architectures",
     "read_evaluation",
+    "read_latencies",
+    "read_measured",
+    "read_pool",
     "require_policy",
     "row_spread",
     "signature",
+    "template",
     "write_evaluation",
+    "write_predicted",
 ]
