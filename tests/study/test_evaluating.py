@@ -32,7 +32,7 @@ def test_no_network_to_measure_is_in_the_table_or_in_two_groups(
     assert len(plan.groups["random"]) == 30
     assert 3 <= len(plan.groups["front"]) <= 30
     names = [workload.name for workload in plan.workloads()]
-    assert len(names) == len(set(names)) == 32 + len(marks)
+    assert len(names) == len(set(names)) == 20 + len(marks)
 
 
 def test_the_same_seed_draws_the_same_networks(tiny_family: NetworkFamily, table: LatencyTable) -> None:
@@ -63,7 +63,7 @@ def test_on_a_device_that_follows_its_law_the_table_is_exact_and_the_baselines_a
             assert group.estimates[name].mape > 0.01
             assert group.estimates[name].inside is None
     assert found.session.device_speed == pytest.approx(1)
-    assert found.session.networks == 32
+    assert found.session.networks == 20
 
 
 def test_a_device_that_is_slower_today_is_the_tables_error_and_not_the_sessions(tiny_family: NetworkFamily) -> None:
@@ -106,7 +106,7 @@ def test_a_table_without_whole_networks_is_judged_by_its_plain_sum_and_by_this_s
 ) -> None:
     plan = plan_evaluation(replace(table, networks={}), tiny_family, table_name="t", networks=8)
     found = plan.judge(made_up_session(plan), when=WHEN, protocol={})
-    assert (found.session.networks, found.session.in_table, found.session.device_speed) == (32, 0, None)
+    assert (found.session.networks, found.session.in_table, found.session.device_speed) == (20, 0, None)
     figures = found.groups["random"].estimates
     assert figures["session"].mape < 1e-9 < figures["table"].mape
     assert figures["table"].inside is None
