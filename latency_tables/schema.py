@@ -50,14 +50,14 @@ def _as_amounts(record: Any, *names: str, unknown: tuple[str, ...] = ()) -> None
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Summary of the raw times behind one row. All times in milliseconds.
+    """Summary of the times behind one row, as the manifest's protocol takes them. All times in milliseconds.
 
     Attributes:
         latency_ms: The estimate to compose with (see the manifest's protocol for how it is made).
-        min_ms: Smallest raw time.
-        median_ms: Median of the raw times.
-        iqr_ms: Interquartile range of the raw times.
-        n: Number of raw times, preempted ones left out.
+        min_ms: Smallest time.
+        median_ms: Median of the times.
+        iqr_ms: Interquartile range of the times.
+        n: Number of times, preempted ones left out.
         noise: ``"noisy"`` when the figure should not be trusted: it stayed wider than the protocol's limit.
         uncertainty: Half width of the 95 % confidence interval of ``latency_ms``, relative to it; ``None`` where there
             were too few rounds to tell.

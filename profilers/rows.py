@@ -35,7 +35,7 @@ class Evidence:
         networks: Name to samples.
         floors: Likewise.
         steps: Kind and width to samples.
-        raw_ms: Raw run times of networks and floors.
+        raw_ms: Run times of networks and floors, one by one.
         about: Kernel key to provider, arithmetic and memory.
         copies: Kernel key to how often it stood in the model that was timed.
         variants: Block key to how often each composition of kernels was seen.
@@ -63,8 +63,8 @@ class Evidence:
 def evidence(entries: Sequence[Mapping[str, Any]], protocol: MeasuringProtocol, *, device: str) -> Evidence:
     """Sorts the entries of a journal.
 
-    Samples taken on a restless device are marked as such. What a calm device was a little slower than usual is taken
-    out: its sentinel, timed before and after, was slower by as much.
+    Samples taken on a restless device are marked as such. By how much a calm device was slower or faster than usual is
+    taken out of all times: its sentinel, timed before and after, was so by as much.
     """
     seen = calm_measurements(entries, protocol, device=device)
     found = Evidence()
@@ -99,7 +99,7 @@ def _kernel(found: Evidence, entry: Mapping[str, Any], moment: _Moment) -> None:
 
 def _network(found: Evidence, entry: Mapping[str, Any], moment: _Moment) -> None:
     found.networks[entry["name"]].append(_sample(entry["sample"], entry, moment))
-    found.raw_ms[entry["name"]] += entry["raw_ms"]
+    found.raw_ms[entry["name"]] += [time_ms / moment.pace for time_ms in entry["raw_ms"]]
     found.blocks[entry["name"]] = entry["blocks"]
     found.providers[entry["name"]] = entry["provider"]
     if entry["load_ms"] is not None and entry["first_ms"] is not None:
@@ -108,7 +108,7 @@ def _network(found: Evidence, entry: Mapping[str, Any], moment: _Moment) -> None
 
 def _floor(found: Evidence, entry: Mapping[str, Any], moment: _Moment) -> None:
     found.floors[entry["name"]].append(_sample(entry["sample"], entry, moment))
-    found.raw_ms[entry["name"]] += entry["raw_ms"]
+    found.raw_ms[entry["name"]] += [time_ms / moment.pace for time_ms in entry["raw_ms"]]
     found.providers[entry["name"]] = entry["provider"]
 
 
@@ -144,8 +144,10 @@ _READERS = {
 
 
 def _sample(values: Sequence[Any], entry: Mapping[str, Any], moment: _Moment) -> Sample:
+    """A sample at the usual pace of the device."""
     raw = Sample(**dict(zip(_SAMPLE_FIELDS, values, strict=True)), round=entry["round"], calm=moment.calm)
-    return replace(raw, quiet_ms=raw.quiet_ms / moment.pace, error_ms=raw.error_ms / moment.pace)
+    times = {name: getattr(raw, name) / moment.pace for name in _SAMPLE_FIELDS if name.endswith("_ms")}
+    return replace(raw, **times)
 
 
 def rows(found: Evidence, protocol: MeasuringProtocol) -> list[Row]:

@@ -49,7 +49,7 @@ def table_of(family: NetworkFamily, backend: profilers.Backend, path: Path) -> L
 
 
 def timed(plan: EvaluationPlan, backend: profilers.Backend, name: str) -> dict[str, profilers.TimedNetwork]:
-    protocol = profilers.MeasuringProtocol(rounds=6, most_rounds=10, timed_runs=30)
+    protocol = profilers.MeasuringProtocol(rounds=5, most_rounds=8, timed_runs=30)
     settings = profilers.CampaignSettings(space=plan.family.space.name, protocol=protocol)
     return profilers.time_networks(plan.workloads(), backend=backend, out=FOLDER / f"{name}.json", settings=settings)
 

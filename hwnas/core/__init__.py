@@ -1,6 +1,7 @@
 """The vocabulary everything else speaks: architectures, objectives, trials, interfaces and errors."""
 
 from hwnas.core.architecture import Architecture, Value
+from hwnas.core.data_folder import in_data_folder
 from hwnas.core.errors import (
     DataError,
     HwnasError,
@@ -36,5 +37,6 @@ __all__ = [
     "Value",
     "VerificationError",
     "cost_matrix",
+    "in_data_folder",
     "unknown",
 ]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.core import Architecture, DataError, MachineError, UsageError, unknown
+from hwnas.core import Architecture, DataError, UsageError, in_data_folder, unknown
 from hwnas.predictors.adaptation import Array, DevicePrior
 from hwnas.predictors.pool_spaces import POOL_SPACES, PoolSpace
 from latency_tables import MissingExtraError
@@ -109,7 +107,7 @@ def read_latencies(file: str, *, columns: Sequence[str]) -> tuple[tuple[str, ...
         MissingExtraError: pyarrow is not installed.
         DataError: The file cannot be read, lacks columns, or has fewer than three devices.
     """
-    path = _in_data_folder(file)
+    path = in_data_folder(file, purpose="a pool of latencies", about="see docs/adaptation.md")
     try:
         import pyarrow as pa  # noqa: PLC0415  (an extra, and slow to import)
         import pyarrow.parquet as pq  # noqa: PLC0415
@@ -149,16 +147,3 @@ def cleaned(latency_ms: Array) -> Array:
     known: NDArray[np.bool_] = np.isfinite(latency_ms) & (latency_ms > 0)
     medians = [np.median(row[ok]) if ok.any() else np.nan for row, ok in zip(latency_ms, known, strict=True)]
     return np.where(known & (latency_ms >= _NOTHING * np.array(medians)[:, None]), latency_ms, np.nan)
-
-
-def _in_data_folder(file: str) -> Path:
-    folder = os.environ.get("HWNAS_DATA")
-    if not folder:
-        raise MachineError(
-            f"a pool of latencies needs the environment variable HWNAS_DATA: the folder that holds {file} "
-            "(see docs/adaptation.md)"
-        )
-    path = Path(folder, file)
-    if not path.is_file():
-        raise MachineError(f"{path} does not exist; HWNAS_DATA should name the folder that holds {file}")
-    return path

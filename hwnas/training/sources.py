@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.core import DataError, MachineError, UsageError, unknown
+from hwnas.core import DataError, UsageError, in_data_folder, unknown
 from hwnas.training.data import ImageData, checked
 from hwnas.training.folder import read_folder
 
@@ -81,16 +81,8 @@ def _digits() -> ImageData:
 
 
 def _from_data_folder(name: str, file: str) -> ImageData:
-    folder = os.environ.get("HWNAS_DATA")
-    if not folder:
-        raise MachineError(
-            f"data {name!r} needs the environment variable HWNAS_DATA: the folder that holds {file} "
-            "(arrays train_images, train_labels, test_images, test_labels; see docs/data.md)"
-        )
-    path = Path(folder, file)
-    if not path.is_file():
-        raise MachineError(f"data {name!r}: {path} does not exist; HWNAS_DATA should name the folder that holds {file}")
-    return _read_npz(path, name=name)
+    about = "arrays train_images, train_labels, test_images, test_labels; see docs/data.md"
+    return _read_npz(in_data_folder(file, purpose=f"data {name!r}", about=about), name=name)
 
 
 _NAMED: Mapping[str, Callable[[], ImageData]] = {

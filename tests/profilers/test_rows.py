@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latency_tables import BlockRow, FloorRow, KernelRow, LatencyTable, NetworkRow, Row, StepRow
+from latency_tables import BlockRow, FloorRow, KernelRow, LatencyTable, NetworkRow, Row, StepRow, validate
 from profilers import MeasuringProtocol
 from profilers.rows import evidence, rows, sample_to_json, uncertain
 from profilers.statistics import Sample
@@ -91,7 +91,7 @@ def test_a_journal_without_measurements_gives_no_rows() -> None:
 # --- the pace of the device
 
 
-def test_what_a_calm_device_was_slower_is_taken_out_of_every_figure_and_left_in_the_raw_ones() -> None:
+def test_what_a_calm_device_was_slower_is_taken_out_of_every_figure() -> None:
     def at(pace: float) -> dict[str, Any]:
         return {"sentinel_ms": [pace, pace], "clock_mhz": None, "throttled": None}
 
@@ -102,6 +102,26 @@ def test_what_a_calm_device_was_slower_is_taken_out_of_every_figure_and_left_in_
     assert row.timing.latency_ms == pytest.approx(2.0)
     assert row.timing.uncertainty == pytest.approx(0.0, abs=2e-3)
     assert row.timing.min_ms == pytest.approx(1.8)
+    assert row.timing.median_ms == pytest.approx(2.2)
+
+
+@relaxed
+@given(st.lists(st.tuples(st.floats(1.0, 2.0), st.floats(0.7, 1.3)), min_size=1, max_size=8))
+def test_whatever_the_pace_no_latency_is_below_the_smallest_time(seen: list[tuple[float, float]]) -> None:
+    entries = [
+        measurement(
+            "network",
+            "n",
+            round_,
+            ms,
+            watch={"sentinel_ms": [pace, pace], "clock_mhz": None, "throttled": None},
+            raw_ms=[0.9 * ms, ms, 1.1 * ms],
+        )
+        for round_, (ms, pace) in enumerate(seen)
+    ]
+    found = table(entries)
+    assert found.networks["n"].timing.min_ms <= found.networks["n"].timing.latency_ms
+    assert not [one for one in validate(found) if one.rule == "impossible times"]
 
 
 def test_a_restless_measurement_is_not_mended_but_left_out() -> None:
