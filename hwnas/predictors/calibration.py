@@ -22,13 +22,16 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 
 FIGURES = ("sum_ms", "kernels", "once_ms", "weights_mib", "dense_ms", "depthwise_ms", "variance_ms2")
-_TERMS = ("offset", *FIGURES[:-1])
+COLD = "cold_mib"  # weights that do not fit the cache: what a network has more of them than the cache holds
+_TERMS = ("offset", *(COLD if name == "weights_mib" else name for name in FIGURES[:-1]))
+_WEIGHTS = FIGURES.index("weights_mib")
+_CACHES_MIB = (0.0, *(2.0**power for power in range(-3, 9)))  # sizes tried; 0 where no weights stay in a cache
 _CANDIDATES: tuple[tuple[str, ...], ...] = (
     (),
     ("once_ms",),
-    ("weights_mib",),
+    (COLD,),
     ("dense_ms", "depthwise_ms"),
-    ("once_ms", "weights_mib"),
+    ("once_ms", COLD),
     ("once_ms", "dense_ms", "depthwise_ms"),
 )
 _FIRST = 3  # terms that are always there
@@ -39,6 +42,7 @@ _GAUSSIAN = 1.4826  # standard deviation of a normal variable over its median ab
 _ROUNDS = 10  # of reweighting, with far-off networks and again without them
 _PRIOR_SHARE = 0.3  # of a typical network's latency, which a term makes up with one standard deviation
 _RESIDUAL_SHARE = 0.1  # the same for terms of the residual model
+_FEWEST_SEEN = 2  # networks that have to have a figure, so that one is left when the other is left out
 _BETTER = 0.9  # of the error without it, which the residual model has to get below to count
 _LARGEST = 0.25  # relative error of a law at the most; larger ones are the measurement's
 _TAIL, _TAIL_DEVIATIONS = 0.8, 1.2816  # 80 % of normal errors are within 1.28 standard deviations
@@ -60,6 +64,7 @@ class Calibration:
         covariance: Of the coefficients, in units of the squared relative noise, shape ``(7, 7)``: offset, scale, price
             a kernel, and the residual model's four. Zero for terms that do not count.
         leverage: What the networks of the fit have on average; see ``spreads``.
+        cache_mib: Weights that a network may have before the residual model's term in them begins.
         least: No network is predicted below this multiple of its kernels' sum, so that predictions stay positive.
     """
 
@@ -71,6 +76,7 @@ class Calibration:
     networks: int = 0
     covariance: Values = field(default_factory=lambda: np.zeros((len(_TERMS), len(_TERMS))), repr=False, compare=False)
     leverage: float = 0.0
+    cache_mib: float = 0.0
     least: float = FLOOR
 
     def apply(self, figures: Values) -> Values:
@@ -79,7 +85,7 @@ class Calibration:
         Args:
             figures: Of shape ``(n, 7)``, in the order of ``FIGURES``.
         """
-        return _law(figures, self._coefficients, least=self.least)
+        return _law(_warmed(figures, self.cache_mib), self._coefficients, least=self.least)
 
     def spreads(self, figures: Values, latency_ms: Values) -> Values:
         """Standard deviations of predictions in milliseconds, shape ``(n,)``.
@@ -93,7 +99,7 @@ class Calibration:
         """
         if not len(figures):
             return np.zeros(0)
-        rows = _design(figures) / latency_ms[:, None]
+        rows = _design(_warmed(figures, self.cache_mib)) / latency_ms[:, None]
         leverage = np.einsum("nt,tu,nu->n", rows, self.covariance, rows)
         relative = self.spread * np.sqrt((1 + leverage) / (1 + self.leverage))
         estimated = self.scale**2 * figures[:, FIGURES.index("variance_ms2")]
@@ -123,21 +129,37 @@ def calibrate(
     if len(truth) < FEWEST_NETWORKS:
         return Calibration()
     expected = float(np.median(truth / figures[:, 0])) if scale is None else scale
-    evidence = _Evidence(figures, truth, row_spread, offset, expected)
-    fits = [_fit(evidence, terms) for names in _CANDIDATES if (terms := _terms(names, figures))]
-    best = fits[0]
-    for fit in fits[1:]:
-        if max(_mean(fit.left_out), _EXACT) < _BETTER * _mean(best.left_out):
-            best = fit
-    return best.calibration(_spread(best.left_out), least=FLOOR * expected)
+    best: _Fit | None = None
+    best_cache = 0.0
+    for names in _CANDIDATES:
+        for cache_mib in _CACHES_MIB if COLD in names else (0.0,):
+            warmed = _warmed(figures, cache_mib)
+            terms = _terms(names, warmed)
+            if not terms:
+                continue
+            fit = _fit(_Evidence(warmed, truth, row_spread, offset, expected), terms)
+            if best is None or max(_mean(fit.left_out), _EXACT) < _BETTER * _mean(best.left_out):
+                best, best_cache = fit, cache_mib
+    if best is None:  # the first candidate always fits
+        return Calibration()
+    found = best.calibration(_spread(best.left_out), least=FLOOR * expected)
+    return replace(found, cache_mib=best_cache)
+
+
+def _warmed(figures: Values, cache_mib: float) -> Values:
+    """The figures with the weights that a cache of some size does not hold in place of all weights."""
+    warmed = figures.copy()
+    warmed[:, _WEIGHTS] = np.maximum(warmed[:, _WEIGHTS] - cache_mib, 0.0)
+    return warmed
 
 
 def _terms(names: tuple[str, ...], figures: Values) -> list[int]:
     """Positions of the terms of a law; none where the networks cannot tell them from others."""
-    columns = [FIGURES.index(name) for name in names]
-    if columns and (len(figures) < 2 * (_FIRST + len(columns)) or not figures[:, columns].any(axis=0).all()):
+    terms = [_TERMS.index(name) for name in names]
+    seen = (_design(figures)[:, terms] > 0).sum(axis=0)
+    if terms and (len(figures) < 2 * (_FIRST + len(terms)) or (seen < _FEWEST_SEEN).any()):
         return []
-    return [*range(_FIRST), *(column + 1 for column in columns)]
+    return [*range(_FIRST), *terms]
 
 
 @dataclass(frozen=True)
