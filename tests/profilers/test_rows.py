@@ -106,7 +106,7 @@ def test_what_a_calm_device_was_slower_is_taken_out_of_every_figure() -> None:
 
 
 @relaxed
-@given(st.lists(st.tuples(st.floats(1.0, 2.0), st.floats(0.7, 1.3)), min_size=1, max_size=8))
+@given(st.lists(st.tuples(st.floats(1.0, 2.0), st.floats(0.7, 1.3)), min_size=1, max_size=4))
 def test_whatever_the_pace_no_latency_is_below_the_smallest_time(seen: list[tuple[float, float]]) -> None:
     entries = [
         measurement(
