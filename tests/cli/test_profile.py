@@ -579,7 +579,7 @@ def test_a_batch_that_was_never_measured_is_refused_with_those_that_were(
     for batch in (1, 8):
         family = tiny_family.at(batch=batch, precision="fp32")
         predictor = LatencyPredictor(table, family.block_keys, coordinates=Coordinates(batch=batch))
-        assert predictor.calibration.networks == 32
+        assert predictor.calibration.networks == 20
     with pytest.raises(TableMismatchError, match="no rows for batch 4, fp32: it has batch 1, fp32; batch 8, fp32"):
         LatencyPredictor(table, tiny_family.at(batch=4, precision="fp32").block_keys, coordinates=Coordinates(batch=4))
 
@@ -609,7 +609,7 @@ def test_int8_rows_are_added_to_a_table_and_what_falls_back_is_told(hwnas: Hwnas
     assert executed["QLinearConv:int8"] > 500
     assert not {"Conv:fp32", "FusedConv:fp32"} & set(executed)
     assert re.search(r"not everything ran in int8 here; in another type: .*HardSigmoid", answer.out)
-    assert len([key for key in table.networks if key.endswith("@b1,int8")]) == 32
+    assert len([key for key in table.networks if key.endswith("@b1,int8")]) == 20
 
 
 @pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="other CPUs compute in half precision")
