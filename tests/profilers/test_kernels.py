@@ -285,7 +285,13 @@ def test_what_is_not_the_same_work_has_not_the_same_key(kernel: Kernel, other: K
         replace(kernel, attributes=other.attributes),
     ]
     for one in changed:
-        assert (key_of(one) == key_of(kernel)) == (one == kernel)
+        assert (key_of(one) == key_of(kernel)) == (_typed(one) == _typed(kernel))
+
+
+def _typed(kernel: Kernel) -> Kernel:
+    """A list of one as its member: of one attribute, ONNX knows either numbers or lists, so keys need not tell them."""
+    plain = {name: v[0] if isinstance(v, list) and len(v) == 1 else v for name, v in kernel.attributes.items()}
+    return replace(kernel, attributes=plain)
 
 
 def test_the_layout_of_a_kernel_is_in_its_key() -> None:
