@@ -2,10 +2,9 @@
 
 Every network is a few figures (``FIGURES``): the sum of its kernels' latencies, their number, the weights it reads, and
 the parts of the sum that belong to dense convolutions, to depthwise ones, and to kernels that use each of their weights
-once. The law is linear in them. Its first three terms, an
-offset, a scale and a price a kernel, are always fitted; the others are a residual model for what kernels timed alone
-cannot show, such as weights that come from memory in a network and from a cache alone, and count only where they make
-the prediction of networks left out of the fit better.
+once. The law is linear in them, but for the weights, which count as far as a cache does not hold them. Its first three
+terms, an offset, a scale and a price a kernel, are always fitted; the others are a residual model for what kernels timed
+alone cannot show, and count only where they make the prediction of networks left out of the fit better.
 
 The fit is Bayesian linear regression on relative errors (Bishop, 2006, section 3.3, with a prior that expects the plain
 sum), reweighted after Huber, so that a disturbed network does not bend it.
@@ -207,7 +206,7 @@ class _Fit:
     """Coefficients of all terms, zero for those that do not count.
 
     Attributes:
-        coefficients: Shape ``(6,)``.
+        coefficients: Shape ``(7,)``.
         covariance: In units of the squared noise, shape ``(7, 7)``.
         left_out: Relative error of each network by the law fitted without it, shape ``(n,)``.
         leverage: Mean leverage.
