@@ -3,8 +3,8 @@
 Every network is a few figures (``FIGURES``): the sum of its kernels' latencies, their number, the weights it reads, and
 the parts of the sum that belong to dense convolutions, to depthwise ones, and to kernels that use each of their weights
 once. The law is linear in them, but for the weights, which count as far as a cache does not hold them. Its first three
-once. The law is linear in them, save that weights count only as far as a cache does not hold them. Its first three
-alone cannot show, and count only where they make the prediction of networks left out of the fit better.
+terms, an offset, a scale and a price a kernel, are always fitted; the others are a residual model for what kernels
+timed alone cannot show, and count only where they make the prediction of networks left out of the fit better.
 
 The fit is Bayesian linear regression on relative errors (Bishop, 2006, section 3.3, with a prior that expects the plain
 sum), reweighted after Huber, so that a disturbed network does not bend it.
