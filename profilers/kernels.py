@@ -7,7 +7,7 @@ graph lacks the shapes, the profile lacks the attributes, and only both together
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,10 @@ from typing import Any
 import onnx
 from onnx import helper
 
-KEY_VERSION = 2  # 2: nodes the runtime left without a name are kernels, too
+KEY_VERSION = 3  # 2: nodes the runtime left without a name are kernels, too; 3: a summand overwritten is told
+
+SUMMAND = 3  # the input that a convolution with a fused sum adds to
+_SUMMING = {("com.microsoft.nchwc", "Conv"), ("com.microsoft", "FusedConv")}
 
 Shape = tuple[int, ...]
 
@@ -55,6 +58,7 @@ class KernelUse:
         elements: Element types of its inputs, in order.
         provider: The execution provider it ran on, as the runtime reported it.
         memory_mib: Bytes it reads and writes, in MiB; ``None`` for unknown.
+        overwrites: Input that it writes its output over; ``None`` where its output lies elsewhere.
     """
 
     node: str
@@ -64,6 +68,7 @@ class KernelUse:
     elements: tuple[str, ...] = ()
     provider: str = ""
     memory_mib: float | None = None
+    overwrites: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +104,7 @@ def kernel_uses(
         One use a node that ran.
     """
     types = node_types(model, ran)
+    overwriting = _overwriting(model, types)
     owner: dict[str, str] = {}  # tensor name -> part that made it
     weights = {weight.name for weight in model.graph.initializer}
     uses = []
@@ -107,15 +113,17 @@ def kernel_uses(
         owner |= dict.fromkeys(node.output, part)
         if node.name in ran:
             report = ran[node.name]
+            overwrites = SUMMAND if node.output[0] in overwriting else None
             uses.append(
                 KernelUse(
                     node=node.name,
-                    key=_key(node, types),
+                    key=_key(node, types, overwrites),
                     part=part,
                     op_type=node.op_type,
                     elements=report.elements,
                     provider=report.provider,
                     memory_mib=report.memory_mib,
+                    overwrites=overwrites,
                 )
             )
     return tuple(uses)
@@ -160,6 +168,43 @@ def _part(
     return next((owner[name] for name in node.input if name in owner), next(iter(parts)))
 
 
+def _overwriting(model: onnx.ModelProto, types: Mapping[str, TensorType]) -> frozenset[str]:
+    """Convolutions with a fused sum that write it over the summand, by the names of their outputs.
+
+    They may where whatever else reads the summand has to have run before; else the summand is copied first. (Something
+    that merely happens to run before does not count: its order is the runtime's business.)
+    """
+    made = {name: node for node in model.graph.node for name in node.output}
+    kept = {one.name for one in (*model.graph.input, *model.graph.output, *model.graph.initializer)}
+    readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
+    for node in model.graph.node:
+        for name in node.input:
+            readers[name].append(node)
+    found = set()
+    for node in model.graph.node:
+        if (node.domain, node.op_type) not in _SUMMING or len(node.input) <= SUMMAND:
+            continue
+        summand, written = node.input[SUMMAND], node.output[0]
+        if summand in kept or summand not in types or types[summand] != types.get(written):
+            continue
+        others = {other.output[0] for other in readers[summand] if other is not node}
+        if list(node.input).count(summand) == 1 and (not others or others <= _before(node, made)):
+            found.add(written)
+    return frozenset(found)
+
+
+def _before(node: onnx.NodeProto, made: Mapping[str, onnx.NodeProto]) -> set[str]:
+    """First outputs of all nodes whose results a node needs."""
+    found: set[str] = set()
+    waiting = [node]
+    while waiting:
+        for name in waiting.pop().input:
+            if name in made and made[name].output[0] not in found:
+                found.add(made[name].output[0])
+                waiting.append(made[name])
+    return found
+
+
 def _declared(value: onnx.ValueInfoProto) -> TensorType:
     tensor = value.type.tensor_type
     return TensorType(element=_element(tensor.elem_type), shape=tuple(d.dim_value for d in tensor.shape.dim))
@@ -169,9 +214,10 @@ def _element(code: int) -> str:
     return str(onnx.TensorProto.DataType.Name(code)).lower()
 
 
-def _key(node: onnx.NodeProto, types: Mapping[str, TensorType]) -> str:
+def _key(node: onnx.NodeProto, types: Mapping[str, TensorType], overwrites: int | None) -> str:
     domain = "" if node.domain in {"", "ai.onnx"} else f"{node.domain}."
-    attributes = ",".join(_attributes(node))
+    told = [] if overwrites is None else [f"overwrites={overwrites}"]
+    attributes = ",".join([*_attributes(node), *told])
     read = ",".join(str(types[name]) if name in types else "-" for name in node.input)
     written = ",".join(str(types[name]) for name in node.output if name in types)
     return f"{domain}{node.op_type}({read})->{written}" + (f"{{{attributes}}}" if attributes else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -281,38 +282,56 @@ def kernel_model(
     return bytes(alone.SerializeToString())
 
 
-def side_by_side(kernel: bytes, copies: int) -> bytes:
+def copied(kernel: bytes, copies: int, *, overwrites: int | None = None) -> bytes:
     """The model of a kernel several times over, each with weights of its own; all read the same input.
 
     Weights are not shared, so that they come from as far away in the memory as those of a real network's next layer,
-    and not from the nearest cache every time.
+    and not from the nearest cache every time. A kernel that writes over an input gets there what the copy before it
+    wrote, and the first copy does without: a runtime never writes over what it was given from outside.
 
     Args:
         kernel: A model from ``kernel_model``.
         copies: How often its node is to stand in it.
+        overwrites: Input that the kernel writes its output over.
     """
     if copies == 1:
         return kernel
     model = onnx.load_from_string(kernel)
-    (node,) = model.graph.node
-    weights, written = list(model.graph.initializer), set(node.output)
+    graph = model.graph
+    (node,) = graph.node
+    weights, written = list(graph.initializer), set(node.output)
     held_names = {weight.name for weight in weights}
     own = [name for name in (*node.input, *node.output) if name and (name in written or name in held_names)]
     for copy in range(1, copies):
         names = {name: f"{name}#{copy}" for name in own}
-        twin = model.graph.node.add()
+        twin = graph.node.add()
         twin.CopyFrom(node)
         twin.name = f"{node.name}#{copy}"
         twin.input[:] = [names.get(one, one) for one in node.input]
         twin.output[:] = [names.get(one, one) for one in node.output]  # nobody reads it, so nobody hands it over
         for weight in weights:
-            held = model.graph.initializer.add()
+            held = graph.initializer.add()
             held.CopyFrom(weight)
             held.name = names[weight.name]
+    if overwrites is not None:
+        _chain(graph, overwrites)
     return bytes(model.SerializeToString())
 
 
-def copies_for(node: onnx.NodeProto, types: Mapping[str, TensorType]) -> int:
+def _chain(graph: onnx.GraphProto, at: int) -> None:
+    """Lets each node read at one input what the node before wrote; the first leaves that input, the last, out."""
+    nodes = list(graph.node)
+    given = nodes[0].input[at]
+    for before, node in itertools.pairwise(nodes):
+        node.input[at] = before.output[0]
+    del nodes[0].input[at:]
+    graph.output[0].name = nodes[-1].output[0]
+    read = {name for node in nodes for name in node.input}
+    for value in [value for value in graph.input if value.name == given and given not in read]:
+        graph.input.remove(value)
+
+
+def copies_for(node: onnx.NodeProto, types: Mapping[str, TensorType], *, least: int = 1) -> int:
     """How often a kernel is put side by side: often where it is short, so that a call takes long enough to be timed.
 
     Decided by counting, not by timing, so that it is the same every time.
@@ -320,6 +339,7 @@ def copies_for(node: onnx.NodeProto, types: Mapping[str, TensorType]) -> int:
     Args:
         node: The kernel.
         types: Type of every tensor.
+        least: So often at the least, where that fits into one model.
     """
     shapes = [types[name].shape for name in node.input if name in types]
     written = sum(math.prod(types[name].shape) for name in node.output if name in types)
@@ -329,7 +349,7 @@ def copies_for(node: onnx.NodeProto, types: Mapping[str, TensorType]) -> int:
     if sum(map(math.prod, shapes[1:])) > _MOST_NUMBERS:  # such weights twice would not fit into one model
         return 1
     work_us = macs / _MACS_PER_US + moved / _NUMBERS_PER_US
-    return next((copies for copies, limit_us in _COPIES if work_us < limit_us), _FEWEST)
+    return max(least, next((copies for copies, limit_us in _COPIES if work_us < limit_us), _FEWEST))
 
 
 def block_models(content: bytes, parts: Mapping[str, str]) -> dict[str, bytes]:

@@ -123,11 +123,40 @@ def _kinds(readers: Sequence[str]) -> Kinds:
 
 
 def _onto(step: _Step, steps: Sequence[_Step], readers: Mapping[Value, list[str]]) -> str:
-    """What the edge adds to: nothing, a convolution that may have taken the sum, or anything else."""
+    """What the edge adds to: nothing, a convolution that may have taken the sum, a value of its own, or a shared one.
+
+    A sum may be written over a value that whatever else reads it has to have read before; a shared one is copied.
+    """
     if step.before is None:
         return "none"
     earlier = (other.term for other in steps if other.convolves and other.position != step.position)
-    return "conv" if any(readers[term] == ["sum"] and term in {step.before, step.term} for term in earlier) else "sum"
+    if any(readers[term] == ["sum"] and term in {step.before, step.term} for term in earlier):
+        return "conv"
+    return "shared" if step.convolves and _read_elsewhere(step, steps) else "sum"
+
+
+def _read_elsewhere(step: _Step, steps: Sequence[_Step]) -> bool:
+    """Whether anything reads what a step adds to, for which the step does not have to wait."""
+    sums = {other.result: other for other in steps if other.before is not None}
+    terms = {other.term: other for other in steps if other.reader}
+    readings = {_reading(other) for other in terms.values() if other.source == step.before}
+    readings |= {result for result, other in sums.items() if step.before in {other.before, other.term}}
+    waited_for: set[Value] = {step.result}
+    waiting = [step.term]
+    while waiting:
+        value = waiting.pop()
+        waited_for.add(value)
+        if value in terms:
+            waited_for.add(_reading(terms[value]))
+            waiting.append(terms[value].source)
+        elif value in sums:
+            waiting += [other for other in (sums[value].before, sums[value].term) if other is not None]
+    return not readings <= waited_for
+
+
+def _reading(step: _Step) -> Value:
+    """What reads the source of a step: rectifications of one value are computed once."""
+    return ("relu", step.source) if step.reader == "relu" else step.term
 
 
 def _to(step: _Step, steps: Sequence[_Step], readers: Mapping[Value, list[str]]) -> str:

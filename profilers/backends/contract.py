@@ -134,10 +134,12 @@ class IsolatedKernel:
         model: Serialised model of the kernel alone; nothing in it is to be optimised any more.
         copies: How often the kernel is put side by side to be timed. Several drown the price of the call, and the
             nanoseconds that come and go with a session.
+        overwrites: Input that the kernel writes its output over, as it may in its network; ``None`` for none.
     """
 
     model: bytes
     copies: int = 1
+    overwrites: int | None = None
 
 
 @runtime_checkable
@@ -233,7 +235,7 @@ class Isolating(Backend, Protocol):
         """
 
     def time_kernel(self, kernel: IsolatedKernel, plan: RunPlan) -> TimedRuns:
-        """Times all copies of a kernel together (``profilers.models.side_by_side``), with nothing optimised any more.
+        """Times all copies of a kernel together (``profilers.models.copied``), with nothing optimised any more.
 
         Raises:
             ModelError: It cannot be loaded or run alone.

@@ -32,12 +32,13 @@ from profilers.backends.contract import (
 from profilers.devices.fingerprint import device_name, fingerprint
 from profilers.errors import DeviceError, ModelError
 from profilers.kernels import NodeRun, TensorType, kernel_uses, node_types
-from profilers.models import copies_for, kernel_model, parse_model, prepared, random_feeds, side_by_side
+from profilers.models import copied, copies_for, kernel_model, parse_model, prepared, random_feeds
 from profilers.precision import unsupported_op
 
 _EXTRA = {"cpu": 'pip install "hwnas[cpu]"', "gpu": 'pip uninstall onnxruntime; pip install "hwnas[gpu]"'}
 _SUFFIX = "_kernel_time"
 _BYTES_PER_MIB = 2**20
+_CHAINED = 8  # copies of a kernel that overwrites an input at the least: the first cannot
 # Where in whose source: numbers of statuses, paths, and signatures of functions in C++.
 _WHERE = re.compile(
     r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |\S*[/\\]\S+\.(?:cc|h|cpp):\d+ [^()]*\([^()]*\)(?: const)? "
@@ -107,7 +108,8 @@ class OnnxRuntimeBackend:
         """Times the copies of one kernel as they are; see ``Isolating.time_kernel``."""
         options = self._options()
         options.graph_optimization_level = self._ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        return self._time(side_by_side(kernel.model, kernel.copies), plan, options)
+        model = copied(kernel.model, kernel.copies, overwrites=kernel.overwrites)
+        return self._time(model, plan, options)
 
     def profile(self, model: bytes, parts: Mapping[str, str], plan: RunPlan) -> ProfiledRuns:
         """Times the kernels of a model where they run; see ``InPlace.profile``."""
@@ -135,7 +137,8 @@ class OnnxRuntimeBackend:
             if use.key not in alone:
                 single = kernel_model(nodes[use.node], seen.graph, types)
                 if single is not None:
-                    alone[use.key] = IsolatedKernel(model=single, copies=copies_for(nodes[use.node], types))
+                    copies = copies_for(nodes[use.node], types, least=_CHAINED if use.overwrites is not None else 1)
+                    alone[use.key] = IsolatedKernel(model=single, copies=copies, overwrites=use.overwrites)
         return Inspection(uses=uses, memory_mib=seen.memory_mib), alone
 
     def _time(self, model: bytes, plan: RunPlan, options: Any) -> TimedRuns:

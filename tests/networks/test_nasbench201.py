@@ -91,7 +91,7 @@ def test_the_covering_networks_have_every_key_of_the_space(everything: Counts) -
     covering = FAMILY.design.covering()
     seen = Counter(key for architecture in covering for key in set(FAMILY.block_keys(architecture)))
     assert set(seen) == frozenset().union(*(keys for _, _, keys in everything.values()))
-    assert len(covering) == len({architecture.id for architecture in covering}) == 24
+    assert len(covering) == len({architecture.id for architecture in covering}) == 30
     assert sum(n > 1 for n in seen.values()) > 0.7 * len(seen)
 
 

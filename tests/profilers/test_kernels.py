@@ -181,7 +181,48 @@ def test_a_key_tells_operator_types_shapes_and_attributes(backend: OnnxRuntimeBa
     assert {"activation=Relu", "kernel_shape=5x5", "strides=2x2", "pads=2x2x2x2"} <= set(
         written.partition("{")[2].rstrip("}").split(",")
     )
-    assert KEY_VERSION == 2, "a new version of keys needs this test to be looked at again"
+    assert KEY_VERSION == 3, "a new version of keys needs this test to be looked at again"
+
+
+def summing(*, before: bool, after: bool) -> onnx.ModelProto:
+    """A convolution with a fused sum onto ``s``, which another node reads that has to run before it or need not."""
+    conv = helper.make_node(
+        "Conv", ["r" if before else "x", "w", "", "s"], ["y"], "conv", domain="com.microsoft.nchwc", kernel_shape=[1, 1]
+    )
+    nodes = [helper.make_node("Relu", ["x"], ["s"], "s")]
+    nodes += [helper.make_node("Abs", ["s"], ["r"], "r")] if before else []
+    nodes += [helper.make_node("Neg", ["s"], ["n"], "n")] if after else []
+    nodes += [conv]
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 8, 4, 4]) for name in ("x", "y", "n")]
+    weight = helper.make_tensor("w", onnx.TensorProto.FLOAT, [8, 8, 1, 1], [0.0] * 64)
+    return helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1 : 2 + after], [weight]))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "overwrites"),
+    [(False, False, True), (True, False, True), (False, True, False), (True, True, False)],
+)
+def test_a_sum_is_written_over_what_nobody_can_still_want(before: bool, after: bool, overwrites: bool) -> None:
+    model = summing(before=before, after=after)
+    feature_map = TensorType(element="float", shape=(1, 8, 4, 4))
+    ran = {node.name: NodeRun(outputs=(feature_map,)) for node in model.graph.node}
+    (conv,) = (use for use in kernel_uses(model, ran, {"": "all"}) if use.op_type == "Conv")
+    assert conv.overwrites == (3 if overwrites else None)
+    assert ("overwrites=3" in conv.key) is overwrites
+
+
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_what_the_caller_holds_is_never_written_over(name: str) -> None:
+    """An input of the network, and an output of it."""
+    model = summing(before=False, after=False)
+    for node in model.graph.node:
+        node.input[:] = ["x" if name == "x" and one == "s" else one for one in node.input]
+    if name == "y":
+        model.graph.output.append(helper.make_tensor_value_info("s", onnx.TensorProto.FLOAT, [1, 8, 4, 4]))
+    feature_map = TensorType(element="float", shape=(1, 8, 4, 4))
+    ran = {node.name: NodeRun(outputs=(feature_map,)) for node in model.graph.node}
+    (conv,) = (use for use in kernel_uses(model, ran, {"": "all"}) if use.op_type == "Conv")
+    assert conv.overwrites is None
 
 
 @dataclass(frozen=True)
