@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 
 FIGURES = ("sum_ms", "kernels", "once_ms", "weights_mib", "dense_ms", "depthwise_ms", "variance_ms2")
-COLD = "cold_mib"  # weights that do not fit the cache: what a network has more of them than the cache holds
+COLD = "cold_mib"  # weights that the cache does not hold; see ``_warmed``
 _TERMS = ("offset", *(COLD if name == "weights_mib" else name for name in FIGURES[:-1]))
 _WEIGHTS = FIGURES.index("weights_mib")
 _CACHES_MIB = (0.0, *(2.0**power for power in range(-3, 9)))  # sizes tried; 0 where no weights stay in a cache
@@ -63,7 +63,7 @@ class Calibration:
         covariance: Of the coefficients, in units of the squared relative noise, shape ``(7, 7)``: offset, scale, price
             a kernel, and the residual model's four. Zero for terms that do not count.
         leverage: What the networks of the fit have on average; see ``spreads``.
-        cache_mib: Weights that a network may have before the residual model's term in them begins.
+        cache_mib: Weights of which a half is read from further away than where a kernel alone finds them.
         least: No network is predicted below this multiple of its kernels' sum, so that predictions stay positive.
     """
 
@@ -146,9 +146,15 @@ def calibrate(
 
 
 def _warmed(figures: Values, cache_mib: float) -> Values:
-    """The figures with the weights that a cache of some size does not hold in place of all weights."""
+    """The figures with the weights that a cache of some size does not hold in place of all weights.
+
+    A cache does not begin to miss all at once. The share ``w^2 / (w^2 + c^2)`` of the weights ``w`` that is read from
+    further away is small where they are few, a half where they are as many as the cache of size ``c`` has room for, and
+    nearly all of them far beyond.
+    """
     warmed = figures.copy()
-    warmed[:, _WEIGHTS] = np.maximum(warmed[:, _WEIGHTS] - cache_mib, 0.0)
+    weights = warmed[:, _WEIGHTS]
+    warmed[:, _WEIGHTS] = weights**3 / np.maximum(weights**2 + cache_mib**2, np.finfo(np.float64).tiny)
     return warmed
 
 

@@ -1,9 +1,10 @@
-"""Inner searchers: streams of candidates, to be used in a region of the space or in all of it."""
+"""Inner searchers: what proposes candidates in a region of the space, or in all of it."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -18,18 +19,41 @@ _SPREAD_POOL = 20  # random architectures drawn for each one kept
 _BLOCK = 64  # candidates checked at a time
 _TRIES = 4096  # candidates drawn before a region counts as barren
 _WALK = 20_000  # neighbours followed before the feasible part counts as used up
+_INFEASIBLE = 1e9  # added to a cost, so that anything feasible is lower
 _ENUMERABLE = 50_000  # spaces up to this size are looked through to the end
 
 Accept = Callable[[Sequence[Architecture]], NDArray[np.bool_]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Where an inner searcher may propose, and what it may know.
+
+    Attributes:
+        history: The problem and all finished trials, those outside of the region among them.
+        accept: Which of some architectures lie in the region and satisfy all limits, shape ``(n,)``.
+        taken: Ids not to propose again; whoever proposes adds to it.
+        pending: Architectures under evaluation; their ids are in ``taken``.
+        rng: Randomness.
+    """
+
+    history: History
+    accept: Accept
+    taken: set[str]
+    pending: tuple[Architecture, ...] = ()
+    rng: np.random.Generator
+
+
 class InnerSearcher(Protocol):
-    """Draws candidates without end."""
+    """Proposes inside a region; with the whole space as its region, it is a searcher of its own.
+
+    What it proposes is a function of the request alone.
+    """
 
     name: str
 
-    def candidates(self, history: History, rng: np.random.Generator) -> Iterator[Architecture]:
-        """Legal architectures, repeats allowed."""
+    def propose(self, n: int, request: Request) -> list[Architecture]:
+        """Up to ``n`` new architectures that the request accepts; fewer where it finds no more."""
 
 
 class RandomInner:
@@ -37,10 +61,9 @@ class RandomInner:
 
     name = "random"
 
-    def candidates(self, history: History, rng: np.random.Generator) -> Iterator[Architecture]:
+    def propose(self, n: int, request: Request) -> list[Architecture]:
         """Random architectures."""
-        while True:
-            yield history.problem.space.sample(rng)
+        return take(n, random_stream(request.history.problem, request.rng), request.accept, taken=request.taken)
 
 
 class MutationInner:
@@ -55,8 +78,11 @@ class MutationInner:
     def __init__(self, *, random_share: float = 0.2) -> None:
         self._random_share = random_share
 
-    def candidates(self, history: History, rng: np.random.Generator) -> Iterator[Architecture]:
+    def propose(self, n: int, request: Request) -> list[Architecture]:
         """Mutants of the front."""
+        return take(n, self._mutants(request.history, request.rng), request.accept, taken=request.taken)
+
+    def _mutants(self, history: History, rng: np.random.Generator) -> Iterator[Architecture]:
         space, parents = history.problem.space, history.front()
         while True:
             if not parents or rng.random() < self._random_share:
@@ -66,6 +92,12 @@ class MutationInner:
             for _ in range(rng.integers(1, 4)):
                 child = space.mutate(child, rng)
             yield child
+
+
+def random_stream(problem: SearchProblem, rng: np.random.Generator) -> Iterator[Architecture]:
+    """Random architectures without end, repeats among them."""
+    while True:
+        yield problem.space.sample(rng)
 
 
 def take(
@@ -100,7 +132,7 @@ def take(
 
 
 def spread(n: int, problem: SearchProblem, *, seed: int) -> list[Architecture]:
-    """Random feasible architectures spread evenly over the known cost, beginning with the cheapest there is.
+    """Random feasible architectures spread evenly over the first known cost, beginning with the cheapest there is.
 
     The end of the front where a cost is lowest is known without any evaluation; starting there spares the search the
     way. Where no cost is known, plain random architectures.
@@ -111,14 +143,14 @@ def spread(n: int, problem: SearchProblem, *, seed: int) -> list[Architecture]:
         seed: Of the randomness.
     """
     rng = np.random.default_rng([seed, 0])
-    candidates = RandomInner().candidates(History(problem), rng)
+    candidates = random_stream(problem, rng)
     known = problem.known
     if known is None:
         return take(n, candidates, problem.feasible, taken=set())
     pool = take(_SPREAD_POOL * n, candidates, problem.feasible, taken=set())
     cheapest = _cheapest(problem)
     start = [cheapest] if bool(problem.feasible([cheapest])[0]) else []
-    order = np.argsort(known(pool), kind="stable") if pool else np.zeros(0, dtype=np.intp)
+    order = np.argsort(known(pool)[:, 0], kind="stable") if pool else np.zeros(0, dtype=np.intp)
     ranks = np.linspace(0, max(len(pool) - 1, 0), n).round().astype(int)[1:]
     spread_out = {cand.id: cand for cand in [*start, *(pool[int(order[rank])] for rank in ranks if len(pool))]}
     return list(spread_out.values())[:n]
@@ -163,8 +195,12 @@ def _walk(starts: Sequence[Architecture], problem: SearchProblem, rng: np.random
 
 
 def _cheapest(problem: SearchProblem) -> Architecture:
-    """The feasible architecture with the lowest known cost, or any where none is feasible."""
+    """The feasible architecture with the lowest first known cost, or any where none is feasible."""
     known = problem.known
     if known is None:
         raise ValueError("expected a problem with a known cost")
-    return lowest(problem.space, lambda batch: np.where(problem.feasible(batch), known(batch), known(batch) + 1e9))
+
+    def cost(batch: Sequence[Architecture]) -> NDArray[np.float64]:
+        return known(batch)[:, 0] + np.where(problem.feasible(batch), 0.0, _INFEASIBLE)
+
+    return lowest(problem.space, cost)

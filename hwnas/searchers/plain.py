@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hwnas.core import Architecture, Proposal, Trial
 from hwnas.searchers.history import History
-from hwnas.searchers.inner import InnerSearcher, leftovers, take
+from hwnas.searchers.inner import InnerSearcher, Request, leftovers
 from hwnas.searchers.problem import SearchProblem
 
 
@@ -33,7 +33,9 @@ class PlainSearcher:
         """Proposes up to ``n`` new architectures."""
         rng = self._history.rng(self._seed, pending)
         taken = self._history.seen | {architecture.id for architecture in pending}
-        stream = self._inner.candidates(self._history, rng)
-        found = take(n, stream, self._problem.feasible, taken=taken)
+        request = Request(
+            history=self._history, accept=self._problem.feasible, taken=taken, pending=tuple(pending), rng=rng
+        )
+        found = self._inner.propose(n, request)
         found += leftovers(n - len(found), self._history, rng, taken=taken) if len(found) < n else []
         return [Proposal(architecture=architecture, why={"inner": self._inner.name}) for architecture in found]

@@ -181,7 +181,7 @@ def _work(
             objectives=run.objectives,
             reference=run.reference_costs,
             feasible=(run.possible if doubts else run.limits).feasible,
-            known=_first_known(run),
+            known=_known_costs(run),
         )
         searcher = make_searcher(run.settings.algorithm, problem, seed=run.settings.seed)
         begun, start = len(run.record.finished()), time.monotonic()
@@ -201,10 +201,16 @@ def _work(
         run.record.close()
 
 
-def _first_known(run: Run) -> Callable[[Sequence[Architecture]], NDArray[np.float64]]:
-    """The first target, as a function of architectures."""
-    name = next(objective.name for objective in run.objectives if not objective.expensive)
-    return lambda architectures: run.costs.values(architectures)[name]
+def _known_costs(run: Run) -> Callable[[Sequence[Architecture]], NDArray[np.float64]]:
+    """The targets that are known before anything is trained, as a function of architectures."""
+    cheap = [goal for goal in run.objectives if not goal.expensive]
+
+    def known(architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+        values = run.costs.values(architectures)
+        signs = [goal.to_cost(1.0) for goal in cheap]
+        return np.column_stack([sign * values[goal.name] for sign, goal in zip(signs, cheap, strict=True)])
+
+    return known
 
 
 def _one_trial(run: Run, searcher: Searcher, evaluator: Evaluator, doubts: Doubts | None) -> Trial | None:

@@ -30,7 +30,7 @@ def made_up_problem(space: SearchSpace, *, limit: float | None = None, known: bo
         feasible=(lambda batch: cost(batch) <= limit)
         if limit is not None
         else (lambda batch: np.ones(len(batch), dtype=bool)),
-        known=cost if known else None,
+        known=(lambda batch: cost(batch)[:, None]) if known else None,
     )
 
 

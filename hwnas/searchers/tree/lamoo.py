@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hwnas.core import Architecture, Proposal, Trial
 from hwnas.searchers.history import History
-from hwnas.searchers.inner import InnerSearcher, leftovers, spread, take
+from hwnas.searchers.inner import InnerSearcher, Request, leftovers, spread
 from hwnas.searchers.problem import SearchProblem
 from hwnas.searchers.tree.partition import PartitionTree, Region, TreeSettings
 from hwnas.spaces import Encoding
@@ -85,8 +85,9 @@ class LaMOO:
         leaf, bound = self.partition(pending).best_leaf()
         region, relaxed, found = leaf.region, 0, list[Architecture]()
         while len(found) < n:
-            stream = self._inner.candidates(self._history, rng)
-            found += take(n - len(found), stream, self._acceptable(region), taken=taken)
+            accept = self._acceptable(region)
+            request = Request(history=self._history, accept=accept, taken=taken, pending=tuple(pending), rng=rng)
+            found += self._inner.propose(n - len(found), request)
             if not region.path:
                 break
             if len(found) < n:
