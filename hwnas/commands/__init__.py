@@ -1,0 +1,18 @@
+"""The command line's own room: what its commands share, and the commands that need no device.
+
+``cli.py`` puts the program together from it. This room is the highest of ``hwnas`` and the only one that knows how a
+terminal is read and written; nothing imports it but ``cli.py``. It never imports ``profilers``: where a command needs a
+device, ``cli.py`` opens it.
+
+Contents:
+    adapting: ``hwnas predictor choose`` and ``adapt``.
+    endings: errors as one message and an exit status.
+    options: options that several commands share, and how their texts are read.
+    predictions: what the commands that predict, or judge predictions, share and say.
+    printing: results as JSON, or as texts and tables.
+    profile_words: what ``hwnas profile`` and ``hwnas doctor`` say.
+    progress: what is shown while a command runs.
+    table_words: what ``hwnas table`` says.
+    tables: ``hwnas table``.
+    winners: exports of a search's winners, and its front.
+"""

@@ -1,0 +1,119 @@
+"""The winners of a search: exported, and as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas.commands.progress import spinner
+
+if TYPE_CHECKING:
+    from hwnas.core import LatencyMeter
+    from hwnas.exports.exporting import Exported
+    from hwnas.study import Run
+
+
+def export_one(
+    run: Run, pick: str, *, meter: LatencyMeter | None, on_step: Callable[[str], None], tolerance: float
+) -> Exported:
+    """Trains a candidate fully and hands it over as ONNX, checked and measured again where there is a meter."""
+    import hwnas
+
+    return hwnas.export(
+        run,
+        pick,
+        meter=meter,
+        no_meter="the table is of another device",
+        latency_tolerance=tolerance,
+        on_step=on_step,
+    )
+
+
+def export_winners(run: Run, meter: LatencyMeter | None) -> list[Exception]:
+    """Exports the three winners that are not exported yet; returns the checks that failed."""
+    from hwnas.core import VerificationError
+    from hwnas.exports import LATENCY_TOLERANCE
+
+    failures: list[Exception] = []
+    for pick in run.picks():
+        if _is_exported(run, pick):
+            continue
+        try:
+            with spinner(f"exporting {pick}") as on_step:
+                export_one(run, pick, meter=meter, on_step=on_step, tolerance=LATENCY_TOLERANCE)
+        except VerificationError as error:
+            failures.append(error)
+    return failures
+
+
+def _is_exported(run: Run, pick: str) -> bool:
+    from hwnas.exports import read_card
+
+    card = read_card(run, pick)
+    return card is not None and card["trial"] == run.pick(pick).number and bool(card["passed"])
+
+
+def cards_of(run: Run) -> dict[str, Any]:
+    """The card of each winner; ``None`` for one that is not exported."""
+    from hwnas.exports import read_card
+
+    return {pick: read_card(run, pick) for pick in run.picks()}
+
+
+def front_rows(run: Run) -> list[dict[str, Any]]:
+    """The front of a run as JSON values, one mapping a trial."""
+    columns = ("accuracy", "latency_ms", "flops_m", "params_m")
+    return [
+        {"trial": trial.number, "id": trial.architecture.id, **{name: trial.values[name] for name in columns}}
+        for trial in run.front()
+    ]
+
+
+def front_parts(run: Run, page: Path) -> list[Any]:
+    """The front of a run with what was measured of its winners, and where everything is."""
+    from rich.table import Table
+
+    table = Table(title=f"{len(run.front())} networks on the front, of {len(run.trials())} trained")
+    for name in ("id", "trial", "accuracy", "latency\nms", "measured\nms", "FLOPs\nM", "params\nM", "role"):
+        table.add_column(name, justify="left" if name in {"id", "role"} else "right", no_wrap=name == "id")
+    roles: dict[int, list[str]] = {}
+    measured: dict[int, str] = {}
+    for pick, card in cards_of(run).items():
+        number = run.pick(pick).number
+        roles.setdefault(number, []).append(pick)
+        if card is not None and "measured_ms" in card["latency"]:
+            measured[number] = f"{card['latency']['measured_ms']:.4f}"
+    for row in front_rows(run):
+        table.add_row(
+            row["id"],
+            str(row["trial"]),
+            f"{row['accuracy']:.1%}",
+            f"{row['latency_ms']:.4f}",
+            measured.get(row["trial"], ""),
+            f"{row['flops_m']:.2f}",
+            f"{row['params_m']:.3f}",
+            ", ".join(roles.get(row["trial"], [])),
+        )
+    return [table, f"Accuracy is on validation images. Models: {run.folder / 'models'}. Report: {page}"]
+
+
+def card_text(model: Path, card: Mapping[str, Any]) -> str:
+    """What is known of an exported network."""
+    accuracy, latency, parity = card["accuracy"], card["latency"], card["parity"]
+    lines = [
+        f"{model}: trial {card['trial']}, architecture {card['id']}",
+        f"  accuracy  {accuracy['test']:.1%} on test images, {accuracy['validation']:.1%} on validation images",
+        (
+            f"  parity    {parity['samples']} images, largest difference {parity['max_abs']:.2g}, "
+            f"same class for {parity['top1_agreement']:.1%}"
+        ),
+    ]
+    if "measured_ms" in latency:
+        lines.append(
+            f"  latency   {latency['measured_ms']:.4f} ms measured, {latency['predicted_ms']:.4f} ms predicted "
+            f"({latency['ratio']:.2f}x, tolerance {latency['tolerance']:.0%})"
+        )
+    else:
+        lines.append(f"  latency   not measured: {latency['skipped']}")
+    return "\n".join(lines)
