@@ -162,7 +162,13 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     ),
     space: Space = "mobilenet",
     data: Data = "digits",
-    algorithm: Annotated[str, typer.Option(help="lamoo, mutation or random.")] = "lamoo",
+    algorithm: Annotated[
+        str, typer.Option(help="lamoo, la-mcts, lanas, alphax, or an inner searcher's name for it alone.")
+    ] = "lamoo",
+    inner: Annotated[
+        str | None,
+        typer.Option(help="What proposes in its regions: random, mutation, nsga2, …; by default its own."),
+    ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Architectures to train.")] = 24,
     epochs: Annotated[
         int, typer.Option(min=1, help="Passes over the data for each; the winners get twice as many.")
@@ -191,14 +197,14 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
 
     import hwnas
     from hwnas.objectives import COSTS, objectives, parse_quantity
-    from hwnas.searchers import require_algorithm
+    from hwnas.searchers import require_inner
     from hwnas.training import Recipe
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its remarks on opening a study would break the display
     targets = target or ["latency"]
     objectives(targets)
     require_one_of(missing, (*_missing_policies(), MEASURE), option="--missing")
-    require_algorithm(algorithm)
+    require_inner(algorithm, inner)
     given = {
         "latency": max_latency,
         "params": max_params,
@@ -229,6 +235,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 data=data,
                 targets=targets,
                 algorithm=algorithm,
+                inner=inner,
                 trials=trials,
                 limits=limits,
                 seed=seed,

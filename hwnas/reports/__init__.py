@@ -5,7 +5,8 @@
 - ``cards``: what is known of the exported networks.
 - ``commands``: the command lines that make the run again.
 - ``evaluations``: how good the predictions are, as a part of that page or as a page of its own.
-- ``figures``, ``scatter``: the drawings; ``drawing`` and ``svg`` make them part of a page.
+- ``partition``: the partition that a search has learned, in figures and as a picture.
+- ``figures``, ``scatter``: the other drawings; ``drawing`` and ``svg`` make them part of a page.
 - ``templates``: how templates are read.
 - ``formats``: figures as people read them.
 """

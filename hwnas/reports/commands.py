@@ -19,7 +19,9 @@ def search_command(run: Run, *, out: str) -> str:
     settings = run.settings
     options = [("--space", settings.space), ("--data", settings.data)]
     options += [("--target", target) for target in settings.targets]
-    options += [("--algorithm", settings.algorithm), ("--trials", str(settings.trials))]
+    options += [("--algorithm", settings.algorithm)]
+    options += [("--inner", settings.inner)] if settings.inner else []
+    options += [("--trials", str(settings.trials))]
     options += [("--epochs", str(settings.recipe.epochs)), ("--seed", str(settings.seed))]
     for target, cost in COSTS.items():
         if cost.name in settings.limits:

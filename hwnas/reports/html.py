@@ -11,6 +11,7 @@ from hwnas.reports.drawing import Drawing
 from hwnas.reports.evaluations import evaluation_part
 from hwnas.reports.figures import front_figure, hypervolume_figure, latency_figure
 from hwnas.reports.numbers import COST_LABELS, COST_UNITS, Numbers, collect
+from hwnas.reports.partition import partition_figure, partition_of, told
 from hwnas.reports.templates import environment
 from hwnas.study import PICKS, Run
 from latency_tables import write_atomically
@@ -44,6 +45,7 @@ def _page(numbers: Numbers) -> str:
 def _content(numbers: Numbers) -> dict[str, Any]:
     run = numbers.run
     folder, targets = str(run.folder), [objective.name for objective in run.objectives[1:]]
+    partition = partition_of(run)
     usual = type(run.settings.recipe)()  # what the command line trains with
     return {
         "n": numbers,
@@ -57,6 +59,9 @@ def _content(numbers: Numbers) -> dict[str, Any]:
         "targets": targets,
         "target_labels": [COST_LABELS[name] for name in targets],
         "drawings": _drawings(numbers),
+        "partition": partition,
+        "partition_drawing": partition_figure(partition) if partition else None,
+        "told": told,
         "go_on": commands.search_command(run, out=folder),
         "again": commands.search_command(run, out=f"{folder}-again"),
         "exports": {pick: commands.export_command(run, pick) for pick in PICKS},

@@ -1,6 +1,6 @@
 """Who proposes architectures."""
 
 from hwnas.searchers.problem import SearchProblem
-from hwnas.searchers.recipes import ALGORITHMS, make_searcher, require_algorithm
+from hwnas.searchers.recipes import ALGORITHMS, INNERS, make_searcher, require_algorithm, require_inner
 
-__all__ = ["ALGORITHMS", "SearchProblem", "make_searcher", "require_algorithm"]
+__all__ = ["ALGORITHMS", "INNERS", "SearchProblem", "make_searcher", "require_algorithm", "require_inner"]

@@ -15,13 +15,13 @@ from hwnas.searchers.problem import SearchProblem
 
 @dataclass
 class History:
-    """Finished trials, the failed ones apart.
+    """Finished trials, those that failed or have a value that is no finite number apart.
 
     Attributes:
         problem: For the sign of the objectives.
-        trials: Trials with values, in the order of their numbers.
+        trials: Trials with finite values, in the order of their numbers.
         costs: Their costs, shape ``(n, m)``.
-        seen: Ids of every architecture evaluated, failed ones included.
+        seen: Ids of every architecture evaluated, those set apart included.
     """
 
     problem: SearchProblem
@@ -32,8 +32,11 @@ class History:
     def replace(self, trials: Sequence[Trial]) -> None:
         """Takes the finished trials of a study."""
         ordered = sorted(trials, key=lambda trial: trial.number)
-        self.trials = [trial for trial in ordered if trial.failed is None]
-        self.costs = self.problem.costs(self.trials)
+        valued = [trial for trial in ordered if trial.failed is None]
+        costs = self.problem.costs(valued)
+        finite = np.asarray(np.isfinite(costs).all(axis=1))
+        self.trials = [trial for trial, good in zip(valued, finite, strict=True) if good]
+        self.costs = costs[finite]
         self.seen = {trial.architecture.id for trial in ordered}
 
     def front(self) -> list[Architecture]:

@@ -1,6 +1,7 @@
 """The study: ask, run, tell, on a record that survives whatever happens."""
 
 from hwnas.study.evaluating import EvaluationPlan, plan_evaluation
+from hwnas.study.problem import problem_of
 from hwnas.study.run import PICKS, Run, open_run
 from hwnas.study.searching import DEFAULT_TRIALS, SearchProgress, search
 from hwnas.study.settings import RunSettings
@@ -14,5 +15,6 @@ __all__ = [
     "SearchProgress",
     "open_run",
     "plan_evaluation",
+    "problem_of",
     "search",
 ]

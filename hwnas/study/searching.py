@@ -8,9 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hwnas.core import (
     Architecture,
     Evaluator,
@@ -27,8 +24,9 @@ from hwnas.evaluators import TrainedEvaluator
 from hwnas.networks import network_family
 from hwnas.objectives import KnownCosts, Limits, lowest, objectives
 from hwnas.predictors import LatencyPredictor, Missing, require_policy
-from hwnas.searchers import SearchProblem, make_searcher, require_algorithm
+from hwnas.searchers import make_searcher, require_inner
 from hwnas.study.measuring import Doubts
+from hwnas.study.problem import problem_of
 from hwnas.study.run import Run, begin_run, exclusive, open_run
 from hwnas.study.settings import RunSettings
 from hwnas.training import Recipe, load_data
@@ -70,6 +68,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     data: str = "digits",
     targets: Sequence[str] = ("latency",),
     algorithm: str = "lamoo",
+    inner: str | None = None,
     trials: int = DEFAULT_TRIALS,
     limits: Mapping[str, float] | None = None,
     seed: int = 0,
@@ -86,7 +85,9 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         space: Name of the search space.
         data: Name or path of the data; see ``load_data``.
         targets: Costs to trade against accuracy: ``latency``, ``flops``, ``macs``, ``params``, ``memory``, ``energy``.
-        algorithm: ``lamoo``, ``mutation`` or ``random``.
+        algorithm: One of ``hwnas.searchers.ALGORITHMS``: ``lamoo``, ``la-mcts``, ``lanas``, ``alphax``, or an inner
+            searcher's name for it alone over the whole space.
+        inner: What proposes in a region, one of ``hwnas.searchers.INNERS``; by default the algorithm's own.
         trials: Architectures to evaluate.
         limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit.
         seed: The same seed gives the same trials with the same table, data and versions.
@@ -111,7 +112,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     """
     if trials < 1:
         raise UsageError(f"expected at least 1 trial, received {trials}")
-    require_algorithm(algorithm)
+    drawing = require_inner(algorithm, inner)
     known_table = table if isinstance(table, LatencyTable) else read_table(table)
     goals = objectives(targets)
     images = load_data(data)
@@ -124,6 +125,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         classes=images.classes,
         targets=tuple(dict.fromkeys(targets)),
         algorithm=algorithm,
+        inner=drawing,
         trials=trials,
         limits=dict(limits or {}),
         seed=seed,
@@ -176,14 +178,8 @@ def _work(
 ) -> None:
     """Evaluates until the budget is spent; the front on disk is that of the trials finished so far."""
     try:
-        problem = SearchProblem(
-            space=run.family.space,
-            objectives=run.objectives,
-            reference=run.reference_costs,
-            feasible=(run.possible if doubts else run.limits).feasible,
-            known=_known_costs(run),
-        )
-        searcher = make_searcher(run.settings.algorithm, problem, seed=run.settings.seed)
+        problem = problem_of(run, feasible=run.possible.feasible if doubts else None)
+        searcher = make_searcher(run.settings.algorithm, problem, seed=run.settings.seed, inner=run.settings.inner)
         begun, start = len(run.record.finished()), time.monotonic()
         run.write_front()
         _report(run, None, on_progress, eta_s=None)
@@ -199,18 +195,6 @@ def _work(
             _require_progress(run)
     finally:
         run.record.close()
-
-
-def _known_costs(run: Run) -> Callable[[Sequence[Architecture]], NDArray[np.float64]]:
-    """The targets that are known before anything is trained, as a function of architectures."""
-    cheap = [goal for goal in run.objectives if not goal.expensive]
-
-    def known(architectures: Sequence[Architecture]) -> NDArray[np.float64]:
-        values = run.costs.values(architectures)
-        signs = [goal.to_cost(1.0) for goal in cheap]
-        return np.column_stack([sign * values[goal.name] for sign, goal in zip(signs, cheap, strict=True)])
-
-    return known
 
 
 def _one_trial(run: Run, searcher: Searcher, evaluator: Evaluator, doubts: Doubts | None) -> Trial | None:

@@ -10,7 +10,7 @@ from hwnas.core import RunMismatchError, StudyError
 from hwnas.predictors import Missing
 from hwnas.training import Recipe
 
-SETTINGS_VERSION = 2  # 2: what is done about rows that the table lacks
+SETTINGS_VERSION = 3  # 2: what is done about rows that the table lacks; 3: the inner searcher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,7 @@ class RunSettings:
         classes: Number of classes.
         targets: Costs traded against accuracy.
         algorithm: Name of the searcher.
+        inner: What proposes in its regions; ``None`` where it takes no inner searcher.
         trials: Architectures to evaluate.
         limits: Upper bounds by cost name, in the cost's unit.
         seed: Of everything random.
@@ -46,6 +47,7 @@ class RunSettings:
     recipe: Recipe = field(default_factory=Recipe)
     table_sha256: str = ""
     missing: Missing = "error"
+    inner: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Field by field, as lists, numbers and strings."""

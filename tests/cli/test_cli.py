@@ -84,6 +84,8 @@ def test_every_command_has_help(hwnas: Hwnas, command: str) -> None:
         (["search", "--space", "mobilnet"], 2, "unknown space 'mobilnet'.*Did you mean 'mobilenet'"),
         (["search", "--space", "mobilenet:huge"], 2, "unknown space 'mobilenet:huge'"),
         (["search", "--algorithm", "lamo"], 2, "unknown algorithm 'lamo'.*Did you mean 'lamoo'"),
+        (["search", "--inner", "mutatoin"], 2, "unknown inner searcher 'mutatoin'.*Did you mean 'mutation'"),
+        (["search", "--algorithm", "alphax", "--inner", "random"], 2, "alphax takes no inner searcher.*its own tree"),
         (["search", "--target", "speed"], 2, "unknown target 'speed': expected one of energy, flops, latency, macs, "),
         (["search", "--target", "energy"], 2, "energy is known from a table alone.*`hwnas profile --energy`"),
         (["search", "--max-energy", "5mJ"], 2, "energy is known from a table alone"),
@@ -140,7 +142,7 @@ def damaged(table: Path, how: str, to: Path) -> Path:
     elif how == "edited":
         text = text.replace('"latency_ms": 0', '"latency_ms": 1', 1)
     elif how == "schema":
-        text = text.replace('"schema_version": 2', '"schema_version": 7', 1)
+        text = text.replace('"schema_version": 3', '"schema_version": 7', 1)
     elif how == "empty":
         text = ""
     elif how == "binary":

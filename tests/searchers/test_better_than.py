@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from functools import cache
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from hwnas.core import Objective, Trial, in_data_folder
 from hwnas.pareto import hypervolume
 from hwnas.searchers import SearchProblem, make_searcher
-from hwnas.spaces import mobilenet_space
+from hwnas.spaces import from_string, mobilenet_space, nasbench201_space
 from tests.searchers.problems import accuracy_of, evaluated, made_up_problem
 
 pytestmark = pytest.mark.science
@@ -40,3 +44,35 @@ def test_lamoo_with_a_known_cost_beats_the_same_without_it() -> None:
         final_hypervolume("lamoo", informed, seed=s) - final_hypervolume("lamoo", blind, seed=s) for s in range(20)
     ]
     assert np.mean(gains) > 0
+
+
+@cache
+def cifar10() -> dict[str, float]:
+    """Test accuracy of every cell of NAS-Bench-201 in percent, by the architecture's id."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    if not os.environ.get("HWNAS_DATA"):
+        pytest.skip("HWNAS_DATA names no folder with nasbench201.parquet")
+    file = in_data_folder("nasbench201.parquet", purpose="this test", about="the README beside it")
+    table = parquet.read_table(file, columns=["arch_str", "cifar10_test_acc_200"]).to_pydict()
+    return {from_string(name).id: float(value) for name, value in zip(*table.values(), strict=True)}
+
+
+def samples_to_best(name: str, *, seed: int, most: int = 1500) -> int:
+    accuracy = cifar10()
+    best = max(accuracy.values())
+    goal = Objective(name="accuracy", unit="%", direction="maximize", known="trained")
+    problem = SearchProblem(space=nasbench201_space(), objectives=(goal,), reference=np.zeros(1))
+    searcher = make_searcher(name, problem, seed=seed)
+    trials: list[Trial] = []
+    while len(trials) < most and not any(trial.values["accuracy"] == best for trial in trials):
+        searcher.tell(trials)
+        for proposal in searcher.ask(10, pending=[]):
+            one = proposal.architecture
+            trials.append(Trial(number=len(trials), architecture=one, values={"accuracy": accuracy[one.id]}))
+    return len(trials)
+
+
+@pytest.mark.parametrize("name", ["lanas", "alphax"])
+def test_the_best_of_nasbench201_is_found_in_far_fewer_samples_than_at_random(name: str) -> None:
+    at_random = len(cifar10()) / 2  # samples that random search without repeats needs on average
+    assert np.median([samples_to_best(name, seed=seed) for seed in range(10)]) < at_random / 8

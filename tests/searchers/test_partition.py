@@ -13,7 +13,7 @@ from hwnas.core import Trial
 from hwnas.objectives import lowest
 from hwnas.pareto import dominance_counts, hypervolume
 from hwnas.searchers.inner import MutationInner, spread
-from hwnas.searchers.tree import LaMOO, PartitionTree, TreeSettings, dominance_halves
+from hwnas.searchers.tree import BySize, LaMOO, PartitionTree, dominance_halves
 from hwnas.spaces import Encoding, mobilenet_space
 from tests.searchers.problems import accuracy_of, evaluated, made_up_problem, size_cost
 
@@ -80,7 +80,7 @@ def test_pending_architectures_count_as_visits() -> None:
 
 
 def test_too_few_or_equal_samples_are_not_split() -> None:
-    few = some_trials(TreeSettings().min_split - 1)
+    few = some_trials(BySize().min_split - 1)
     assert tree_of(few).root.children == []
     codes = np.random.default_rng(0).random((30, 5))
     equal = PartitionTree(codes, np.ones((30, 2)), np.array([2.0, 2.0]))

@@ -1,134 +1,145 @@
-"""What every searcher must hold to, whatever it is called."""
+"""What every searcher must hold to, whatever it is called; and how searchers are named."""
 
 from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from hwnas.core import Searcher, Trial, UsageError
-from hwnas.objectives import lowest
-from hwnas.searchers import ALGORITHMS, SearchProblem, make_searcher
-from hwnas.spaces import Choice, SearchSpace, mobilenet_space
-from tests.searchers.problems import accuracy_of, evaluated, made_up_problem, size_cost
+from hwnas.core import Architecture, Proposal, Searcher, Trial, UsageError
+from hwnas.searchers import ALGORITHMS, INNERS, SearchProblem, make_searcher, require_inner
+from hwnas.searchers.inner import InnerSearcher, MutationInner
+from hwnas.searchers.mcts import AlphaX
+from hwnas.searchers.tree import FAITHFUL_LAMOO, LaMOO
+from hwnas.spaces import mobilenet_space
+from hwnas.testing import InnerConformance, SearcherConformance
+from tests.searchers.problems import made_up_problem
 
-SPACE = mobilenet_space("tiny")
-LIMIT = 7.5
-
-pytestmark = pytest.mark.parametrize("name", sorted(ALGORITHMS))
-
-
-def run(name: str, problem: SearchProblem, n: int, *, seed: int = 0, fresh: bool = False) -> list[Trial]:
-    """``n`` trials one after another; with ``fresh``, by a new searcher each time, as after a crash."""
-    accuracy = accuracy_of(problem.space)
-    searcher: Searcher = make_searcher(name, problem, seed=seed)
-    trials: list[Trial] = []
-    while len(trials) < n:
-        if fresh:
-            searcher = make_searcher(name, problem, seed=seed)
-        searcher.tell(trials)
-        proposals = searcher.ask(1, pending=[])
-        if not proposals:
-            break
-        trials = evaluated(problem, [*(t.architecture for t in trials), proposals[0].architecture], accuracy)
-    return trials
+COMPOSED = [name for name, entry in ALGORITHMS.items() if entry.inner or name not in INNERS]
 
 
-def test_proposals_are_legal_feasible_and_never_repeated(name: str) -> None:
-    problem = made_up_problem(SPACE, limit=LIMIT)
-    trials = run(name, problem, 30)
-    assert len({t.architecture.id for t in trials}) == 30
-    assert all(SPACE.architecture(dict(t.architecture)) == t.architecture for t in trials)
-    assert (size_cost(SPACE)([t.architecture for t in trials]) <= LIMIT).all()
+def available(names: Sequence[str]) -> list[str]:
+    """Those whose module is here; what an optional package is needed for may be absent."""
+    return [name for name in names if importlib.util.find_spec(INNERS[name].module)]  # type: ignore[attr-defined]
 
 
-def test_the_same_seed_gives_the_same_trace_and_another_seed_another(name: str) -> None:
-    problem = made_up_problem(SPACE)
-    ids = [[t.architecture.id for t in run(name, problem, 20, seed=seed)] for seed in (3, 3, 4)]
-    assert ids[0] == ids[1]
-    assert ids[0] != ids[2]
+class TestComposed(SearcherConformance):
+    @pytest.fixture(autouse=True, params=COMPOSED)
+    def _named(self, request: pytest.FixtureRequest) -> None:
+        self.name = request.param
+
+    def make_searcher(self, problem: SearchProblem, seed: int) -> Searcher:
+        return make_searcher(self.name, problem, seed=seed)
 
 
-def test_a_new_searcher_told_the_same_trials_goes_on_the_same_way(name: str) -> None:
-    problem = made_up_problem(SPACE)
-    kept, resumed = run(name, problem, 25), run(name, problem, 25, fresh=True)
-    assert [t.architecture.id for t in kept] == [t.architecture.id for t in resumed]
+class TestAlone(TestComposed):
+    @pytest.fixture(autouse=True, params=available(list(INNERS)))
+    def _named(self, request: pytest.FixtureRequest) -> None:
+        self.name = request.param
 
 
-def test_the_order_in_which_results_are_told_does_not_matter(name: str) -> None:
-    problem = made_up_problem(SPACE)
-    trials = run(name, problem, 20)
-    shuffled = [trials[i] for i in np.random.default_rng(0).permutation(len(trials))]
-    answers = []
-    for told in (trials, shuffled):
-        searcher = make_searcher(name, problem, seed=0)
-        searcher.tell(told)
-        answers.append([p.architecture.id for p in searcher.ask(4, pending=[])])
-    assert answers[0] == answers[1]
+class TestInner(InnerConformance):
+    @pytest.fixture(autouse=True, params=available(list(INNERS)))
+    def _named(self, request: pytest.FixtureRequest) -> None:
+        self.name = request.param
+
+    def make_inner(self) -> InnerSearcher:
+        return INNERS[self.name]()
 
 
-def test_pending_architectures_are_not_proposed_again(name: str) -> None:
-    problem = made_up_problem(SPACE)
-    searcher = make_searcher(name, problem, seed=0)
-    searcher.tell(run(name, problem, 15))
-    first = [p.architecture for p in searcher.ask(5, pending=[])]
-    second = [p.architecture for p in searcher.ask(5, pending=first)]
-    assert len({a.id for a in [*first, *second]}) == 10
+@pytest.mark.parametrize(
+    "variant",
+    [
+        lambda problem, seed: LaMOO(problem, MutationInner(), seed=seed, settings=FAITHFUL_LAMOO),
+        lambda problem, seed: AlphaX(problem, seed=seed, meta_dnn=False),
+    ],
+)
+def test_variants_hold_to_it_too(variant: Callable[[SearchProblem, int], Searcher]) -> None:
+    class Suite(SearcherConformance):
+        def make_searcher(self, problem: SearchProblem, seed: int) -> Searcher:
+            return variant(problem, seed)
+
+    Suite().test_a_new_searcher_goes_on_the_same_way()
+    Suite().test_batches_are_legal_feasible_and_never_repeated()
+    Suite().test_pending_architectures_are_not_proposed_again()
 
 
-def test_failed_trials_are_not_proposed_again_and_do_not_stop_the_search(name: str) -> None:
-    problem = made_up_problem(SPACE)
-    trials = run(name, problem, 14)
-    failed = [Trial(number=14 + i, architecture=SPACE.mutate(t.architecture, np.random.default_rng(i)), failed="no")
-              for i, t in enumerate(trials[:3])]  # fmt: skip
-    searcher = make_searcher(name, problem, seed=0)
-    searcher.tell([*trials, *failed])
-    seen = {t.architecture.id for t in [*trials, *failed]}
-    proposals = searcher.ask(5, pending=[])
-    assert len(proposals) == 5
-    assert not seen & {p.architecture.id for p in proposals}
+class Forgetful:
+    """FAKE: proposes the same ones for ever."""
+
+    seed: ClassVar[int] = 0
+
+    def __init__(self, problem: SearchProblem) -> None:
+        self._problem = problem
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """Takes no notice."""
+
+    def ask(self, n: int, *, pending: Sequence[Architecture]) -> list[Proposal]:
+        rng = np.random.default_rng(self.seed)
+        return [Proposal(architecture=self._problem.space.sample(rng)) for _ in range(n)]
 
 
-def test_only_failed_trials_still_lead_to_proposals(name: str) -> None:
-    problem = made_up_problem(SPACE)
-    rng = np.random.default_rng(0)
-    failed = [Trial(number=i, architecture=SPACE.sample(rng), failed="no") for i in range(12)]
-    searcher = make_searcher(name, problem, seed=0)
-    searcher.tell(failed)
-    assert len(searcher.ask(3, pending=[])) == 3
+class Counting(Forgetful):
+    """FAKE: what it proposes depends on how often it was asked."""
+
+    def ask(self, n: int, *, pending: Sequence[Architecture]) -> list[Proposal]:
+        type(self).seed += 1
+        return super().ask(n, pending=pending)
 
 
-def test_a_small_space_is_searched_to_its_last_feasible_architecture_and_then_ends(name: str) -> None:
-    space = SearchSpace("small", (Choice(name="a", options=(1, 2, 3, 4, 5)), Choice(name="b", options=(1, 2, 3, 4))))
-    problem = made_up_problem(space, limit=1.5)
-    feasible = sum(bool(problem.feasible([a])[0]) for a in space.enumerate())
-    trials = run(name, problem, 100)
-    assert len(trials) == feasible < space.size
+@pytest.mark.parametrize(
+    ("fake", "test", "complaint"),
+    [
+        (Forgetful, "test_proposals_are_legal_feasible_and_never_repeated", "proposed twice"),
+        (Forgetful, "test_pending_architectures_are_not_proposed_again", "pending architecture was proposed again"),
+        (Forgetful, "test_the_seed_decides", "another seed must give other"),
+        (Counting, "test_a_new_searcher_goes_on_the_same_way", "depend on the trials told and the seed alone"),
+    ],
+)
+def test_the_suite_finds_what_is_wrong(fake: type[Forgetful], test: str, complaint: str) -> None:
+    class Suite(SearcherConformance):
+        def make_searcher(self, problem: SearchProblem, seed: int) -> Searcher:
+            return fake(problem)
+
+    with pytest.raises(AssertionError, match=complaint):
+        getattr(Suite(), test)()
 
 
-def test_a_tight_limit_in_a_huge_space_still_gives_feasible_architectures(name: str) -> None:
-    space = mobilenet_space("small")
-    cost = size_cost(space)
-    least = float(cost([lowest(space, cost)])[0])
-    problem = made_up_problem(space, limit=least + 1.0)
-    trials = run(name, problem, 12)
-    assert len(trials) == 12
-    assert (cost([t.architecture for t in trials]) <= least + 1.0).all()
+def test_the_suites_say_what_is_missing() -> None:
+    with pytest.raises(NotImplementedError, match="make_searcher"):
+        SearcherConformance().test_it_keeps_to_the_contract()
+    with pytest.raises(NotImplementedError, match="make_inner"):
+        InnerConformance().test_none_asked_none_given()
 
 
-def test_a_space_of_one_architecture_gives_it_once(name: str) -> None:
-    space = SearchSpace("one", (Choice(name="a", options=(1,)),))
-    assert len(run(name, made_up_problem(space), 3)) == 1
-
-
-def test_constant_objectives_do_not_break_the_search(name: str) -> None:
-    problem = made_up_problem(SPACE)
-    searcher = make_searcher(name, problem, seed=0)
-    rng = np.random.default_rng(0)
-    trials = [Trial(number=i, architecture=SPACE.sample(rng), values={"accuracy": 0.5, "cost": 1.0}) for i in range(30)]
-    searcher.tell(trials)
-    assert len(searcher.ask(3, pending=[])) == 3
-
-
+@pytest.mark.parametrize("name", sorted(ALGORITHMS))
 def test_an_unknown_algorithm_is_refused_with_the_known_names(name: str) -> None:
     with pytest.raises(UsageError, match=f"expected one of .*{name}"):
-        make_searcher(f"{name}o", made_up_problem(SPACE), seed=0)
+        make_searcher(f"{name}o", made_up_problem(mobilenet_space("tiny")), seed=0)
+
+
+@pytest.mark.parametrize("algorithm", ["alphax", "random", "mutation"])
+def test_an_inner_searcher_that_cannot_be_used_is_refused_with_the_reason(algorithm: str) -> None:
+    with pytest.raises(UsageError, match=f"{algorithm} takes no inner searcher, received 'random': .*lamoo"):
+        require_inner(algorithm, "random")
+
+
+def test_inner_searchers_are_resolved_by_name() -> None:
+    assert require_inner("lamoo", None) == "mutation"
+    assert require_inner("lanas", None) == "random"
+    assert require_inner("lamoo", "random") == "random"
+    assert require_inner("alphax", None) is None
+    with pytest.raises(UsageError, match=r"unknown inner searcher 'mutatoin'.*Did you mean 'mutation'"):
+        require_inner("lamoo", "mutatoin")
+
+
+def test_any_inner_searcher_draws_in_any_partition() -> None:
+    problem = made_up_problem(mobilenet_space("tiny"))
+    for algorithm in ("lamoo", "la-mcts", "lanas"):
+        for inner in available(["random", "mutation"]):
+            searcher = make_searcher(algorithm, problem, seed=0, inner=inner, initial=0)
+            assert [proposal.why["inner"] for proposal in searcher.ask(2, pending=[])] == [inner, inner]

@@ -71,6 +71,27 @@ def test_a_search_stopped_in_the_middle_of_a_trial_resumes_to_the_uninterrupted_
     assert trace(begin(out=tmp_path / "cut")) == whole
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "inner", "recorded"),
+    [("lamoo", None, "mutation"), ("lanas", "mutation", "mutation"), ("alphax", None, None)],
+)
+def test_the_inner_searcher_is_recorded_as_it_was_used(
+    begin: Begin, algorithm: str, inner: str | None, recorded: str | None
+) -> None:
+    run = begin(algorithm=algorithm, inner=inner, trials=13)
+    assert open_run(run.folder).settings.inner == recorded
+    assert len(run.trials()) == 13
+    if recorded is not None:
+        begin(algorithm=algorithm, inner=recorded, trials=13)  # named or by default, it is the same run
+        with pytest.raises(RunMismatchError, match="inner: recorded 'mutation', asked for 'random'"):
+            begin(algorithm=algorithm, inner="random", trials=13)
+
+
+def test_an_inner_searcher_that_cannot_be_used_is_refused_before_anything_is_read(begin: Begin) -> None:
+    with pytest.raises(UsageError, match="random takes no inner searcher"):
+        begin(algorithm="random", inner="mutation", table="nowhere")
+
+
 def test_a_finished_run_evaluates_nothing_more(begin: Begin, trainer: FakeTrainer) -> None:
     begin()
     trainer.evaluated.clear()

@@ -1,88 +1,85 @@
 """A partition of the search space, learned from evaluated architectures.
 
-The tree of LaMOO (Zhao et al., Multi-objective optimization by learning space partitions, ICLR 2022): a node's samples
-are labelled by dominance rank, a support vector machine separates the better from the worse, and the two sides are
-split again. Three departures: codes are one-hot where order means nothing, samples go to the side the machine predicts
-for them instead of the side of their label (so that a leaf's figures describe its region), and the exploration constant
-follows the hypervolume found so far.
+A node's samples are labelled, a boundary is learned between the labels, and both sides are split again: the tree that
+LaNAS (Wang et al., TPAMI 2021), LA-MCTS (Wang et al., NeurIPS 2020) and LaMOO (Zhao et al., ICLR 2022) share. What they
+differ in are the free choices of ``TreeSettings``.
+
+Two steps: ``grow`` learns the boundaries, and a ``PartitionTree`` puts samples and pending architectures into the
+leaves and bounds them. Thus a partition can be learned now and then, and be up to date all the time.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.svm import SVC
 
-from hwnas.pareto import dominance_counts, hypervolume
-
-Codes = NDArray[np.float64]
-Costs = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TreeSettings:
-    """The free choices of the tree.
-
-    Attributes:
-        min_split: Smallest number of samples that is split.
-        min_leaf: A split that leaves fewer on a side is rejected.
-        min_accuracy: A boundary that misplaces more of its own samples than this allows is rejected.
-        max_depth: Longest path of decisions.
-        penalty: Of the support vector machine (``C``), with a radial kernel.
-        exploration: ``Cp`` as a share of the hypervolume of all samples.
-    """
-
-    min_split: int = 10
-    min_leaf: int = 3
-    min_accuracy: float = 0.6
-    max_depth: int = 6
-    penalty: float = 10.0
-    exploration: float = 0.1
+from hwnas.searchers.tree.boundaries import Boundary
+from hwnas.searchers.tree.region import Decision, Region
+from hwnas.searchers.tree.samples import Codes, Costs, Members, Samples
+from hwnas.searchers.tree.settings import TreeSettings
+from hwnas.searchers.tree.values import Valuation
 
 
-@dataclass(frozen=True)
-class Decision:
-    """One side of one boundary.
+@dataclass
+class Branch:
+    """A node of a partition as it was learned.
 
     Attributes:
-        boundary: Classifies codes; class 0 is the promising side.
-        side: 0 for the promising side, 1 for the other.
+        members: Indices of the samples it was learned from.
+        depth: Decisions on the way from the root.
+        boundary: Between its two sides; ``None`` for a leaf.
+        children: Promising side first; empty for a leaf.
     """
 
-    boundary: SVC
-    side: int
-
-    def holds(self, codes: Codes) -> NDArray[np.bool_]:
-        """Which codes lie on this side, shape ``(n,)``."""
-        return np.asarray(self.boundary.predict(codes) == self.side)
+    members: Members
+    depth: int = 0
+    boundary: Boundary | None = None
+    children: tuple[Branch, ...] = ()
 
 
-@dataclass(frozen=True)
-class Region:
-    """A part of the space: all decisions on the way from the root hold. Without decisions, the whole space."""
+def grow(samples: Samples, settings: TreeSettings) -> Branch:
+    """Learns a partition.
 
-    path: tuple[Decision, ...] = ()
+    Args:
+        samples: What is known.
+        settings: The free choices.
+    """
+    root = Branch(np.arange(len(samples)))
+    waiting, nodes = deque([root]), 1
+    while waiting:  # level by level, so that a limit on the nodes cuts the deepest ones
+        branch = waiting.popleft()
+        if settings.growth.may_split(len(branch.members), depth=branch.depth, nodes=nodes):
+            _split(branch, samples, settings)
+            nodes += len(branch.children)
+            waiting.extend(branch.children)
+    return root
 
-    def contains(self, codes: Codes) -> NDArray[np.bool_]:
-        """Which codes lie in the region, shape ``(n,)``."""
-        inside = np.ones(len(codes), dtype=np.bool_)
-        for decision in self.path:
-            if inside.any():
-                inside[inside] = decision.holds(codes[inside])
-        return inside
 
-    def relax(self) -> Region:
-        """The larger region without the last decision."""
-        return Region(self.path[:-1])
+def _split(branch: Branch, samples: Samples, settings: TreeSettings) -> None:
+    """Gives a branch its two sides, if there is a boundary worth having."""
+    own = samples.of(branch.members)
+    by_label = settings.assignment == "label"
+    learned = np.arange(len(own)) if by_label else _even(len(own), settings.largest)
+    labels = settings.labeler(own.of(learned))
+    if labels.min() == labels.max():
+        return
+    boundary = settings.boundary(own.of(learned), labels)
+    predicted = boundary.sides(own.codes)
+    sides = labels if by_label else predicted
+    smallest = min(int((side == value).sum()) for side in (sides, predicted) for value in (0, 1))
+    if settings.growth.keeps(smallest, accuracy=float((predicted[learned] == labels).mean())):
+        branch.boundary = boundary
+        branch.children = tuple(Branch(branch.members[sides == side], branch.depth + 1) for side in (0, 1))
 
-    @property
-    def sides(self) -> str:
-        """The path for people: ``+`` for the promising side of a boundary, ``-`` for the other."""
-        return "".join("-" if decision.side else "+" for decision in self.path) or "all"
+
+def _even(n: int, largest: int) -> Members:
+    """At most ``largest`` of ``n`` indices, evenly over their order."""
+    return np.unique(np.linspace(0, n - 1, min(n, largest)).round().astype(np.intp))
 
 
 @dataclass
@@ -92,27 +89,42 @@ class Node:
     Attributes:
         region: Where it is.
         members: Indices of its samples.
-        value: Hypervolume of its samples.
-        visits: Number of samples, pending ones included.
+        waiting: Pending architectures in it.
+        parent: ``None`` for the root.
+        boundary: Between its two sides; ``None`` for a leaf.
         children: Promising side first; empty for a leaf.
     """
 
     region: Region
-    members: NDArray[np.intp]
-    value: float
-    visits: int
-    children: list[Node] = field(default_factory=list)
+    members: Members
+    waiting: int
+    valuation: Valuation = field(repr=False)
+    parent: Node | None = field(default=None, repr=False)
+    boundary: Boundary | None = field(default=None, repr=False)
+    children: list[Node] = field(default_factory=list, repr=False)
+
+    @property
+    def visits(self) -> int:
+        """Number of samples, pending ones included."""
+        return len(self.members) + self.waiting
+
+    @cached_property
+    def value(self) -> float:
+        """What the node is worth by its samples; larger is better."""
+        return self.valuation.of(self.members)
 
 
 class PartitionTree:
-    """The partition made of some samples; a pure function of them.
+    """A partition with samples in it; a pure function of them.
 
     Args:
         codes: Encoded architectures, shape ``(n, d)``.
         costs: Their costs, shape ``(n, m)``, minimised.
         reference: Bound of the hypervolume, shape ``(m,)``.
+        merits: How good each is as one number, shape ``(n,)``; by default, the first cost with its sign turned.
         pending: Codes under evaluation, shape ``(p, d)``; they count as visits, so that parallel workers spread out.
         settings: The free choices.
+        branch: A partition learned from the first of these samples; by default one is learned from all.
     """
 
     def __init__(
@@ -121,80 +133,77 @@ class PartitionTree:
         costs: Costs,
         reference: NDArray[np.float64],
         *,
+        merits: NDArray[np.float64] | None = None,
         pending: Codes | None = None,
         settings: TreeSettings | None = None,
+        branch: Branch | None = None,
     ) -> None:
-        self._codes, self._costs, self._reference = codes, costs, reference
-        self._pending = pending if pending is not None else np.zeros((0, codes.shape[1]))
+        if merits is None:
+            merits = -costs[:, 0] if costs.shape[1] else np.zeros(len(costs))
+        samples = Samples(codes, costs, merits)
         self._settings = settings or TreeSettings()
-        self.root = self._grow(Region(), np.arange(len(codes)), self._pending)
-        self.constant = self._settings.exploration * self.root.value
+        self._codes = codes
+        self._valuation = self._settings.value(samples, reference)
+        grown = branch or grow(samples, self._settings)
+        newer = np.arange(len(grown.members), len(codes))
+        waiting = pending if pending is not None else np.zeros((0, codes.shape[1]))
+        self.constant = self._settings.exploration.constant(self._valuation.scale)
+        self.root = self._fill(grown, None, region=Region(), newer=newer, waiting=waiting)
 
     def leaves(self) -> list[tuple[Node, float]]:
         """Every leaf with its upper confidence bound, promising sides first."""
-        return list(self._scored(self.root, parent_visits=self.root.visits))
+        return [(node, self.bound(node)) for node in self.nodes() if not node.children]
+
+    def nodes(self) -> Iterator[Node]:
+        """Every node, a parent before its children, promising sides first."""
+        stack = [self.root]
+        while stack:
+            node = stack.pop()
+            yield node
+            stack.extend(reversed(node.children))
+
+    def bonus(self, node: Node) -> float:
+        """What the node gains for few visits: ``2 Cp`` times the bonus of the settings."""
+        parent = node.parent or node
+        return 2 * self.constant * self._settings.bonus(parent.visits, node.visits)
+
+    def bound(self, node: Node) -> float:
+        """The upper confidence bound of a node: its value and its bonus."""
+        return node.value + self.bonus(node)
 
     def best_leaf(self) -> tuple[Node, float]:
-        """The leaf with the largest upper confidence bound ``v + 2 Cp sqrt(2 ln N / n)`` (LaMOO, Algorithm 2)."""
-        return max(self.leaves(), key=lambda entry: entry[1])
+        """The leaf that is selected, with its upper confidence bound."""
+        if self._settings.selection == "leaf":
+            return max(self.leaves(), key=lambda entry: entry[1])
+        node = self.root
+        while node.children:
+            node = max(node.children, key=self.bound)
+        return node, self.bound(node)
 
-    def _scored(self, node: Node, *, parent_visits: int) -> Sequence[tuple[Node, float]]:
-        if not node.children:
-            bonus = math.sqrt(2 * math.log(max(parent_visits, 1)) / max(node.visits, 1))
-            return [(node, node.value + 2 * self.constant * bonus)]
-        return [entry for child in node.children for entry in self._scored(child, parent_visits=node.visits)]
+    def visit(self, codes: Codes) -> None:
+        """Counts further pending architectures as visits, shape ``(p, d)``."""
+        self._visit(self.root, codes)
 
-    def _grow(self, region: Region, members: NDArray[np.intp], pending: Codes) -> Node:
-        node = Node(
-            region=region,
-            members=members,
-            value=hypervolume(self._costs[members], self._reference),
-            visits=len(members) + len(pending),
-        )
-        boundary = self._boundary(members) if len(region.path) < self._settings.max_depth else None
-        if boundary is not None:
-            sides = boundary.predict(self._codes[members])
-            waiting = boundary.predict(pending) if len(pending) else np.zeros(0, dtype=np.int64)
+    def _visit(self, node: Node, codes: Codes) -> None:
+        node.waiting += len(codes)
+        if node.boundary is not None and len(codes):
+            sides = node.boundary.sides(codes)
+            for side, child in enumerate(node.children):
+                self._visit(child, codes[sides == side])
+
+    def _fill(self, branch: Branch, parent: Node | None, *, region: Region, newer: Members, waiting: Codes) -> Node:
+        node = Node(region, np.concatenate([branch.members, newer]), len(waiting), self._valuation, parent)
+        if branch.boundary is not None:
+            node.boundary = branch.boundary
+            later, soon = branch.boundary.sides(self._codes[newer]), branch.boundary.sides(waiting)
             node.children = [
-                self._grow(
-                    Region((*region.path, Decision(boundary, side))), members[sides == side], pending[waiting == side]
+                self._fill(
+                    child,
+                    node,
+                    region=Region((*region.path, Decision(branch.boundary, side))),
+                    newer=newer[later == side],
+                    waiting=waiting[soon == side],
                 )
-                for side in (0, 1)
+                for side, child in enumerate(branch.children)
             ]
         return node
-
-    def _boundary(self, members: NDArray[np.intp]) -> SVC | None:
-        """The separation of the better half from the worse; ``None`` where there is none worth having."""
-        settings = self._settings
-        if len(members) < settings.min_split:
-            return None
-        labels = dominance_halves(self._costs[members])
-        if labels.min() == labels.max():
-            return None
-        codes = self._codes[members]
-        boundary = SVC(kernel="rbf", C=settings.penalty, gamma="scale").fit(codes, labels)
-        sides = boundary.predict(codes)
-        smallest = min(int((sides == 0).sum()), int((sides == 1).sum()))
-        good = smallest >= settings.min_leaf and float((sides == labels).mean()) >= settings.min_accuracy
-        return boundary if good else None
-
-
-def dominance_halves(costs: Costs) -> NDArray[np.int64]:
-    """Labels of a node's samples: 0 for the half dominated by fewer of the others, 1 for the rest.
-
-    The cut is made between two different numbers of dominators, as near to the middle as there is one, so that equals
-    are never torn apart.
-
-    Args:
-        costs: Shape ``(n, m)``, minimised.
-
-    Returns:
-        Shape ``(n,)``; all 0 when every sample is dominated by equally many.
-    """
-    counts = dominance_counts(costs)
-    levels = np.unique(counts)
-    if len(levels) == 1:
-        return np.zeros(len(counts), dtype=np.int64)
-    sizes = np.array([(counts <= level).sum() for level in levels[:-1]])
-    cut = levels[int(np.argmin(np.abs(sizes - len(counts) / 2)))]
-    return np.asarray(counts > cut, dtype=np.int64)
