@@ -119,6 +119,19 @@ class SearchSpace:
         others = [option for option in choice.options if option != architecture[choice.name]]
         return self._completed({**architecture, choice.name: others[rng.integers(len(others))]}, rng)
 
+    def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
+        """A child of two architectures: every choice from either parent with equal chance (uniform crossover).
+
+        A choice that only one parent has comes from that one. There is no choice that the child has and neither parent:
+        what a choice depends on came from a parent, and that one has it.
+        """
+        kept: dict[str, Value] = {}
+        for choice in self.choices:
+            first, second = (a, b) if rng.random() < 0.5 else (b, a)  # drawn even if unused: equal use of the stream
+            if self.is_active(choice, kept):
+                kept[choice.name] = first[choice.name] if choice.name in first else second[choice.name]
+        return Architecture(kept)
+
     def neighbors(self, architecture: Architecture) -> list[Architecture]:
         """All architectures that differ in one active choice; choices that come to life take their first option."""
         first = {choice.name: choice.options[0] for choice in self.choices}

@@ -1,0 +1,17 @@
+"""Inner searchers without a surrogate: populations, neighbourhoods and evolution strategies.
+
+Contents:
+    aging: regularised evolution.
+    genetic: NSGA-II.
+    local: local search from the front.
+    ranking: who of some architectures is better, with several objectives.
+    strategy: CMA-ES.
+    told: what these searchers learn from.
+"""
+
+from hwnas.searchers.evolution.aging import RegularizedEvolutionInner
+from hwnas.searchers.evolution.genetic import Nsga2Inner
+from hwnas.searchers.evolution.local import LocalSearchInner
+from hwnas.searchers.evolution.strategy import CmaEsInner
+
+__all__ = ["CmaEsInner", "LocalSearchInner", "Nsga2Inner", "RegularizedEvolutionInner"]

@@ -1,0 +1,88 @@
+"""Who of some architectures is better, with several objectives: levels, crowding, hypervolume contributions."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.pareto import dominates, hypervolume
+
+Costs = NDArray[np.float64]
+
+
+def levels(costs: Costs) -> NDArray[np.int64]:
+    """Non-domination levels, shape ``(n,)``: 0 for the non-dominated, 1 for those only level 0 dominates, and so on.
+
+    Args:
+        costs: Shape ``(n, m)``, minimised.
+
+    References:
+        Deb et al., A fast and elitist multiobjective genetic algorithm: NSGA-II, IEEE TEVC 2002, section III-A.
+    """
+    found = np.full(len(costs), -1, dtype=np.int64)
+    if len(costs) == 0:
+        return found
+    over = dominates(costs)  # (n, n)
+    dominators = over.sum(axis=0)
+    level = 0
+    while (found < 0).any():
+        front = (found < 0) & (dominators == 0)
+        found[front] = level
+        dominators -= over[front].sum(axis=0)
+        level += 1
+    return found
+
+
+def crowding(costs: Costs) -> NDArray[np.float64]:
+    """Crowding distances within one level, shape ``(n,)``; infinite at the ends of each objective.
+
+    Args:
+        costs: Shape ``(n, m)``, minimised; an objective in which the points do not differ does not count.
+
+    References:
+        Deb et al. 2002, section III-B.
+    """
+    distance = np.zeros(len(costs))
+    for column in costs.T:
+        extent = float(np.ptp(column)) if len(column) else 0.0
+        if extent == 0.0:
+            continue
+        order = np.argsort(column, kind="stable")
+        ordered = column[order]
+        gaps = np.full(len(column), np.inf)
+        gaps[1:-1] = (ordered[2:] - ordered[:-2]) / extent
+        distance[order] += gaps
+    return distance
+
+
+def contributions(costs: Costs, reference: Costs) -> NDArray[np.float64]:
+    """Hypervolume that each point alone adds to the others, shape ``(n,)``; 0 beyond the reference.
+
+    Meant for the few points of a tournament or a generation: every point costs one hypervolume of the others.
+
+    Args:
+        costs: Shape ``(n, m)``, minimised.
+        reference: Shape ``(m,)``.
+    """
+    everyone = np.arange(len(costs))
+    total = hypervolume(costs, reference)
+    return np.array([total - hypervolume(costs[everyone != i], reference) for i in everyone])
+
+
+def best_first(costs: Costs, reference: Costs, *, level: NDArray[np.int64] | None = None) -> NDArray[np.intp]:
+    """Indices of points from the best to the worst: by level, within a level by the hypervolume they contribute to it.
+
+    Args:
+        costs: Shape ``(n, m)``, minimised.
+        reference: Bound of the hypervolume, shape ``(m,)``.
+        level: Level of each point, where it was found among more points than these; shape ``(n,)``.
+
+    Returns:
+        Shape ``(n,)``; equals stand in the order they came in.
+    """
+    levels_ = levels(costs) if level is None else level
+    share = np.zeros(len(costs))
+    for one in np.unique(levels_):
+        members = levels_ == one
+        share[members] = contributions(costs[members], reference)
+    return np.lexsort((-share, levels_))

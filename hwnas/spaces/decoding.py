@@ -1,0 +1,56 @@
+"""The way back from a vector to an architecture, for searchers that move in the encoding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.core import Architecture, Value
+from hwnas.spaces.space import Choice, SearchSpace
+
+
+def columns(space: SearchSpace) -> dict[str, slice]:
+    """Name of each choice to its columns of the encoding."""
+    found: dict[str, slice] = {}
+    start = 0
+    for choice in space.choices:
+        width = 1 if choice.ordinal else len(choice.options)
+        found[choice.name] = slice(start, start + width)
+        start += width
+    return found
+
+
+def nearest(space: SearchSpace, points: NDArray[np.float64]) -> list[Architecture]:
+    """The architecture nearest to each point of the encoding's space.
+
+    Choices are read in the space's order, each from its own columns: the option whose code is nearest, and of a
+    categorical choice the one with the largest indicator. Columns of choices that are inactive then are not looked at.
+
+    Args:
+        space: Of the architectures.
+        points: Shape ``(n, width)`` of the space's ``Encoding``; anything beyond [0, 1] is nearest to an end.
+    """
+    places = columns(space)
+    return [_nearest(space, places, point) for point in points]
+
+
+def step(choice: Choice) -> float:
+    """How far apart in the encoding two neighbouring options of an ordinal choice lie."""
+    return 1 / len(choice.options)
+
+
+def _nearest(space: SearchSpace, places: dict[str, slice], point: NDArray[np.float64]) -> Architecture:
+    values: dict[str, Value] = {}
+    for choice in space.choices:
+        if space.is_active(choice, values):
+            values[choice.name] = _value(choice, point[places[choice.name]].tolist())
+    return Architecture(values)
+
+
+def _value(choice: Choice, code: Sequence[float]) -> Value:
+    if not choice.ordinal:
+        return choice.options[max(range(len(code)), key=code.__getitem__)]
+    count = len(choice.options)
+    return choice.options[min(max(round(code[0] * count) - 1, 0), count - 1)]
