@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := runs/demo
+# Processes that share the tests; those that judge times of this machine run alone afterwards.
+WORKERS ?= 2
 
 # The GPU build of ONNX Runtime where an NVIDIA driver answers, the CPU build elsewhere; never both.
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
@@ -34,7 +36,8 @@ demo: $(VENV)/.demo-$(RUNTIME)
 test: $(VENV)/.test-$(RUNTIME)
 	@echo "== test: style, types, import rules, then the tests"
 	$(MAKE) --no-print-directory check
-	$(VENV)/bin/python -m pytest -m "not science" --basetemp=.cache/pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal -m "not science and not alone" --basetemp=.cache/pytest
+	$(VENV)/bin/python -m pytest -m "alone and not science" --basetemp=.cache/pytest
 
 check: $(VENV)/.test-$(RUNTIME)
 	$(VENV)/bin/ruff check .
@@ -51,16 +54,21 @@ bench: $(VENV)/.demo-$(RUNTIME)
 clean:
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info runs/demo hwnas-tables
 
-$(VENV)/.demo-$(RUNTIME): pyproject.toml constraints.txt
-	@echo "== installing hwnas[$(RUNTIME)] into $(VENV)"
+$(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "hwnas needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 3; }
 	@mkdir -p $(TMPDIR)
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install -q -c constraints.txt -e ".[$(RUNTIME)]"
+	$(PYTHON) -m venv $(VENV)
+
+# --no-compile: of the thousands of files that come with torch most are never imported; Python compiles those that are.
+$(VENV)/.demo-$(RUNTIME): pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "== installing hwnas[$(RUNTIME)] into $(VENV)"
+	@mkdir -p $(TMPDIR)
+	$(VENV)/bin/python -m pip install -q --no-compile -c constraints.txt -e ".[$(RUNTIME)]"
 	@touch $@
 
-$(VENV)/.test-$(RUNTIME): $(VENV)/.demo-$(RUNTIME)
-	@echo "== installing what the tests need into $(VENV)"
-	$(VENV)/bin/python -m pip install -q -c constraints.txt -e ".[$(RUNTIME),dev]"
-	@touch $@
+$(VENV)/.test-$(RUNTIME): pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "== installing hwnas[$(RUNTIME)] and what its tests need into $(VENV)"
+	@mkdir -p $(TMPDIR)
+	$(VENV)/bin/python -m pip install -q --no-compile -c constraints.txt -e ".[$(RUNTIME),dev]"
+	@touch $(VENV)/.demo-$(RUNTIME) $@

@@ -5,10 +5,14 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import profilers
 from hwnas.networks import NetworkFamily, network_family
+
+hypothesis.settings.register_profile("hwnas", deadline=None)  # speed is a benchmark, never a timed test
+hypothesis.settings.load_profile("hwnas")
 
 SHORT = profilers.MeasuringProtocol(
     warmup_runs=1,

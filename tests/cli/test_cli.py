@@ -60,6 +60,7 @@ def here_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 TINY = ("--space", "mobilenet:tiny")
+BRIEF = ("--epochs", "1")  # where a search has to end, but not to find anything
 
 
 def test_help_answers_without_importing_torch() -> None:
@@ -166,7 +167,7 @@ def test_a_damaged_table_is_refused_and_left_alone(hwnas: Hwnas, here_table: Pat
 
 def test_a_table_of_another_machine_is_refused_unless_accepted(hwnas: Hwnas, tmp_path: Path) -> None:
     write_table(made_up_table(network_family("mobilenet:tiny")), tmp_path / "other.jsonl")
-    arguments = ["search", *TINY, "--table", "other.jsonl", "--trials", "2", "--out", "run"]
+    arguments = ["search", *TINY, *BRIEF, "--table", "other.jsonl", "--trials", "2", "--out", "run"]
     answer = hwnas(*arguments)
     assert answer.status == 2
     assert "other conditions" in answer.err
@@ -193,7 +194,7 @@ def test_an_impossible_limit_names_the_nearest_feasible_value_before_any_trainin
     assert answer.status == 2
     nearest = answer.err.split("the smallest reachable value is ")[1].split("ms")[0]
     assert not Path("run").exists()
-    again = hwnas("search", *TINY, "--table", str(here_table), "--max-latency", f"{nearest}ms", "--trials", "1",
+    again = hwnas("search", *TINY, *BRIEF, "--table", str(here_table), "--max-latency", f"{nearest}ms", "--trials", "1",
                   "--out", "run", "--json", "--allow-other-device")  # fmt: skip
     assert again.status == 0
 
@@ -242,7 +243,8 @@ def test_profile_search_export_report_in_one_folder(hwnas: Hwnas, short_protocol
     assert hwnas("profile", "--device", "cpu", *TINY, "--out", "cpu.jsonl", "--no-steps").status == 0
     assert Path("cpu.jsonl").stat().st_mtime_ns == stamp
 
-    command = ["search", "--target", "latency", "--target", "flops", *TINY, "--table", "cpu.jsonl", "--trials", "6"]
+    targets = ("--target", "latency", "--target", "flops")
+    command = ["search", *targets, *TINY, *BRIEF, "--table", "cpu.jsonl", "--trials", "6"]
     searched = hwnas(*command, "--json")
     assert searched.status in {0, 4}, searched.err  # 4: a machine too restless for the latency check
     run = Path("runs/search")
@@ -292,7 +294,8 @@ print(json.dumps([list(logits.shape), sorted(meta), json.loads(meta["hwnas.label
 
 
 def test_a_deliberately_broken_export_exits_4(hwnas: Hwnas, here_table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert hwnas("search", *TINY, "--table", str(here_table), "--trials", "1", "--allow-other-device").status == 0
+    command = ["search", *TINY, *BRIEF, "--table", str(here_table), "--trials", "1", "--allow-other-device"]
+    assert hwnas(*command).status == 0
     for card in Path("runs/search/models").glob("*.json"):
         card.unlink()
     from hwnas.exports import exporting
@@ -322,7 +325,7 @@ def test_a_latency_outside_the_tolerance_exits_4_with_everything_written(hwnas: 
         for key, row in table.kernels.items()
     }
     write_table(LatencyTable(table.manifest, slow, table.blocks, {}), "slow.jsonl")  # predicts fifty times too much
-    answer = hwnas("search", *TINY, "--table", "slow.jsonl", "--trials", "1", "--out", "run")
+    answer = hwnas("search", *TINY, *BRIEF, "--table", "slow.jsonl", "--trials", "1", "--out", "run")
     assert answer.status == 4
     assert "ms were predicted" in answer.err
     assert Path("run/report.html").exists()
@@ -335,7 +338,7 @@ def test_ctrl_c_stops_cleanly_and_kill_9_loses_and_doubles_nothing(here_table: P
 
     Signals follow the trials seen, not the clock: a fast machine would finish before a timer rang.
     """
-    command = [sys.executable, "-m", "cli", "search", *TINY, "--table", str(here_table), "--trials", "16",
+    command = [sys.executable, "-m", "cli", "search", *TINY, *BRIEF, "--table", str(here_table), "--trials", "16",
                "--algorithm", "lamoo", "--out", str(tmp_path / "run"), "--allow-other-device"]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent)}
     rng = np.random.default_rng(7)

@@ -162,6 +162,7 @@ def test_a_long_model_is_cut_for_people_and_whole_as_json(hwnas: Hwnas, tmp_path
     assert f"… and {len(result['kernels']) - 30} more; --json lists them all." in text
 
 
+@pytest.mark.alone
 def test_out_keeps_the_kernels_as_a_sound_table(hwnas: Hwnas, net: str) -> None:
     result = json.loads(hwnas("profile", net, *HERE, "--out", "new/folder/net.jsonl", "--json").out)
     table = read_table("new/folder/net.jsonl")
@@ -535,6 +536,7 @@ def test_a_table_whose_name_looks_like_markup_is_printed_as_it_is(hwnas: Hwnas, 
 # --- a space
 
 
+@pytest.mark.alone
 def test_a_space_is_measured_into_a_table_of_its_own_where_none_is_named(hwnas: Hwnas) -> None:
     answer = hwnas("profile", *TINY, *HERE, "--no-steps", "--json")
     assert answer.status == 0, answer.err
@@ -584,6 +586,7 @@ def test_a_batch_that_was_never_measured_is_refused_with_those_that_were(
         LatencyPredictor(table, tiny_family.at(batch=4, precision="fp32").block_keys, coordinates=Coordinates(batch=4))
 
 
+@pytest.mark.alone
 def test_eight_images_take_longer_than_one_and_less_than_eight_calls(measured_tiny: Path) -> None:
     table = read_table(measured_tiny)
     for name, row in table.networks.items():

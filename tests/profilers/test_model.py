@@ -289,6 +289,7 @@ def test_a_kernel_that_occurs_several_times_is_one_row_and_stands_as_often_in_th
     assert table.blocks["net"].kernels[row.key] == 3
 
 
+@pytest.mark.alone
 def test_the_table_of_a_model_is_sound_and_survives_its_file(profile: Profile, tmp_path: Path) -> None:
     _, table = profile(chain((8, 16, 8)).model)
     assert read_table(write_table(table, tmp_path / "t.jsonl")) == table
@@ -324,6 +325,7 @@ def test_a_convolution_and_its_activation_are_one_kernel_of_the_profile(profile:
     assert len(fused) == 2
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("network", [chain((16, 32, 32, 16), pixels=32), chain((32,) * 8, pixels=16)], ids=["3", "7"])
 def test_kernels_alone_and_the_price_of_a_call_make_the_whole(profile: Profile, network: Any) -> None:
     calmer = MeasuringProtocol(warmup_runs=3, timed_runs=24, rounds=3, most_rounds=3, sentinel_runs=8, budget_ms=200.0)

@@ -620,6 +620,7 @@ def test_what_tells_the_price_of_a_call_and_the_speed_of_the_device_is_one_node_
     assert node.op_type in {use.op_type for use in inspection.uses}
 
 
+@pytest.mark.alone
 def test_the_floor_is_below_the_sentinel(backend: OnnxRuntimeBackend) -> None:
     plan = RunPlan(warmup_runs=5, runs=20)
     floor_ms, sentinel_ms = (backend.time(model, plan).run_ms.min() for model in (floor_model(), sentinel_model()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from hwnas.core import Architecture
 from hwnas.networks import NetworkFamily
-from hwnas.study import Run, search
+from hwnas.study import Run, open_run, search
 from latency_tables import LatencyTable
 from tests.builders import made_up_table
 
@@ -68,3 +69,19 @@ def begin(tiny_table: LatencyTable, trainer: FakeTrainer, tmp_path: Path) -> Cal
         return search(**{**settings, **changes})
 
     return start
+
+
+@pytest.fixture(scope="session")
+def searched(tiny_table: LatencyTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a search that ended, as ``begin()`` leaves it; copy it."""
+    out = tmp_path_factory.mktemp("searched") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hwnas.study.searching.TrainedEvaluator", FakeTrainer(accuracy_by_id, []))
+        search(table=tiny_table, out=out, space="mobilenet:tiny", trials=15)
+    return out
+
+
+@pytest.fixture
+def finished(searched: Path, tmp_path: Path) -> Run:
+    """That run where ``begin`` looks for it."""
+    return open_run(shutil.copytree(searched, tmp_path / "run"))

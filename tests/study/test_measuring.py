@@ -68,15 +68,25 @@ class Device:
         )  # fmt: skip
 
 
-@pytest.fixture
-def device(tiny_family: NetworkFamily, uncertain_table: LatencyTable, monkeypatch: pytest.MonkeyPatch) -> Device:
-    monkeypatch.setattr(Workload, "model", property(lambda self: self.architecture.id.encode()))
-    everything = list(tiny_family.space.enumerate())
+@pytest.fixture(scope="module")
+def everything(tiny_family: NetworkFamily) -> list[Architecture]:
+    return list(tiny_family.space.enumerate())
+
+
+@pytest.fixture(scope="module")
+def predicted_ms(
+    tiny_family: NetworkFamily, uncertain_table: LatencyTable, everything: list[Architecture]
+) -> Mapping[str, float]:
     latency_ms, _ = LatencyPredictor.of(uncertain_table, tiny_family).predict(everything)
-    return Device(
-        {a.id: float(ms) for a, ms in zip(everything, latency_ms, strict=True)},
-        frozenset(a.id for a in everything if a["s1.b1.kernel"] == 5),
-    )
+    return {a.id: float(ms) for a, ms in zip(everything, latency_ms, strict=True)}
+
+
+@pytest.fixture
+def device(
+    everything: list[Architecture], predicted_ms: Mapping[str, float], monkeypatch: pytest.MonkeyPatch
+) -> Device:
+    monkeypatch.setattr(Workload, "model", property(lambda self: self.architecture.id.encode()))
+    return Device(predicted_ms, frozenset(a.id for a in everything if a["s1.b1.kernel"] == 5))
 
 
 def spread(run: Run) -> float:

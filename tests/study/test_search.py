@@ -42,8 +42,9 @@ def test_the_same_seed_gives_the_same_trace_and_another_seed_another(begin: Begi
     assert traces[0] != traces[2]
 
 
-def test_every_trial_holds_the_known_costs_and_why_it_was_proposed(begin: Begin) -> None:
-    run = begin()
+def test_every_trial_holds_the_known_costs_and_why_it_was_proposed(finished: Run) -> None:
+    run = finished
+    assert len(run.trials()) == 15
     for trial in run.trials():
         known = run.costs.values([trial.architecture])
         assert {name: trial.values[name] for name in known} == {n: pytest.approx(v[0]) for n, v in known.items()}
@@ -92,9 +93,7 @@ def test_an_inner_searcher_that_cannot_be_used_is_refused_before_anything_is_rea
         begin(algorithm="random", inner="mutation", table="nowhere")
 
 
-def test_a_finished_run_evaluates_nothing_more(begin: Begin, trainer: FakeTrainer) -> None:
-    begin()
-    trainer.evaluated.clear()
+def test_a_finished_run_evaluates_nothing_more(finished: Run, begin: Begin, trainer: FakeTrainer) -> None:
     seen: list[SearchProgress] = []
     begin(on_progress=seen.append)
     assert trainer.evaluated == []
@@ -107,9 +106,8 @@ def test_a_finished_run_evaluates_nothing_more(begin: Begin, trainer: FakeTraine
      ({"targets": ["latency", "flops"]}, "targets"), ({"limits": {"params_m": 1.0}}, "limits")],
 )  # fmt: skip
 def test_other_settings_than_the_recorded_ones_are_refused_and_named(
-    begin: Begin, change: dict[str, object], name: str
+    finished: Run, begin: Begin, change: dict[str, object], name: str
 ) -> None:
-    begin()
     with pytest.raises(RunMismatchError, match=rf"{name}: recorded .*, asked for .*another --out") as caught:
         begin(**change)
     assert list(caught.value.differences) == [name]
@@ -117,9 +115,8 @@ def test_other_settings_than_the_recorded_ones_are_refused_and_named(
 
 
 def test_another_space_or_shape_of_data_is_named_as_such_and_not_as_a_gap_in_the_table(
-    begin: Begin, tmp_path: Path
+    finished: Run, begin: Begin, tmp_path: Path
 ) -> None:
-    begin()
     np.savez(tmp_path / "colour.npz", images=np.zeros((40, 8, 8, 3), dtype=np.uint8), labels=np.arange(40) % 2)
     with pytest.raises(RunMismatchError, match="space: recorded 'mobilenet:tiny', asked for 'mobilenet:small'"):
         begin(space="mobilenet:small")
@@ -127,8 +124,7 @@ def test_another_space_or_shape_of_data_is_named_as_such_and_not_as_a_gap_in_the
         begin(data=str(tmp_path / "colour.npz"))
 
 
-def test_another_table_is_refused(begin: Begin, tiny_table: LatencyTable) -> None:
-    begin()
+def test_another_table_is_refused(finished: Run, begin: Begin, tiny_table: LatencyTable) -> None:
     kernels = dict(tiny_table.kernels)
     kernels.popitem()
     with pytest.raises((RunMismatchError, MissingRowError)):
@@ -195,8 +191,8 @@ def test_an_accuracy_that_is_no_number_is_a_failed_trial(begin: Begin, trainer: 
     assert "not a finite number" in str(run.record.finished()[2].failed)
 
 
-def test_the_front_file_holds_exactly_the_non_dominated_trials(begin: Begin) -> None:
-    run = begin()
+def test_the_front_file_holds_exactly_the_non_dominated_trials(finished: Run) -> None:
+    run = finished
     rows = list(csv.DictReader((run.folder / "front.csv").read_text().splitlines()))
     assert [int(row["trial"]) for row in rows] == [t.number for t in run.front()]
     for row in rows:
@@ -219,8 +215,8 @@ def test_picks_are_the_ends_and_the_knee_of_the_front(begin: Begin) -> None:
         run.pick("fast")
 
 
-def test_optuna_opens_the_record_as_it_is(begin: Begin) -> None:
-    run = begin()
+def test_optuna_opens_the_record_as_it_is(finished: Run) -> None:
+    run = finished
     study = optuna.load_study(study_name="hwnas", storage=f"sqlite:///{run.folder / 'study.db'}")
     assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert study.metric_names == ["accuracy", "latency_ms"]
@@ -243,16 +239,14 @@ def test_more_trials_than_architectures_are_refused(begin: Begin, tiny_family: N
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"schema_version": 99}', '{"schema_version": 1}'])
-def test_a_damaged_run_folder_is_an_error_that_names_it(begin: Begin, damage: str) -> None:
-    run = begin()
-    (run.folder / "run.json").write_text(damage)
+def test_a_damaged_run_folder_is_an_error_that_names_it(finished: Run, damage: str) -> None:
+    (finished.folder / "run.json").write_text(damage)
     with pytest.raises(StudyError, match=r"run\.json"):
-        open_run(run.folder)
+        open_run(finished.folder)
 
 
-def test_a_damaged_record_is_an_error_that_names_it(begin: Begin) -> None:
-    run = begin()
-    (run.folder / "study.db").write_bytes(b"this is no database" * 100)
+def test_a_damaged_record_is_an_error_that_names_it(finished: Run, begin: Begin) -> None:
+    (finished.folder / "study.db").write_bytes(b"this is no database" * 100)
     with pytest.raises(StudyError, match=r"study\.db.*damaged"):
         begin()
 
