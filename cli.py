@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from hwnas.commands.adapting import adapt, choose
+from hwnas.commands.benching import bench
 from hwnas.commands.endings import ended
 from hwnas.commands.options import (
     AsJson,
@@ -342,6 +343,9 @@ def report(run: Annotated[Path, typer.Argument(help="The run folder.")], as_json
 
     page = hwnas.report(hwnas.open_run(run))
     render({"report": str(page)}, f"{page}", as_json=as_json)
+
+
+app.command("bench")(bench)
 
 
 @app.command()

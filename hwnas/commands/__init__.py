@@ -6,6 +6,7 @@ device, ``cli.py`` opens it.
 
 Contents:
     adapting: ``hwnas predictor choose`` and ``adapt``.
+    benching: ``hwnas bench``.
     endings: errors as one message and an exit status.
     options: options that several commands share, and how their texts are read.
     predictions: what the commands that predict, or judge predictions, share and say.

@@ -6,12 +6,14 @@
 - ``commands``: the command lines that make the run again.
 - ``evaluations``: how good the predictions are, as a part of that page or as a page of its own.
 - ``partition``: the partition that a search has learned, in figures and as a picture.
-- ``figures``, ``scatter``: the other drawings; ``drawing`` and ``svg`` make them part of a page.
+- ``bench_page``: the page of a benchmark of searchers.
+- ``figures``, ``scatter``, ``bench_curves``: the other drawings; ``drawing`` and ``svg`` make them part of a page.
 - ``templates``: how templates are read.
 - ``formats``: figures as people read them.
 """
 
+from hwnas.reports.bench_page import bench_page
 from hwnas.reports.evaluations import evaluation_page
 from hwnas.reports.html import report
 
-__all__ = ["evaluation_page", "report"]
+__all__ = ["bench_page", "evaluation_page", "report"]

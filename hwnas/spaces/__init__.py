@@ -1,7 +1,9 @@
 """What may vary: choices, search spaces and their encodings. Nothing here knows of torch."""
 
+from hwnas.spaces.benchmarks import MACRO_OPERATIONS, accel_space, macro_space
 from hwnas.spaces.codes import ArchitectureCodes, Codes
 from hwnas.spaces.encoding import Encoding
+from hwnas.spaces.interval import Interval
 from hwnas.spaces.mobilenet import MOBILENET_PRESETS, MobileNetDesign, mobilenet_space
 from hwnas.spaces.nasbench201 import architecture_string, from_string, nasbench201_space
 from hwnas.spaces.reading import read_architecture
@@ -9,17 +11,21 @@ from hwnas.spaces.shares import Share, ShareTable
 from hwnas.spaces.space import Choice, SearchSpace
 
 __all__ = [
+    "MACRO_OPERATIONS",
     "MOBILENET_PRESETS",
     "ArchitectureCodes",
     "Choice",
     "Codes",
     "Encoding",
+    "Interval",
     "MobileNetDesign",
     "SearchSpace",
     "Share",
     "ShareTable",
+    "accel_space",
     "architecture_string",
     "from_string",
+    "macro_space",
     "mobilenet_space",
     "nasbench201_space",
     "read_architecture",

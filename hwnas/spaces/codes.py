@@ -24,9 +24,16 @@ class ArchitectureCodes:
 
     Attributes:
         space: The search space; its choices are the columns.
+
+    Raises:
+        UsageError: A choice of the space is continuous.
     """
 
     space: SearchSpace
+
+    def __post_init__(self) -> None:
+        for choice in self.space.choices:
+            choice.options  # noqa: B018  (a continuous choice says that it has none)
 
     def encode(self, architectures: Sequence[Architecture]) -> Codes:
         """Codes of architectures, shape ``(n, c)`` for ``c`` choices.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.core import Architecture
+from hwnas.spaces.interval import Interval
 from hwnas.spaces.space import Choice, SearchSpace
 
 
@@ -17,6 +18,7 @@ class Encoding:
     """One number for an ordinal choice, one indicator an option for a categorical one; inactive choices are zeros.
 
     The ordinal code of option i of k is ``(i + 1) / k``, so that "inactive" lies one step below the smallest option.
+    A continuous choice is its place between the bounds, 0 to 1.
     """
 
     space: SearchSpace
@@ -24,7 +26,7 @@ class Encoding:
     @property
     def width(self) -> int:
         """Number of columns."""
-        return sum(1 if choice.ordinal else len(choice.options) for choice in self.space.choices)
+        return sum(_width(choice) for choice in self.space.choices)
 
     def encode(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
         """Codes of architectures, shape ``(n, width)``."""
@@ -32,14 +34,20 @@ class Encoding:
         for row, architecture in zip(codes, architectures, strict=True):
             column = 0
             for choice in self.space.choices:
-                width = 1 if choice.ordinal else len(choice.options)
+                width = _width(choice)
                 if choice.name in architecture:
                     row[column : column + width] = _code(choice, architecture)
                 column += width
         return codes
 
 
-def _code(choice: Choice, architecture: Architecture) -> NDArray[np.float64]:
+def _width(choice: Choice | Interval) -> int:
+    return 1 if choice.ordinal else len(choice.options)
+
+
+def _code(choice: Choice | Interval, architecture: Architecture) -> NDArray[np.float64]:
+    if isinstance(choice, Interval):
+        return np.array([choice.scaled(float(architecture[choice.name]))])
     index = choice.options.index(architecture[choice.name])
     if choice.ordinal:
         return np.array([(index + 1) / len(choice.options)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+
 from hwnas.core import Architecture, UsageError
 from hwnas.spaces.nasbench201 import from_string
 from hwnas.spaces.space import SearchSpace
@@ -35,5 +37,6 @@ def read_architecture(space: SearchSpace, text: str) -> Architecture:
 
 
 def _form(space: SearchSpace) -> str:
-    example = json.dumps(dict(next(space.enumerate())))
+    first = next(space.enumerate()) if space.is_enumerable else space.sample(np.random.default_rng(0))
+    example = json.dumps(dict(first))
     return f"Expected a JSON object with a value for every active choice, such as {example}"

@@ -7,6 +7,7 @@ a few thousand in all, holds the costs of 10^19 networks, and adding up is all t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from hwnas.core import Architecture, Value
 from hwnas.spaces.codes import INACTIVE, Codes
+from hwnas.spaces.interval import Interval
 from hwnas.spaces.space import Choice, SearchSpace
 
 T = TypeVar("T")
@@ -71,7 +73,7 @@ class ShareTable(Generic[T]):
                 self._factors[columns[choice.name], number] = factor
                 self._first[number] += factor * _spare(choice)
                 factor *= len(choice.options) + _spare(choice)
-        sizes = [int(np.prod([len(c.options) + _spare(c) for c in members])) for members in self._members]
+        sizes = [math.prod(len(c.options) + _spare(c) for c in members) for members in self._members]
         self._prices = [np.zeros((size, width)) for size in sizes]
         self._known = [np.zeros(size, dtype=np.bool_) for size in sizes]
 
@@ -116,6 +118,6 @@ class ShareTable(Generic[T]):
             self._known[number][entry] = True
 
 
-def _spare(choice: Choice) -> int:
+def _spare(choice: Choice | Interval) -> int:
     """Entries for a choice that is not there."""
     return 0 if choice.parent is None else 1

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
-from hwnas.core import Architecture, UsageError, Value
+from hwnas.core import Architecture, UsageError, Value, unknown
+from hwnas.spaces.interval import Interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,33 @@ class Choice:
     parent: str | None = None
     when: frozenset[Value] = field(default_factory=frozenset)
 
+    def value(self, received: object) -> Value:
+        """The option that a value is: 1 becomes 1.0, 0 False.
+
+        Raises:
+            UsageError: It is none.
+        """
+        if received not in self.options:
+            raise UsageError(f"choice {self.name!r}: expected one of {self.options}, received {received!r}")
+        return self.options[self.options.index(received)]
+
+    def drawn(self, rng: np.random.Generator, *, tilt: float = 0.0) -> Value:
+        """A random option; with a tilt those of an ordinal choice have weights from 1 to ``exp(tilt)``."""
+        options = self.options
+        if not (tilt and self.ordinal and len(options) > 1):
+            return options[rng.integers(len(options))]
+        weights = np.exp(tilt * np.arange(len(options)) / (len(options) - 1))
+        return options[rng.choice(len(options), p=weights / weights.sum())]
+
+    def stepped(self, value: Value, rng: np.random.Generator) -> Value:
+        """Another option, each as likely; there must be one."""
+        others = self.near(value)
+        return others[rng.integers(len(others))]
+
+    def near(self, value: Value) -> list[Value]:
+        """All other options."""
+        return [option for option in self.options if option != value]
+
 
 @dataclass(frozen=True)
 class SearchSpace:
@@ -36,18 +65,20 @@ class SearchSpace:
 
     Attributes:
         name: What the space is called on the command line.
-        choices: A parent stands before the choices that depend on it.
+        choices: A parent stands before the choices that depend on it. A continuous one always exists.
+        form: Gives one architecture for all that are the same network; ``None`` where only equals are.
     """
 
     name: str
-    choices: tuple[Choice, ...]
+    choices: tuple[Choice | Interval, ...]
+    form: Callable[[Architecture], Architecture] | None = field(default=None, repr=False, compare=False)
 
     @cached_property
-    def by_name(self) -> Mapping[str, Choice]:
+    def by_name(self) -> Mapping[str, Choice | Interval]:
         """The choices by name."""
         return {choice.name: choice for choice in self.choices}
 
-    def is_active(self, choice: Choice, values: Mapping[str, Value]) -> bool:
+    def is_active(self, choice: Choice | Interval, values: Mapping[str, Value]) -> bool:
         """Whether a choice exists, given the values of those before it."""
         return choice.parent is None or values.get(choice.parent) in choice.when
 
@@ -65,22 +96,36 @@ class SearchSpace:
             if not self.is_active(choice, kept):
                 continue
             if choice.name not in values:
+                raise UsageError(f"choice {choice.name!r} of space {self.name} has no value: give {_range(choice)}")
+            try:
+                kept[choice.name] = choice.value(values[choice.name])
+            except UsageError:
                 raise UsageError(
-                    f"choice {choice.name!r} of space {self.name} has no value: give one of {choice.options}"
-                )
-            if values[choice.name] not in choice.options:
-                raise UsageError(
-                    f"choice {choice.name!r} of space {self.name}: expected one of {choice.options}, "
+                    f"choice {choice.name!r} of space {self.name}: expected {_range(choice)}, "
                     f"received {values[choice.name]!r}"
-                )
-            kept[choice.name] = choice.options[choice.options.index(values[choice.name])]  # 1 becomes 1.0, 0 False
+                ) from None
         return Architecture(kept)
 
-    @cached_property
-    def size(self) -> int:
-        """Number of different architectures."""
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """The architecture that stands for all that are the same network as this one.
 
-        def below(choice: Choice) -> int:
+        Two architectures are the same network where their canonical ones are equal. Costs may still differ where what
+        is computed in vain is not removed. In a restricted space the canonical architecture may be one left out of it.
+        """
+        return self.form(architecture) if self.form else architecture
+
+    @property
+    def is_enumerable(self) -> bool:
+        """Whether the architectures can be counted: no choice is continuous."""
+        return not any(isinstance(choice, Interval) for choice in self.choices)
+
+    @cached_property
+    def size(self) -> float:
+        """Number of different architectures, a whole number of any length; infinite with a continuous choice."""
+        if not self.is_enumerable:
+            return math.inf
+
+        def below(choice: Choice | Interval) -> int:
             children = [child for child in self.choices if child.parent == choice.name]
             total = 0
             for option in choice.options:
@@ -108,16 +153,17 @@ class SearchSpace:
         return self._completed({}, rng, tilt=tilt)
 
     def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
-        """A neighbour: one active choice changed to another of its options.
+        """A neighbour: one active choice changed to another of its options, or a continuous one by a Gaussian step.
 
         Choices that come to life by the change are drawn at random. A space of one architecture returns it unchanged.
         """
-        changeable = [self.by_name[name] for name in architecture if len(self.by_name[name].options) > 1]
+        changeable = [choice for name in architecture if _can_change(choice := self.by_name[name])]
         if not changeable:
             return architecture
         choice = changeable[rng.integers(len(changeable))]
-        others = [option for option in choice.options if option != architecture[choice.name]]
-        return self._completed({**architecture, choice.name: others[rng.integers(len(others))]}, rng)
+        value = architecture[choice.name]
+        changed = choice.stepped(float(value), rng) if isinstance(choice, Interval) else choice.stepped(value, rng)
+        return self._completed({**architecture, choice.name: changed}, rng)
 
     def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
         """A child of two architectures: every choice from either parent with equal chance (uniform crossover).
@@ -133,18 +179,60 @@ class SearchSpace:
         return Architecture(kept)
 
     def neighbors(self, architecture: Architecture) -> list[Architecture]:
-        """All architectures that differ in one active choice; choices that come to life take their first option."""
-        first = {choice.name: choice.options[0] for choice in self.choices}
-        return [
-            self.architecture({**first, **architecture, name: option})
-            for name, value in architecture.items()
-            for option in self.by_name[name].options
-            if option != value
-        ]
+        """All architectures that differ in one active choice; choices that come to life take their first option.
+
+        Of a continuous choice, a few steps of several sizes up and down.
+        """
+        first = {choice.name: choice.options[0] for choice in self.choices if isinstance(choice, Choice)}
+        found = []
+        for name, value in architecture.items():
+            choice = self.by_name[name]
+            near: Sequence[Value] = choice.near(float(value)) if isinstance(choice, Interval) else choice.near(value)
+            found += [self.architecture({**first, **architecture, name: option}) for option in near]
+        return found
 
     def enumerate(self) -> Iterator[Architecture]:
-        """Every architecture once, in the order of the options."""
+        """Every architecture once, in the order of the options.
 
+        Raises:
+            UsageError: A choice is continuous.
+        """
+        for choice in self.choices:
+            if isinstance(choice, Interval):
+                raise UsageError(
+                    f"space {self.name} cannot be listed: choice {choice.name!r} is continuous, any number from "
+                    f"{choice.low:g} to {choice.high:g}; draw a sample instead"
+                )
+        return self._listed()
+
+    def restrict(self, kept: Mapping[str, Iterable[Value]]) -> SearchSpace:
+        """The part of the space in which some choices have fewer options.
+
+        Its architectures are the architectures of this space whose active choices all have one of the options kept.
+        A choice that no kept option of its parent brings to life is left out.
+
+        Args:
+            kept: Options to keep by the choice's name, in any order; of a continuous choice its new bounds, two numbers
+                from low to high. Choices not named keep all.
+
+        Raises:
+            UsageError: No such choice or option, nothing kept of one, or bounds that are not within the old ones.
+        """
+        for name in kept:
+            if name not in self.by_name:
+                raise unknown(f"choice of space {self.name}", name, self.by_name)
+        choices: dict[str, Choice | Interval] = {}
+        for choice in self.choices:
+            parent = choices.get(choice.parent) if choice.parent is not None else None
+            if choice.parent is not None and (parent is None or not choice.when & set(parent.options)):
+                continue
+            narrower = _narrowed(choice, kept[choice.name], space=self.name) if choice.name in kept else choice
+            if parent is not None and isinstance(narrower, Choice):
+                narrower = replace(narrower, when=choice.when & frozenset(parent.options))
+            choices[choice.name] = narrower
+        return replace(self, choices=tuple(choices.values()))
+
+    def _listed(self) -> Iterator[Architecture]:
         def extend(values: dict[str, Value], index: int) -> Iterator[Architecture]:
             if index == len(self.choices):
                 yield Architecture(values)
@@ -162,14 +250,30 @@ class SearchSpace:
         kept: dict[str, Value] = {}
         for choice in self.choices:
             if self.is_active(choice, kept):
-                drawn = _drawn(choice, rng, tilt)  # drawn even if unused: equal use of the stream
+                drawn = choice.drawn(rng, tilt=tilt)  # drawn even if unused: equal use of the stream
                 kept[choice.name] = values.get(choice.name, drawn)
         return Architecture(kept)
 
 
-def _drawn(choice: Choice, rng: np.random.Generator, tilt: float) -> Value:
-    options = choice.options
-    if not (tilt and choice.ordinal and len(options) > 1):
-        return options[rng.integers(len(options))]
-    weights = np.exp(tilt * np.arange(len(options)) / (len(options) - 1))
-    return options[rng.choice(len(options), p=weights / weights.sum())]
+def _can_change(choice: Choice | Interval) -> bool:
+    return isinstance(choice, Interval) or len(choice.options) > 1
+
+
+def _range(choice: Choice | Interval) -> str:
+    """What may be given, in words."""
+    if isinstance(choice, Interval):
+        return f"a number from {choice.low:g} to {choice.high:g}"
+    return f"one of {choice.options}"
+
+
+def _narrowed(choice: Choice | Interval, kept: Iterable[Value], *, space: str) -> Choice | Interval:
+    given = tuple(kept)
+    about = f"choice {choice.name!r} of space {space}"
+    if isinstance(choice, Interval):
+        if len(given) != 2:
+            raise UsageError(f"{about} is continuous: expected its new bounds, two numbers, received {given}")
+        return Interval(choice.name, *(choice.value(bound) for bound in given))
+    if not given:
+        raise UsageError(f"{about}: expected at least one of {choice.options} to keep, received none")
+    values = {choice.value(value) for value in given}
+    return replace(choice, options=tuple(option for option in choice.options if option in values))
