@@ -308,9 +308,9 @@ def unlike_the_pool() -> None:
     """ONNX Runtime on a CPU, dead branches removed: the shipped table's predictions stand for the device."""
     pool = read_pool("nasbench201")
     family = network_family("nasbench201")
-    table = read_table(resolve("epyc-ort-nasbench201-fp32+int8"))
+    table = read_table(resolve("xeon-ort-nasbench201-fp32+int8"))
     prior = {"with": pool.prior, "without": pool.prior.of(np.arange(len(pool.prior.coefficients)) < len(pool.devices))}
-    print("\n== nasbench201 as a shipped table predicts it for an EPYC under ONNX Runtime; all 22 devices known")
+    print("\n== nasbench201 as a shipped table predicts it for a Xeon under ONNX Runtime; all 22 devices known")
     for precision in ("fp32", "int8"):
         here = family.at(batch=1, precision=precision)
         coordinates = Coordinates(batch=1, precision=precision)
