@@ -29,6 +29,7 @@ def test_the_partition_is_drawn_and_told(make_run: MakeRun, add_trials: AddTrial
     assert f"region {chosen.name} ·" in page.said
     assert nodes[0].separates[0].column in page.said
     assert "lamoo with mutation in its regions, seed 0" in page.said
+    assert "--algorithm lamoo \\ --inner mutation \\" in page.said
 
 
 def test_without_a_partition_there_is_no_picture(make_run: MakeRun, add_trials: AddTrials, read: Read) -> None:
