@@ -2,8 +2,10 @@
 
 from hwnas.spaces.codes import ArchitectureCodes, Codes
 from hwnas.spaces.encoding import Encoding
+from hwnas.spaces.features import Features
 from hwnas.spaces.mobilenet import MOBILENET_PRESETS, MobileNetDesign, mobilenet_space
 from hwnas.spaces.nasbench201 import architecture_string, from_string, nasbench201_space
+from hwnas.spaces.paths import PathFeatures
 from hwnas.spaces.reading import read_architecture
 from hwnas.spaces.shares import Share, ShareTable
 from hwnas.spaces.space import Choice, SearchSpace
@@ -14,7 +16,9 @@ __all__ = [
     "Choice",
     "Codes",
     "Encoding",
+    "Features",
     "MobileNetDesign",
+    "PathFeatures",
     "SearchSpace",
     "Share",
     "ShareTable",

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from hwnas.core import Architecture, UsageError, Value
+from hwnas.spaces.features import Features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +38,13 @@ class SearchSpace:
     Attributes:
         name: What the space is called on the command line.
         choices: A parent stands before the choices that depend on it.
+        features: What describes architectures better than their choices do: the paths of a cell, for example.
+            ``None`` where the choices say it all.
     """
 
     name: str
     choices: tuple[Choice, ...]
+    features: Features | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def by_name(self) -> Mapping[str, Choice]:
