@@ -1,6 +1,16 @@
-"""Dominance, hypervolume and knees of sets of cost vectors, all minimised."""
+"""Dominance, hypervolume, box decompositions and knees of sets of cost vectors, all minimised."""
 
+from hwnas.pareto.boxes import Boxes, non_dominated_boxes
 from hwnas.pareto.dominance import dominance_counts, dominates, knee, non_dominated
-from hwnas.pareto.hypervolume import hypervolume
+from hwnas.pareto.hypervolume import hypervolume, hypervolume_contributions
 
-__all__ = ["dominance_counts", "dominates", "hypervolume", "knee", "non_dominated"]
+__all__ = [
+    "Boxes",
+    "dominance_counts",
+    "dominates",
+    "hypervolume",
+    "hypervolume_contributions",
+    "knee",
+    "non_dominated",
+    "non_dominated_boxes",
+]

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 Costs = NDArray[np.float64]
 
+_FEW = 64  # points up to which all pairs are compared at once
+
 
 def dominates(costs: Costs) -> NDArray[np.bool_]:
     """Who dominates whom.
@@ -34,10 +36,25 @@ def dominance_counts(costs: Costs) -> NDArray[np.int64]:
 
 
 def non_dominated(costs: Costs) -> NDArray[np.bool_]:
-    """Mask of the non-dominated points, shape ``(n,)``; of equal points all are kept."""
-    if len(costs) == 0:
-        return np.zeros(0, dtype=np.bool_)
-    return np.asarray(dominance_counts(costs) == 0)
+    """Mask of the non-dominated points, shape ``(n,)``; of equal points all are kept.
+
+    Raises:
+        ValueError: A cost is NaN.
+    """
+    if len(costs) <= _FEW:
+        return np.asarray(dominance_counts(costs) == 0) if len(costs) else np.zeros(0, dtype=np.bool_)
+    points = np.asarray(costs, dtype=np.float64)
+    if np.isnan(points).any():
+        raise ValueError("expected numbers as costs, received NaN; leave failed evaluations out")
+    kept = np.zeros(len(points), dtype=np.bool_)
+    left = np.lexsort(points.T[::-1])  # what dominates a point stands before it
+    while len(left):
+        first = points[left[0]]
+        kept[left[0]] = True
+        rivals = points[left[1:]]
+        beaten = (first <= rivals).all(axis=1) & (first < rivals).any(axis=1)
+        left = left[1:][~beaten]
+    return kept
 
 
 def knee(costs: Costs) -> int:

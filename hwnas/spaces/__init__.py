@@ -3,9 +3,11 @@
 from hwnas.spaces.benchmarks import MACRO_OPERATIONS, accel_space, macro_space
 from hwnas.spaces.codes import ArchitectureCodes, Codes
 from hwnas.spaces.encoding import Encoding
+from hwnas.spaces.features import Features
 from hwnas.spaces.interval import Interval
 from hwnas.spaces.mobilenet import MOBILENET_PRESETS, MobileNetDesign, mobilenet_space
 from hwnas.spaces.nasbench201 import architecture_string, from_string, nasbench201_space
+from hwnas.spaces.paths import PathFeatures
 from hwnas.spaces.reading import read_architecture
 from hwnas.spaces.shares import Share, ShareTable
 from hwnas.spaces.space import Choice, SearchSpace
@@ -17,8 +19,10 @@ __all__ = [
     "Choice",
     "Codes",
     "Encoding",
+    "Features",
     "Interval",
     "MobileNetDesign",
+    "PathFeatures",
     "SearchSpace",
     "Share",
     "ShareTable",

@@ -19,18 +19,24 @@ from functools import cache
 from itertools import product
 
 from hwnas.core import Architecture, UsageError, Value, unknown
+from hwnas.spaces.paths import PathFeatures
 from hwnas.spaces.space import Choice, SearchSpace
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # (from node, to node), in the order of the strings
 NODES = 4
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+_WEIGHTED = ("nor_conv_1x1", "nor_conv_3x3")
 
 
 def nasbench201_space() -> SearchSpace:
-    """All 15,625 cells: a categorical choice ``edge_I_J`` for the operation from node I to node J."""
-    names = (f"edge_{source}_{target}" for source, target in EDGES)
-    choices = tuple(Choice(name=name, options=OPERATIONS, ordinal=False) for name in names)
-    return SearchSpace("nasbench201", choices, form=cell_form)
+    """All 15,625 cells: a categorical choice ``edge_I_J`` for the operation from node I to node J.
+
+    The features of a cell are its paths.
+    """
+    edges = tuple((f"edge_{source}_{target}", source, target) for source, target in EDGES)
+    paths = PathFeatures(edges=edges, operations=OPERATIONS, broken="none", identity="skip_connect", weighted=_WEIGHTED)
+    choices = tuple(Choice(name=name, options=OPERATIONS, ordinal=False) for name, _, _ in edges)
+    return SearchSpace("nasbench201", choices, form=cell_form, features=paths)
 
 
 def architecture_string(architecture: Architecture) -> str:

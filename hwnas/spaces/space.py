@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from hwnas.core import Architecture, UsageError, Value, unknown
+from hwnas.spaces.features import Features
 from hwnas.spaces.interval import Interval
 
 
@@ -67,11 +68,14 @@ class SearchSpace:
         name: What the space is called on the command line.
         choices: A parent stands before the choices that depend on it. A continuous one always exists.
         form: Gives one architecture for all that are the same network; ``None`` where only equals are.
+        features: What describes architectures better than their choices do: the paths of a cell, for example.
+            ``None`` where the choices say it all.
     """
 
     name: str
     choices: tuple[Choice | Interval, ...]
     form: Callable[[Architecture], Architecture] | None = field(default=None, repr=False, compare=False)
+    features: Features | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def by_name(self) -> Mapping[str, Choice | Interval]:
