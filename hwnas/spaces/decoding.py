@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.core import Architecture, Value
+from hwnas.spaces.interval import STEPS, Interval
 from hwnas.spaces.space import Choice, SearchSpace
 
 
@@ -36,8 +37,10 @@ def nearest(space: SearchSpace, points: NDArray[np.float64]) -> list[Architectur
     return [_nearest(space, places, point) for point in points]
 
 
-def step(choice: Choice) -> float:
-    """How far apart in the encoding two neighbouring options of an ordinal choice lie."""
+def step(choice: Choice | Interval) -> float:
+    """How far apart in the encoding two neighbouring options of an ordinal choice lie; a small step of an interval."""
+    if isinstance(choice, Interval):
+        return STEPS[1]
     return 1 / len(choice.options)
 
 
@@ -49,7 +52,9 @@ def _nearest(space: SearchSpace, places: dict[str, slice], point: NDArray[np.flo
     return Architecture(values)
 
 
-def _value(choice: Choice, code: Sequence[float]) -> Value:
+def _value(choice: Choice | Interval, code: Sequence[float]) -> Value:
+    if isinstance(choice, Interval):
+        return choice.at(min(max(code[0], 0.0), 1.0))
     if not choice.ordinal:
         return choice.options[max(range(len(code)), key=code.__getitem__)]
     count = len(choice.options)

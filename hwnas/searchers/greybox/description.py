@@ -71,7 +71,7 @@ class Description:
         Args:
             described: What ``described`` says of them.
         """
-        return (described - self._means) / self._spreads
+        return np.asarray((described - self._means) / self._spreads, np.float64)
 
     def exact(self, architectures: Sequence[Architecture]) -> Matrix:
         """Exact costs in their own units, shape ``(n, k)``."""

@@ -108,7 +108,7 @@ class GaussianProcess:
         """Posterior covariance between some rows, without noise; shape ``(m, m)``."""
         across = self.kernel.matrix(self.hyper.kernel, self.rows, rows)
         explained = solve_triangular(self._factor, across, lower=True, check_finite=False)
-        return self.kernel.matrix(self.hyper.kernel, rows, rows) - explained.T @ explained
+        return np.asarray(self.kernel.matrix(self.hyper.kernel, rows, rows) - explained.T @ explained, np.float64)
 
     @cached_property
     def _factor(self) -> NDArray[np.float64]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
-from hwnas.core import Architecture, Value
-from hwnas.spaces import Choice, SearchSpace
+from hwnas.core import Architecture, UsageError, Value
+from hwnas.spaces import Choice, Interval, SearchSpace
 
 State = tuple[Value | None, ...]
 """The values of the first choices of a space, in their order; ``None`` for one that does not exist given the others."""
@@ -18,8 +19,7 @@ ROOT: State = ()
 
 def canonical_id(space: SearchSpace, architecture: Architecture) -> str:
     """The id that all architectures have in common that are the same network, where the space can tell them."""
-    canonical = getattr(space, "canonical", None)
-    return architecture.id if canonical is None else str(canonical(architecture).id)
+    return space.canonical(architecture).id
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,26 @@ class Construction:
 
     Attributes:
         space: Its choices, a parent before those that depend on it.
+
+    Raises:
+        UsageError: A choice is continuous.
     """
 
     space: SearchSpace
 
+    def __post_init__(self) -> None:
+        for choice in self.space.choices:
+            if isinstance(choice, Interval):
+                raise UsageError(
+                    f"choice {choice.name!r} is continuous: expected a space whose choices are decided option by option; "
+                    "la-mcts and lamoo search continuous ones"
+                )
+
     def open_choice(self, state: State) -> Choice | None:
         """The choice that the next action decides; ``None`` for a finished architecture."""
         done = self.settled(state)
-        return self.space.choices[len(done)] if len(done) < len(self.space.choices) else None
+        choice = self.space.choices[len(done)] if len(done) < len(self.space.choices) else None
+        return cast("Choice | None", choice)  # no interval, see __post_init__
 
     def settled(self, state: State) -> State:
         """The state with ``None`` for every choice in a row that does not exist, up to the next one that does."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from hwnas.core import Architecture
 from hwnas.searchers.tree.samples import Codes
-from hwnas.spaces import Encoding, SearchSpace
+from hwnas.spaces import Encoding, Interval, SearchSpace
 
 
 class Features(Protocol):
@@ -57,5 +57,8 @@ class Ordinal:
 
     def encode(self, architectures: Sequence[Architecture]) -> Codes:
         """Vectors of architectures, shape ``(n, c)``, in [0, 1]; 0 for a choice that does not exist."""
-        ordered = (choice if choice.ordinal else replace(choice, ordinal=True) for choice in self.space.choices)
+        ordered = (
+            choice if isinstance(choice, Interval) or choice.ordinal else replace(choice, ordinal=True)
+            for choice in self.space.choices
+        )
         return Encoding(SearchSpace(self.space.name, tuple(ordered))).encode(architectures)
