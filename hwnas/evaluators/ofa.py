@@ -75,15 +75,16 @@ class OfaEvaluator:
         for weight, bias in self.layers[:-1]:
             hidden = np.maximum(hidden @ weight.T + bias, 0)
         weight, bias = self.layers[-1]
-        top1: Array = (hidden @ weight.T + bias)[:, 0].astype(np.float64)
-        return 100 * top1
+        percent: Array = 100 * (hidden @ weight.T + bias)[:, 0].astype(np.float64)
+        return percent
 
     def latency_ms(self, codes: Codes) -> Array:
         """Sum of the table's rows in milliseconds, shape ``(n,)``, of codes of shape ``(n, c)``."""
         resolution, kernel, expansion = _parts(codes)
         block = np.arange(_STAGES * _BLOCKS)
         each = self.blocks_ms[resolution[:, None], block, kernel, expansion]  # (n, 20)
-        return self.ends_ms[resolution] + np.where(kernel >= 0, each, 0.0).sum(axis=1)
+        blocks_ms: Array = np.where(kernel >= 0, each, 0.0).sum(axis=1)
+        return np.asarray(self.ends_ms[resolution] + blocks_ms)
 
 
 def _parts(codes: Codes) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:

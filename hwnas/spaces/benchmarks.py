@@ -7,6 +7,7 @@ from hwnas.spaces.space import Choice, SearchSpace
 MACRO_LAYERS = 8
 MACRO_OPERATIONS = ("identity", "k3_e3", "k5_e6")  # the digits 0, 1, 2 of the benchmark's strings
 ACCEL_BLOCKS = 7
+ACCEL_DEEPER = 6  # the block that may have four layers
 
 
 def macro_space() -> SearchSpace:
@@ -19,7 +20,7 @@ def macro_space() -> SearchSpace:
 
 
 def accel_space() -> SearchSpace:
-    """Accel-NASBench (Ahmad et al., 2024, https://arxiv.org/abs/2404.08005): seven MnasNet-like blocks, 8e10 networks.
+    """Accel-NASBench (Ahmad et al., 2024, https://arxiv.org/abs/2404.08005): seven MnasNet-like blocks, 1e11 networks.
 
     Of each block ``b1`` to ``b7``: expansion, kernel, layers, and whether it has squeeze-and-excitation.
     """
@@ -28,7 +29,7 @@ def accel_space() -> SearchSpace:
         choices += [
             Choice(name=f"b{block}.expansion", options=(1, 4, 6)),
             Choice(name=f"b{block}.kernel", options=(3, 5)),
-            Choice(name=f"b{block}.layers", options=(1, 2, 3)),
+            Choice(name=f"b{block}.layers", options=(1, 2, 3, 4) if block == ACCEL_DEEPER else (1, 2, 3)),
             Choice(name=f"b{block}.se", options=(False, True), ordinal=False),
         ]
     return SearchSpace("accel", tuple(choices))

@@ -110,9 +110,9 @@ def test_figures_are_written_as_json_and_csv(tmp_path: Path) -> None:
     held = json.loads((tmp_path / "summary.json").read_text())
     assert held == json.loads(json.dumps(to_json(summary)))
     assert held["algorithms"][0]["evaluations_to"]["50 %"] == {"median": None, "reached": 1}
-    curves = list(csv.DictReader((tmp_path / "curves.csv").open()))
+    curves = list(csv.DictReader((tmp_path / "curves.csv").read_text().splitlines()))
     assert len(curves) == 8
     assert [float(row["mean"]) for row in curves[:4]] == pytest.approx([0.125, 0.375, 0.375, 0.425])
-    runs = list(csv.DictReader((tmp_path / "runs.csv").open()))
+    runs = list(csv.DictReader((tmp_path / "runs.csv").read_text().splitlines()))
     assert [row["evaluations_to_50"] for row in runs] == ["2", "", "", ""]
     assert runs[1]["evaluations"] == "2"
