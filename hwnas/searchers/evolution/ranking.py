@@ -58,15 +58,17 @@ def crowding(costs: Costs) -> NDArray[np.float64]:
 def contributions(costs: Costs, reference: Costs) -> NDArray[np.float64]:
     """Hypervolume that each point alone adds to the others, shape ``(n,)``; 0 beyond the reference.
 
-    Meant for the few points of a tournament or a generation: every point costs one hypervolume of the others.
+    What a point covers less what the others cover of that (While, Bradstreet and Barone 2012, section III).
 
     Args:
         costs: Shape ``(n, m)``, minimised.
         reference: Shape ``(m,)``.
     """
-    everyone = np.arange(len(costs))
-    total = hypervolume(costs, reference)
-    return np.array([total - hypervolume(costs[everyone != i], reference) for i in everyone])
+    shares = np.zeros(len(costs))
+    for i in np.flatnonzero((costs < reference).all(axis=1)):
+        others = np.delete(costs, i, axis=0)
+        shares[i] = np.prod(reference - costs[i]) - hypervolume(np.maximum(others, costs[i]), reference)
+    return shares
 
 
 def best_first(costs: Costs, reference: Costs, *, level: NDArray[np.int64] | None = None) -> NDArray[np.intp]:
