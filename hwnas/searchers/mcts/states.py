@@ -42,8 +42,8 @@ class Construction:
         for choice in self.space.choices:
             if isinstance(choice, Interval):
                 raise UsageError(
-                    f"choice {choice.name!r} is continuous: expected a space whose choices are decided option by option; "
-                    "la-mcts and lamoo search continuous ones"
+                    f"choice {choice.name!r} is continuous: expected a space of options, as this search "
+                    "decides one choice after another; la-mcts and lamoo search continuous ones"
                 )
 
     def open_choice(self, state: State) -> Choice | None:
