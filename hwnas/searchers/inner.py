@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -35,6 +35,8 @@ class Request:
         taken: Ids not to propose again; whoever proposes adds to it.
         pending: Architectures under evaluation; their ids are in ``taken``.
         rng: Randomness.
+        notes: What whoever proposes has to say about it, in JSON-serialisable terms; it is recorded with the proposals,
+            for example that a surrogate could not be fitted and what took its place.
     """
 
     history: History
@@ -42,6 +44,7 @@ class Request:
     taken: set[str]
     pending: tuple[Architecture, ...] = ()
     rng: np.random.Generator
+    notes: dict[str, object] = field(default_factory=dict)
 
 
 class InnerSearcher(Protocol):

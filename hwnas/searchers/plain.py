@@ -38,4 +38,5 @@ class PlainSearcher:
         )
         found = self._inner.propose(n, request)
         found += leftovers(n - len(found), self._history, rng, taken=taken) if len(found) < n else []
-        return [Proposal(architecture=architecture, why={"inner": self._inner.name}) for architecture in found]
+        why = {"inner": self._inner.name, **request.notes}
+        return [Proposal(architecture=architecture, why=why) for architecture in found]

@@ -83,10 +83,12 @@ class LaMOO:
         self, n: int, pending: Sequence[Architecture], rng: np.random.Generator, taken: set[str]
     ) -> list[Proposal]:
         leaf, bound = self.partition(pending).best_leaf()
-        region, relaxed, found = leaf.region, 0, list[Architecture]()
+        region, relaxed, found, notes = leaf.region, 0, list[Architecture](), dict[str, object]()
         while len(found) < n:
             accept = self._acceptable(region)
-            request = Request(history=self._history, accept=accept, taken=taken, pending=tuple(pending), rng=rng)
+            request = Request(
+                history=self._history, accept=accept, taken=taken, pending=tuple(pending), rng=rng, notes=notes
+            )
             found += self._inner.propose(n - len(found), request)
             if not region.path:
                 break
@@ -101,6 +103,7 @@ class LaMOO:
             "value": round(leaf.value, 6),
             "bound": round(bound, 6),
             "visits": leaf.visits,
+            **notes,
         }
         return [Proposal(architecture=architecture, why=why) for architecture in found]
 
