@@ -13,7 +13,8 @@ from hwnas.searchers.evolution.ranking import best_first, contributions, crowdin
 from hwnas.searchers.evolution.told import Told, told
 from hwnas.searchers.inner import InnerSearcher, RandomInner
 from hwnas.searchers.plain import PlainSearcher
-from hwnas.spaces import Choice, SearchSpace, mobilenet_space
+from hwnas.searchers.tree import LaMOO
+from hwnas.spaces import Choice, Encoding, SearchSpace, mobilenet_space
 from tests.searchers.requests import (
     MIXED,
     Cost,
@@ -151,6 +152,19 @@ def test_with_the_whole_space_as_region_it_is_a_searcher(inner: InnerSearcher) -
     searcher = PlainSearcher(history.problem, inner, seed=0)
     searcher.tell(history.trials)
     assert [p.why["inner"] for p in searcher.ask(4, pending=[])] == [inner.name] * 4
+
+
+@inners
+def test_in_a_learned_region_it_proposes_there(inner: InnerSearcher) -> None:
+    history = history_of(some(60), two_costs)
+    searcher = LaMOO(history.problem, inner, seed=0)
+    searcher.tell(history.trials)
+    leaf, _ = searcher.partition().best_leaf()
+    assert leaf.region.path
+    proposals = searcher.ask(3, pending=[])
+    inside = leaf.region.contains(Encoding(MIXED).encode([p.architecture for p in proposals if not p.why["relaxed"]]))
+    assert len(proposals) == 3
+    assert inside.all()
 
 
 def test_the_survivors_of_nsga2_hold_the_front_however_old_it_is() -> None:

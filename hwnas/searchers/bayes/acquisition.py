@@ -23,8 +23,8 @@ from hwnas.searchers.bayes.surrogate import Surrogate
 Function = Callable[[torch.Tensor], Any]  # (b, q, d) -> tensor (b,)
 Name = Literal["qehvi", "qnehvi"]
 
-_CHUNK = 1024  # candidates at a time on their own
-_CHUNK_BESIDE = 256  # and beside others, where every subset of the batch is counted
+_CHUNK = 256  # candidates at a time on their own, so many that what is computed of them stays in the caches
+_CHUNK_BESIDE = 64  # and beside others, where every subset of the batch is counted
 _TOGETHER = 4  # qEHVI counts every subset of a candidate and so many beside it; 2^5
 
 

@@ -55,7 +55,7 @@ def look(request: Request, worth: Worth, *, settings: LookSettings) -> Pool:
 
     Args:
         request: Where to look; its ``taken`` is left as it is.
-        worth: What each of some architectures is worth, shape ``(n,)``.
+        worth: What each of some architectures is worth, shape ``(n,)``; asked once for each candidate, in their order.
         settings: How far.
     """
     space = request.history.problem.space

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -83,8 +84,16 @@ class _Improvement:
             worth = Improvement(name=self.name, surrogate=surrogate, samples=self._settings.samples, seed=draw_seed)
             waiting = inputs(request.pending)
             alone = worth.beside(waiting)
-            pool = look(request, lambda batch: values(alone, inputs(batch)), settings=self._settings.look)
-            candidates = inputs(pool.architectures)
+            looked_at: list[torch.Tensor] = []
+
+            def alone_worth(batch: Sequence[Architecture]) -> NDArray[np.float64]:
+                looked_at.append(inputs(batch))
+                return values(alone, looked_at[-1])
+
+            pool = look(request, alone_worth, settings=self._settings.look)
+            if not looked_at:
+                return []
+            candidates = torch.cat(looked_at)
             best = greedy(n, candidates, pool.worth, beside=lambda chosen: worth.beside(torch.cat([waiting, chosen])))
         return [pool.architectures[i] for i in best]
 
