@@ -58,7 +58,7 @@ def diff_parts(diff: Mapping[str, Any]) -> list[Any]:
     apart = [
         (
             f"{one['kind']} {one['key']}",
-            *(ms(one[f"{side}ms"]) + ("*" if one[f"{side}_noise"] == "noisy" else "") for side in "ab"),
+            *(ms(one[f"{side}_ms"]) + ("*" if one[f"{side}_noise"] == "noisy" else "") for side in "ab"),
             "" if one["ratio"] is None else f"{one['ratio']:.3f}",
         )
         for one in diff["latencies"]
