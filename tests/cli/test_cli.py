@@ -143,7 +143,7 @@ def damaged(table: Path, how: str, to: Path) -> Path:
     elif how == "edited":
         text = text.replace('"latency_ms": 0', '"latency_ms": 1', 1)
     elif how == "schema":
-        text = text.replace('"schema_version": 3', '"schema_version": 7', 1)
+        text = text.replace('"schema_version": 2', '"schema_version": 7', 1)
     elif how == "empty":
         text = ""
     elif how == "binary":
