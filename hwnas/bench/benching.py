@@ -102,7 +102,7 @@ def bench(
     for what, given in (("algorithms", len(names)), ("seeds", seeds), ("jobs", jobs)):
         if given < 1:
             raise UsageError(f"expected at least 1 of {what}, received {given}")
-    problem = open_problem(settings.problem, black_box=settings.black_box)
+    problem = _opened(settings.problem, black_box=settings.black_box)
     for name in names:
         searcher_of(name, problem, seed=0, initial=settings.initial)
     known = replace(settings, data={file: _sha256(file) for file in problem.files})

@@ -43,6 +43,10 @@ class History:
         """Architectures of the non-dominated trials."""
         return [trial.architecture for trial, kept in zip(self.trials, non_dominated(self.costs), strict=True) if kept]
 
+    def taken(self, pending: Sequence[Architecture]) -> set[str]:
+        """Ids not to propose again: of what was evaluated, and of what is under evaluation."""
+        return self.seen | {architecture.id for architecture in pending}
+
     def rng(self, seed: int, pending: Sequence[Architecture]) -> np.random.Generator:
         """Randomness that depends on the seed and on how far the study is, on nothing else."""
         return np.random.default_rng([seed, len(self.seen), len(pending)])

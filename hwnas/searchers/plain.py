@@ -35,7 +35,7 @@ class PlainSearcher:
     def ask(self, n: int, *, pending: Sequence[Architecture]) -> list[Proposal]:
         """Proposes up to ``n`` new architectures."""
         rng = self._history.rng(self._seed, pending)
-        taken = self._history.seen | {architecture.id for architecture in pending}
+        taken = self._history.taken(pending)
         start = self._initial.propose(n, taken)
         if start:
             return start

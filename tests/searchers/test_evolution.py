@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwnas.pareto import non_dominated
+from hwnas.pareto import hypervolume_contributions, non_dominated
 from hwnas.searchers.evolution import CmaEsInner, LocalSearchInner, Nsga2Inner, RegularizedEvolutionInner
-from hwnas.searchers.evolution.ranking import best_first, contributions, crowding, levels
+from hwnas.searchers.evolution.ranking import best_first, crowding, levels
 from hwnas.searchers.evolution.told import Told, told
 from hwnas.searchers.inner import InnerSearcher, RandomInner
 from hwnas.searchers.plain import PlainSearcher
@@ -54,12 +54,12 @@ def test_the_best_comes_first(rows: list[tuple[int, int, int]]) -> None:
     ranked = levels(costs)[order]
     assert (np.diff(ranked) >= 0).all()
     front = order[ranked == 0]
-    assert (np.diff(contributions(costs[front], reference)) <= 1e-9).all()
+    assert (np.diff(hypervolume_contributions(costs[front], reference)) <= 1e-9).all()
 
 
 def test_contributions_are_what_only_that_point_covers() -> None:
     costs = np.array([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0], [9.0, 0.5]])
-    assert contributions(costs, np.array([4.0, 4.0])).tolist() == [1.0, 1.0, 1.0, 0.0]
+    assert hypervolume_contributions(costs, np.array([4.0, 4.0])).tolist() == [1.0, 1.0, 1.0, 0.0]
 
 
 def test_crowding_is_the_gap_between_the_two_next_to_a_point() -> None:

@@ -83,8 +83,8 @@ class TurboInner:
 
 
 def _inside(request: Request, *, fewest: int) -> NDArray[np.intp]:
-    """Rows of the trials in the region, or all where there are too few; those with finite costs."""
-    rows = np.flatnonzero(np.isfinite(request.history.costs).all(axis=1))
+    """Rows of the trials in the region, or all where there are too few."""
+    rows = np.arange(len(request.history.trials))
     if not len(rows):
         return rows
     kept = rows[request.accept([request.history.trials[row].architecture for row in rows])]

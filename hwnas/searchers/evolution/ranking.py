@@ -1,11 +1,11 @@
-"""Who of some architectures is better, with several objectives: levels, crowding, hypervolume contributions."""
+"""Who of some architectures is better, with several objectives: levels, and crowding or hypervolume contributions."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.pareto import dominates, hypervolume
+from hwnas.pareto import dominates, hypervolume_contributions
 
 Costs = NDArray[np.float64]
 
@@ -55,22 +55,6 @@ def crowding(costs: Costs) -> NDArray[np.float64]:
     return distance
 
 
-def contributions(costs: Costs, reference: Costs) -> NDArray[np.float64]:
-    """Hypervolume that each point alone adds to the others, shape ``(n,)``; 0 beyond the reference.
-
-    What a point covers less what the others cover of that (While, Bradstreet and Barone 2012, section III).
-
-    Args:
-        costs: Shape ``(n, m)``, minimised.
-        reference: Shape ``(m,)``.
-    """
-    shares = np.zeros(len(costs))
-    for i in np.flatnonzero((costs < reference).all(axis=1)):
-        others = np.delete(costs, i, axis=0)
-        shares[i] = np.prod(reference - costs[i]) - hypervolume(np.maximum(others, costs[i]), reference)
-    return shares
-
-
 def best_first(costs: Costs, reference: Costs, *, level: NDArray[np.int64] | None = None) -> NDArray[np.intp]:
     """Indices of points from the best to the worst: by level, within a level by the hypervolume they contribute to it.
 
@@ -86,5 +70,5 @@ def best_first(costs: Costs, reference: Costs, *, level: NDArray[np.int64] | Non
     share = np.zeros(len(costs))
     for one in np.unique(levels_):
         members = levels_ == one
-        share[members] = contributions(costs[members], reference)
+        share[members] = hypervolume_contributions(costs[members], reference)
     return np.lexsort((-share, levels_))

@@ -18,7 +18,7 @@ class Told:
 
     Attributes:
         architectures: What was evaluated.
-        costs: Shape ``(n, m)``, minimised, all finite.
+        costs: Shape ``(n, m)``, minimised.
     """
 
     architectures: Sequence[Architecture]
@@ -35,8 +35,6 @@ class Told:
 def told(request: Request, *, initial: int, fewest: int = 2) -> Told | None:
     """The trials that a request accepts, or all of them where it accepts too few.
 
-    Trials with a cost that is not finite are left out: nothing can be ranked by them.
-
     Args:
         request: With the history and the region.
         initial: Trials, of the whole space, before which there is nothing to learn from.
@@ -47,8 +45,7 @@ def told(request: Request, *, initial: int, fewest: int = 2) -> Told | None:
     """
     history = request.history
     everything = Told([trial.architecture for trial in history.trials], history.costs)
-    finite = everything[np.flatnonzero(np.isfinite(history.costs).all(axis=1))]
-    if len(finite) < max(initial, fewest):
+    if len(everything) < max(initial, fewest):
         return None
-    inside = finite[np.flatnonzero(request.accept(finite.architectures))]
-    return inside if len(inside) >= fewest else finite
+    inside = everything[np.flatnonzero(request.accept(everything.architectures))]
+    return inside if len(inside) >= fewest else everything

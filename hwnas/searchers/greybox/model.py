@@ -182,6 +182,5 @@ class Modeller:
 
     def _rows(self, history: History, kept: NDArray[np.intp]) -> Matrix:
         found = described(self.problem.space, [history.trials[int(i)].architecture for i in kept])
-        return self.description.rows(
-            self.description.fixed(found), history.costs[np.ix_(kept, np.array(self.problem.cheap, dtype=np.intp))]
-        )
+        exact = history.costs[kept][:, list(self.problem.cheap)]
+        return self.description.rows(self.description.fixed(found), exact)

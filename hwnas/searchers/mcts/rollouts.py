@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hwnas.core import Architecture
 from hwnas.searchers.history import History
 from hwnas.searchers.mcts.meta_dnn import FEWEST, MetaDNN
-from hwnas.searchers.mcts.states import Construction, State, canonical_id
+from hwnas.searchers.mcts.states import Construction, State
 from hwnas.searchers.scalarize import Merit
 from hwnas.spaces import Encoding
 
@@ -60,7 +60,7 @@ class Outlook:
             network = MetaDNN.fit(codes, history.costs[:trials][:, list(problem.paid)], seed=seed)
         found: dict[str, list[NDArray[np.float64]]] = {}
         for trial, costs in zip(history.trials[:trials], history.costs[:trials], strict=True):
-            name = canonical_id(problem.space, trial.architecture)
+            name = problem.space.canonical(trial.architecture).id
             found.setdefault(name, []).append(costs[list(problem.paid)])
         return cls(history, merit, network, {name: np.mean(rows, axis=0) for name, rows in found.items()}, seed)
 
@@ -81,7 +81,7 @@ class Outlook:
         costs = np.zeros((len(architectures), len(problem.objectives)))
         paid = self.network.predict(Encoding(problem.space).encode(architectures))  # (n, k)
         for row, architecture in zip(paid, architectures, strict=True):
-            row[:] = self.found.get(canonical_id(problem.space, architecture), row)
+            row[:] = self.found.get(problem.space.canonical(architecture).id, row)
         costs[:, list(problem.paid)] = paid
         if problem.known is not None and problem.cheap:
             costs[:, list(problem.cheap)] = problem.known(architectures)

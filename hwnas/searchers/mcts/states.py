@@ -17,11 +17,6 @@ State = tuple[Value | None, ...]
 ROOT: State = ()
 
 
-def canonical_id(space: SearchSpace, architecture: Architecture) -> str:
-    """The id that all architectures have in common that are the same network, where the space can tell them."""
-    return space.canonical(architecture).id
-
-
 @dataclass(frozen=True)
 class Construction:
     """Sequential construction in a space: an action decides the first open choice.

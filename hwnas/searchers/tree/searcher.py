@@ -75,7 +75,7 @@ class PartitionSearcher:
     def ask(self, n: int, *, pending: Sequence[Architecture]) -> list[Proposal]:
         """Proposes up to ``n`` new architectures."""
         rng = self._history.rng(self._seed, pending)
-        taken = self._history.seen | {architecture.id for architecture in pending}
+        taken = self._history.taken(pending)
         start = self._initial.propose(n, taken)
         return start or self._from_partition(n, pending, rng, taken)
 
