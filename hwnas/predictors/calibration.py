@@ -1,10 +1,11 @@
 """How sums over kernels become the latency of a network: a law fitted on whole networks of the same table.
 
-Every network is a few figures (``FIGURES``): the sum of its kernels' latencies, their number, the weights it reads, and
-the parts of the sum that belong to dense convolutions, to depthwise ones, and to kernels that use each of their weights
-once. The law is linear in them, but for the weights, which count as far as a cache does not hold them. Its first three
-terms, an offset, a scale and a price a kernel, are always fitted; the others are a residual model for what kernels
-timed alone cannot show, and count only where they make the prediction of networks left out of the fit better.
+Every network is a few figures (``FIGURES``): the sum of its kernels' latencies, their number, the weights it reads and
+the activations it writes, and the parts of the sum that belong to dense convolutions, to depthwise ones, and to kernels
+that use each of their weights once. The law is linear in them, but for the weights, which count as far as a cache does
+not hold them until the next run. Its first three terms, an offset, a scale and a price a kernel, are always fitted; the
+others are a residual model for what kernels timed alone cannot show, and count only where they make the prediction of
+networks left out of the fit better.
 
 The fit is Bayesian linear regression on relative errors (Bishop, 2006, section 3.3, with a prior that expects the plain
 sum), reweighted after Huber, so that a disturbed network does not bend it.
@@ -20,11 +21,11 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 
-FIGURES = ("sum_ms", "kernels", "once_ms", "weights_mib", "dense_ms", "depthwise_ms", "variance_ms2")
+FIGURES = ("sum_ms", "kernels", "once_ms", "weights_mib", "dense_ms", "depthwise_ms", "written_mib", "variance_ms2")
 COLD = "cold_mib"  # weights that the cache does not hold; see ``_warmed``
-_TERMS = ("offset", *(COLD if name == "weights_mib" else name for name in FIGURES[:-1]))
+_TERMS = ("offset", *(COLD if name == "weights_mib" else name for name in FIGURES[:6]))
 _WEIGHTS = FIGURES.index("weights_mib")
-_CACHES_MIB = (0.0, *(2.0**power for power in range(-3, 9)))  # sizes tried; 0 where no weights stay in a cache
+_WRITTEN = FIGURES.index("written_mib")
 _CANDIDATES: tuple[tuple[str, ...], ...] = (
     (),
     ("once_ms",),
@@ -33,6 +34,8 @@ _CANDIDATES: tuple[tuple[str, ...], ...] = (
     ("once_ms", COLD),
     ("once_ms", "dense_ms", "depthwise_ms"),
 )
+_NO_CACHE = (0.0, 0.0)
+_CACHES = (_NO_CACHE, *((2.0**power, share) for share in (0.0, 0.2, 0.5) for power in range(-3, 9)))
 _FIRST = 3  # terms that are always there
 
 FEWEST_NETWORKS = 8  # below this, three coefficients would follow the noise
@@ -63,7 +66,10 @@ class Calibration:
         covariance: Of the coefficients, in units of the squared relative noise, shape ``(7, 7)``: offset, scale, price
             a kernel, and the residual model's four. Zero for terms that do not count.
         leverage: What the networks of the fit have on average; see ``spreads``.
-        cache_mib: Weights of which a half is read from further away than where a kernel alone finds them.
+        cache_mib: What a network may use between two reads of a weight for a half of its weights to be read from
+            further away than where a kernel alone finds them; 0 where all are.
+        cache_share: Of the activations written, what takes up room beside the weights: a runtime writes over buffers
+            that are in the cache already.
         least: No network is predicted below this multiple of its kernels' sum, so that predictions stay positive.
     """
 
@@ -76,15 +82,16 @@ class Calibration:
     covariance: Values = field(default_factory=lambda: np.zeros((len(_TERMS), len(_TERMS))), repr=False, compare=False)
     leverage: float = 0.0
     cache_mib: float = 0.0
+    cache_share: float = 0.0
     least: float = FLOOR
 
     def apply(self, figures: Values) -> Values:
         """Latencies in milliseconds of networks, shape ``(n,)``.
 
         Args:
-            figures: Of shape ``(n, 7)``, in the order of ``FIGURES``.
+            figures: Of shape ``(n, 8)``, in the order of ``FIGURES``.
         """
-        return _law(_warmed(figures, self.cache_mib), self._coefficients, least=self.least)
+        return _law(_warmed(figures, self._cache), self._coefficients, least=self.least)
 
     def spreads(self, figures: Values, latency_ms: Values) -> Values:
         """Standard deviations of predictions in milliseconds, shape ``(n,)``.
@@ -93,16 +100,20 @@ class Calibration:
         the more the uncertainty of the coefficients adds. Estimated rows add their own variance.
 
         Args:
-            figures: Of shape ``(n, 7)``.
+            figures: Of shape ``(n, 8)``.
             latency_ms: What ``apply`` made of them.
         """
         if not len(figures):
             return np.zeros(0)
-        rows = _design(_warmed(figures, self.cache_mib)) / latency_ms[:, None]
+        rows = _design(_warmed(figures, self._cache)) / latency_ms[:, None]
         leverage = np.einsum("nt,tu,nu->n", rows, self.covariance, rows)
         relative = self.spread * np.sqrt((1 + leverage) / (1 + self.leverage))
         estimated = self.scale**2 * figures[:, FIGURES.index("variance_ms2")]
         return np.asarray(np.sqrt((relative * latency_ms) ** 2 + estimated), np.float64)
+
+    @property
+    def _cache(self) -> tuple[float, float]:
+        return self.cache_mib, self.cache_share
 
     @property
     def _coefficients(self) -> Values:
@@ -116,7 +127,7 @@ def calibrate(
     """Fits the law on whole networks.
 
     Args:
-        figures: Of the networks, shape ``(n, 7)``.
+        figures: Of the networks, shape ``(n, 8)``.
         truth: Their measured latencies in milliseconds (or energies in millijoules), shape ``(n,)``, above 0.
         row_spread: Relative standard deviations of these measurements, shape ``(n,)``; 0 where they are unknown.
         offset: What the offset is expected to be: the price of a call that does no work.
@@ -128,33 +139,40 @@ def calibrate(
     if len(truth) < FEWEST_NETWORKS:
         return Calibration()
     expected = float(np.median(truth / figures[:, 0])) if scale is None else scale
-    best: _Fit | None = None
-    best_cache = 0.0
+    chosen: tuple[_Fit, tuple[float, float]] | None = None
     for names in _CANDIDATES:
-        for cache_mib in _CACHES_MIB if COLD in names else (0.0,):
-            warmed = _warmed(figures, cache_mib)
+        tried: list[tuple[_Fit, tuple[float, float]]] = []
+        for cache in _CACHES if COLD in names else (_NO_CACHE,):
+            warmed = _warmed(figures, cache)
             terms = _terms(names, warmed)
-            if not terms:
-                continue
-            fit = _fit(_Evidence(warmed, truth, row_spread, offset, expected), terms)
-            if best is None or max(_mean(fit.left_out), _EXACT) < _BETTER * _mean(best.left_out):
-                best, best_cache = fit, cache_mib
-    if best is None:  # the first candidate always fits
+            if terms:
+                tried.append((_fit(_Evidence(warmed, truth, row_spread, offset, expected), terms), cache))
+        best = min(tried, key=lambda one: one[0].error, default=None)
+        if best is not None and (chosen is None or best[0].error < _BETTER * chosen[0].error):
+            chosen = best
+    if chosen is None:  # the first candidate always fits
         return Calibration()
-    found = best.calibration(_spread(best.left_out), least=FLOOR * expected)
-    return replace(found, cache_mib=best_cache)
+    fit, (cache_mib, cache_share) = chosen
+    found = fit.calibration(_spread(fit.left_out), least=FLOOR * expected)
+    return replace(found, cache_mib=cache_mib, cache_share=cache_share)
 
 
-def _warmed(figures: Values, cache_mib: float) -> Values:
-    """The figures with the weights that a cache of some size does not hold in place of all weights.
+def _warmed(figures: Values, cache: tuple[float, float]) -> Values:
+    """The figures with the weights that a cache does not hold from run to run in place of all weights.
 
-    A cache does not begin to miss all at once. The share ``w^2 / (w^2 + c^2)`` of the weights ``w`` that is read from
-    further away is small where they are few, a half where they are as many as the cache of size ``c`` has room for, and
-    nearly all of them far beyond.
+    Between two reads of a weight a run uses all other weights and some of the activations that it writes, ``u``
+    together. A cache does not begin to miss all at once: the share ``u^2 / (u^2 + c^2)`` of the weights that is read
+    from further away is small where that is little, a half where it is as much as the cache of size ``c`` has room for,
+    and nearly all of them far beyond.
+
+    Args:
+        figures: Of shape ``(n, 8)``.
+        cache: Its size in MiB, and the share of the activations written that counts.
     """
+    size_mib, share = cache
     warmed = figures.copy()
-    weights = warmed[:, _WEIGHTS]
-    warmed[:, _WEIGHTS] = weights**3 / np.maximum(weights**2 + cache_mib**2, np.finfo(np.float64).tiny)
+    used = warmed[:, _WEIGHTS] + share * warmed[:, _WRITTEN]
+    warmed[:, _WEIGHTS] *= used**2 / np.maximum(used**2 + size_mib**2, np.finfo(np.float64).tiny)
     return warmed
 
 
@@ -172,7 +190,7 @@ class _Evidence:
     """What a law is fitted on.
 
     Attributes:
-        figures: Of the networks, shape ``(n, 7)``.
+        figures: Of the networks, shape ``(n, 8)``.
         truth: Their latencies or energies, shape ``(n,)``.
         row_spread: Relative standard deviations of these, shape ``(n,)``.
         offset: Expected.
@@ -223,6 +241,11 @@ class _Fit:
     left_out: Values
     leverage: float
 
+    @property
+    def error(self) -> float:
+        """Mean size of the errors left out; one too large to be the law's own counts no more than ``_LARGEST``."""
+        return max(float(np.minimum(np.abs(self.left_out), _LARGEST).mean()), _EXACT)
+
     def calibration(self, spread: float, *, least: float) -> Calibration:
         offset_ms, scale, per_kernel_ms, *rest = self.coefficients.tolist()
         return Calibration(
@@ -258,7 +281,7 @@ def _solve(evidence: _Evidence, terms: list[int]) -> tuple[Values, Values]:
     truth, least = evidence.truth, FLOOR * evidence.scale * evidence.figures[:, 0]
     design = _design(evidence.figures)[:, terms]
     mean, deviation = (values[terms] for values in evidence.prior)
-    fitted: Values = float(np.median(truth / evidence.figures[:, 0])) * evidence.figures[:, 0]
+    fitted = _first_guess(truth, evidence.figures[:, 0])
     noise, coefficients, precision = 0.1, mean, np.eye(len(terms))
     spare = max(1, len(truth) - len(terms)) / len(truth)
     for step in range(2 * _ROUNDS):
@@ -281,9 +304,10 @@ def _solve(evidence: _Evidence, terms: list[int]) -> tuple[Values, Values]:
     return found, covariance
 
 
-def _mean(errors: Values) -> float:
-    """Mean size of errors; one that is too large to be the law's own counts no more than the largest of these."""
-    return float(np.minimum(np.abs(errors), _LARGEST).mean())
+def _first_guess(truth: Values, sums: Values) -> Values:
+    """Latencies as a multiple of the sums, or all the same where that is closer: the offset may be most of them."""
+    guesses = (float(np.median(truth / sums)) * sums, np.full(len(truth), np.median(truth)))
+    return min(guesses, key=lambda guess: float(np.median(np.abs(truth / guess - 1))))
 
 
 def _spread(errors: Values) -> float:
@@ -298,7 +322,7 @@ def _typical(errors: Values) -> float:
 
 
 def _design(figures: Values) -> Values:
-    """What the coefficients are multiplied with, shape ``(n, 7)``."""
+    """What the coefficients are multiplied with, shape ``(n, 8)``."""
     return np.column_stack([np.ones(len(figures)), figures[:, : len(_TERMS) - 1]])
 
 

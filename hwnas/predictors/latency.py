@@ -148,7 +148,7 @@ class LatencyPredictor:
         return latency_ms, self.calibration.spreads(figures, latency_ms)
 
     def _figures_of(self, keys: Sequence[str]) -> NDArray[np.float64]:
-        """Sums over blocks, shape ``(7,)``."""
+        """Sums over blocks, shape ``(8,)``."""
         return np.sum([self.rows.block(key).figures for key in keys], axis=0) if keys else np.zeros(len(FIGURES))
 
     def _repeated(self, one: PartCost, count: int) -> NDArray[np.float64]:
@@ -183,7 +183,7 @@ class EnergyPredictor:
 
     Attributes:
         calibration: The law, in millijoules where that of the latency has milliseconds.
-        figures: From architectures to sums of shape ``(n, 7)``.
+        figures: From architectures to sums of shape ``(n, 8)``.
     """
 
     calibration: Calibration

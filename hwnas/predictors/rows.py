@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from hwnas.core import unknown
 from hwnas.predictors.calibration import FIGURES
 from hwnas.predictors.regression import ShapeRegressions
 from hwnas.predictors.shapes import block_shape, kernel_shape
-from latency_tables import LatencyTable, MissingRowError, convolution, read_kernel
+from latency_tables import LatencyTable, MissingRowError, Tensor, convolution, read_kernel
 
 Missing = Literal["error", "step", "regress"]
 MISSING: tuple[Missing, ...] = get_args(Missing)
@@ -41,6 +41,7 @@ class PartCost:
             network, weights come from further away than where a kernel alone finds them.
         dense_ms: What of it are other dense convolutions and matrix products.
         depthwise_ms: What of it are depthwise convolutions.
+        written_mib: Activations it writes.
     """
 
     key: str
@@ -52,10 +53,11 @@ class PartCost:
     weights_mib: float = 0.0
     dense_ms: float = 0.0
     depthwise_ms: float = 0.0
+    written_mib: float = 0.0
 
     @property
     def figures(self) -> NDArray[np.float64]:
-        """In the order of ``calibration.FIGURES``, shape ``(7,)``."""
+        """In the order of ``calibration.FIGURES``, shape ``(8,)``."""
         values = {
             "sum_ms": self.latency_ms,
             "kernels": self.kernels,
@@ -63,6 +65,7 @@ class PartCost:
             "weights_mib": self.weights_mib,
             "dense_ms": self.dense_ms,
             "depthwise_ms": self.depthwise_ms,
+            "written_mib": self.written_mib,
             "variance_ms2": (self.spread * self.latency_ms) ** 2,
         }
         return np.array([values[name] for name in FIGURES])
@@ -149,6 +152,7 @@ class RowEstimates:
             weights_mib=share["weights_mib"] * found.latency_ms,
             dense_ms=share["dense_ms"] * found.latency_ms,
             depthwise_ms=share["depthwise_ms"] * found.latency_ms,
+            written_mib=share["written_mib"] * found.latency_ms,
         )
 
     @cached_property
@@ -186,37 +190,50 @@ def _together(key: str, kernels: Mapping[PartCost, int]) -> PartCost:
         weights_mib=sum(one.weights_mib * n for one, n in kernels.items()),
         dense_ms=sum(one.dense_ms * n for one, n in kernels.items()),
         depthwise_ms=sum(one.depthwise_ms * n for one, n in kernels.items()),
+        written_mib=sum(one.written_mib * n for one, n in kernels.items()),
     )
 
 
 def _described(key: str, latency_ms: float, *, how: How = "exact", spread: float = 0.0) -> PartCost:
-    weights_mib, kind = _nature(key)
+    nature = _nature(key)
     return PartCost(
         key=key,
         latency_ms=latency_ms,
         spread=spread,
         how=how,
-        weights_mib=weights_mib,
-        once_ms=latency_ms if kind == "once" else 0.0,
-        dense_ms=latency_ms if kind == "dense" else 0.0,
-        depthwise_ms=latency_ms if kind == "depthwise" else 0.0,
+        weights_mib=nature.weights_mib,
+        once_ms=latency_ms if nature.work == "once" else 0.0,
+        dense_ms=latency_ms if nature.work == "dense" else 0.0,
+        depthwise_ms=latency_ms if nature.work == "depthwise" else 0.0,
+        written_mib=nature.written_mib,
     )
 
 
+class _Nature(NamedTuple):
+    """What a key says of its kernel: ``work`` is ``""`` for what is neither a convolution nor a product."""
+
+    weights_mib: float = 0.0
+    written_mib: float = 0.0
+    work: Literal["once", "dense", "depthwise", ""] = ""
+
+
 @lru_cache(maxsize=65_536)
-def _nature(key: str) -> tuple[float, str]:
-    """Weights in MiB, and whether it is ``"once"``, ``"dense"`` or ``"depthwise"`` work; ``""`` for anything else."""
+def _nature(key: str) -> _Nature:
     read = read_kernel(key)
     if read is None:
-        return 0.0, ""
+        return _Nature()
+    written_mib = _mib(read.written)
     held = convolution(key)
     if held is None and read.op.rpartition(".")[2] not in _PRODUCTS:
-        return 0.0, ""
+        return _Nature(written_mib=written_mib)
     weights = [one for one in read.read[1:] if len(one.shape) > 1 and one not in (read.read[0], *read.written)]
-    mib = sum(math.prod(one.shape) * _BYTES.get(one.element, 1) for one in weights) / MIB
     if math.prod(read.written[0].shape) == max(read.written[0].shape, default=0):  # one image of one pixel
-        return mib, "once"
-    return mib, "depthwise" if held is not None and held.depthwise else "dense"
+        return _Nature(_mib(weights), written_mib, "once")
+    return _Nature(_mib(weights), written_mib, "depthwise" if held is not None and held.depthwise else "dense")
+
+
+def _mib(tensors: Iterable[Tensor]) -> float:
+    return sum(math.prod(one.shape) * _BYTES.get(one.element, 1) for one in tensors) / MIB
 
 
 _PRODUCTS = {"Gemm", "MatMul", "FusedGemm", "FusedMatMul", "QGemm", "MatMulInteger", "QLinearMatMul"}

@@ -14,14 +14,14 @@ Values = NDArray[np.float64]
 
 
 def networks(n: int, seed: int = 0) -> Values:
-    """Figures of made-up networks, whose weights, dense and depthwise shares vary independently; shape (n, 7)."""
+    """Figures of made-up networks, whose weights, activations and shares vary independently; shape (n, 8)."""
     rng = np.random.default_rng(seed)
     sum_ms = np.exp(rng.uniform(-2, 2, n))
     shares = rng.dirichlet([3, 2, 1, 1], n)
-    kernels, weights_mib = rng.integers(10, 80, n), sum_ms * rng.uniform(0.5, 5, n)
-    return np.column_stack(
-        [sum_ms, kernels, shares[:, 2] * sum_ms, weights_mib, shares[:, 0] * sum_ms, shares[:, 1] * sum_ms, np.zeros(n)]
-    ).astype(np.float64)
+    kernels, weights_mib, written_mib = rng.integers(10, 80, n), *(sum_ms * rng.uniform(0.5, 5, (2, n)))
+    once_ms, dense_ms, depthwise_ms = (sum_ms * shares[:, i] for i in (2, 0, 1))
+    columns = [sum_ms, kernels, once_ms, weights_mib, dense_ms, depthwise_ms, written_mib, np.zeros(n)]
+    return np.column_stack(columns).astype(np.float64)
 
 
 def noiseless(n: int) -> Values:
@@ -71,6 +71,25 @@ def test_weights_that_no_longer_fit_the_cache_are_learned_from_a_few_large_netwo
     large = fresh[:, weights] > 5
     assert large.any()
     assert error[large].mean() < 0.03
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_activations_that_drive_weights_from_the_cache_are_learned(seed: int) -> None:
+    """As in networks for large images, whose weights would fit the cache if there were nothing else."""
+    rng, figures, fresh = np.random.default_rng(seed), networks(20, seed), networks(200, seed + 100)
+    weights, written = FIGURES.index("weights_mib"), FIGURES.index("written_mib")
+    for some in (figures, fresh):
+        some[:, weights] = rng.uniform(0.5, 1.5, len(some))
+        some[:, written] = rng.uniform(0.0, 64.0, len(some))
+        some[:, 0] = rng.uniform(0.5, 1.5, len(some))
+
+    def device(of: Values) -> Values:
+        used = of[:, weights] + 0.5 * of[:, written]
+        return 0.005 + of[:, 0] + 0.3 * of[:, weights] * used**2 / (used**2 + 8.0**2)
+
+    found = calibrate(figures, device(figures) * (1 + 0.01 * rng.standard_normal(20)), row_spread=noiseless(20))
+    assert found.cache_share > 0
+    assert np.abs(found.apply(fresh) / device(fresh) - 1).mean() < 0.025
 
 
 @pytest.mark.parametrize("seed", range(5))
