@@ -173,7 +173,7 @@ def leftovers(n: int, history: History, rng: np.random.Generator, *, taken: set[
     """
     problem = history.problem
     if problem.space.size <= _ENUMERABLE:
-        everything = list(problem.space.enumerate())
+        everything = problem.space.listed
         return take(
             n, (everything[i] for i in rng.permutation(len(everything))), problem.feasible, taken=taken, tries=0
         )

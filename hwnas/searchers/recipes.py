@@ -93,7 +93,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     "lamoo": Algorithm(
         summary="partition by dominance rank, valued by hypervolume; made for several objectives",
         make=_partition("LaMOO"),
-        inner="mutation",
+        inner="grey-ehvi",
     ),
     "la-mcts": Algorithm(
         summary="partition by clusters of vector and merit, with kernel boundaries; made for one objective",

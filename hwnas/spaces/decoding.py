@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.core import Architecture, Value
+from hwnas.spaces.encoding import Encoding
 from hwnas.spaces.interval import STEPS, Interval
 from hwnas.spaces.space import Choice, SearchSpace
-
-
-def columns(space: SearchSpace) -> dict[str, slice]:
-    """Name of each choice to its columns of the encoding."""
-    found: dict[str, slice] = {}
-    start = 0
-    for choice in space.choices:
-        width = 1 if choice.ordinal else len(choice.options)
-        found[choice.name] = slice(start, start + width)
-        start += width
-    return found
 
 
 def nearest(space: SearchSpace, points: NDArray[np.float64]) -> list[Architecture]:
@@ -33,7 +23,7 @@ def nearest(space: SearchSpace, points: NDArray[np.float64]) -> list[Architectur
         space: Of the architectures.
         points: Shape ``(n, width)`` of the space's ``Encoding``; anything beyond [0, 1] is nearest to an end.
     """
-    places = columns(space)
+    places = Encoding(space).columns
     return [_nearest(space, places, point) for point in points]
 
 
@@ -44,7 +34,7 @@ def step(choice: Choice | Interval) -> float:
     return 1 / len(choice.options)
 
 
-def _nearest(space: SearchSpace, places: dict[str, slice], point: NDArray[np.float64]) -> Architecture:
+def _nearest(space: SearchSpace, places: Mapping[str, slice], point: NDArray[np.float64]) -> Architecture:
     values: dict[str, Value] = {}
     for choice in space.choices:
         if space.is_active(choice, values):

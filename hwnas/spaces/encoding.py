@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.core import Architecture
+from hwnas.core import Architecture, Value
 from hwnas.spaces.interval import Interval
 from hwnas.spaces.space import Choice, SearchSpace
 
@@ -23,34 +24,46 @@ class Encoding:
 
     space: SearchSpace
 
+    @cached_property
+    def columns(self) -> Mapping[str, slice]:
+        """Name of each choice to its columns."""
+        found: dict[str, slice] = {}
+        start = 0
+        for choice in self.space.choices:
+            width = 1 if choice.ordinal else len(choice.options)
+            found[choice.name] = slice(start, start + width)
+            start += width
+        return found
+
     @property
     def width(self) -> int:
         """Number of columns."""
-        return sum(_width(choice) for choice in self.space.choices)
+        return max((place.stop for place in self.columns.values()), default=0)
 
     def encode(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
         """Codes of architectures, shape ``(n, width)``."""
         codes = np.zeros((len(architectures), self.width))
-        for row, architecture in zip(codes, architectures, strict=True):
-            column = 0
-            for choice in self.space.choices:
-                width = _width(choice)
-                if choice.name in architecture:
-                    row[column : column + width] = _code(choice, architecture)
-                column += width
+        known = [dict(architecture) for architecture in architectures]
+        for choice in self.space.choices:
+            place = self.columns[choice.name]
+            if isinstance(choice, Interval):
+                codes[:, place.start] = [choice.scaled(float(values[choice.name])) for values in known]
+                continue
+            rows, positions = self._options[choice.name]
+            codes[:, place] = rows[[positions[values.get(choice.name)] for values in known]]
         return codes
 
-
-def _width(choice: Choice | Interval) -> int:
-    return 1 if choice.ordinal else len(choice.options)
-
-
-def _code(choice: Choice | Interval, architecture: Architecture) -> NDArray[np.float64]:
-    if isinstance(choice, Interval):
-        return np.array([choice.scaled(float(architecture[choice.name]))])
-    index = choice.options.index(architecture[choice.name])
-    if choice.ordinal:
-        return np.array([(index + 1) / len(choice.options)])
-    indicators = np.zeros(len(choice.options))
-    indicators[index] = 1.0
-    return indicators
+    @cached_property
+    def _options(self) -> Mapping[str, tuple[NDArray[np.float64], Mapping[Value | None, int]]]:
+        """Codes of each choice's options and of its absence, and which of these rows is whose."""
+        found: dict[str, tuple[NDArray[np.float64], Mapping[Value | None, int]]] = {}
+        for choice in self.space.choices:
+            if isinstance(choice, Choice):
+                count = len(choice.options)
+                rows = np.arange(1, count + 1)[:, None] / count if choice.ordinal else np.eye(count)
+                absent: Mapping[Value | None, int] = {None: count}
+                found[choice.name] = (
+                    np.vstack([rows, np.zeros(rows.shape[1])]),
+                    {**absent, **{option: i for i, option in enumerate(choice.options)}},
+                )
+        return found

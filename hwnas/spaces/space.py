@@ -207,7 +207,16 @@ class SearchSpace:
                     f"space {self.name} cannot be listed: choice {choice.name!r} is continuous, any number from "
                     f"{choice.low:g} to {choice.high:g}; draw a sample instead"
                 )
-        return self._listed()
+        return self._enumerated()
+
+    @cached_property
+    def listed(self) -> tuple[Architecture, ...]:
+        """Every architecture once, kept for whoever looks through a small space again and again.
+
+        Raises:
+            UsageError: A choice is continuous.
+        """
+        return tuple(self.enumerate())
 
     def restrict(self, kept: Mapping[str, Iterable[Value]]) -> SearchSpace:
         """The part of the space in which some choices have fewer options.
@@ -236,7 +245,7 @@ class SearchSpace:
             choices[choice.name] = narrower
         return replace(self, choices=tuple(choices.values()))
 
-    def _listed(self) -> Iterator[Architecture]:
+    def _enumerated(self) -> Iterator[Architecture]:
         def extend(values: dict[str, Value], index: int) -> Iterator[Architecture]:
             if index == len(self.choices):
                 yield Architecture(values)

@@ -129,7 +129,7 @@ def test_an_inner_searcher_that_cannot_be_used_is_refused_with_the_reason(algori
 
 
 def test_inner_searchers_are_resolved_by_name() -> None:
-    assert require_inner("lamoo", None) == "mutation"
+    assert require_inner("lamoo", None) == "grey-ehvi"
     assert require_inner("lanas", None) == "random"
     assert require_inner("lamoo", "random") == "random"
     assert require_inner("alphax", None) is None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hwnas.core import Architecture
 from hwnas.spaces import Choice, Encoding, SearchSpace, mobilenet_space, nasbench201_space
-from hwnas.spaces.decoding import columns, nearest, step
+from hwnas.spaces.decoding import nearest, step
 
 SPACES = [mobilenet_space("tiny"), mobilenet_space("small"), nasbench201_space()]
 spaces = pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
@@ -81,6 +81,6 @@ def test_points_outside_are_nearest_to_an_end_and_legal(space: SearchSpace) -> N
 
 @spaces
 def test_columns_follow_one_another_up_to_the_width(space: SearchSpace) -> None:
-    places = list(columns(space).values())
+    places = list(Encoding(space).columns.values())
     assert [place.start for place in places] == [0, *(place.stop for place in places[:-1])]
     assert places[-1].stop == Encoding(space).width

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.core import Architecture
 from hwnas.searchers.inner import MutationInner, RandomInner, Request
-from hwnas.spaces import SearchSpace
 
 Values = NDArray[np.float64]
 Worth = Callable[[Sequence[Architecture]], Values]
@@ -61,18 +59,13 @@ def look(request: Request, worth: Worth, *, settings: LookSettings) -> Pool:
     space = request.history.problem.space
     if space.size <= settings.enumerable:
         # in random order, so that chance decides between candidates of equal worth
-        everything = _everything(space)
+        everything = space.listed
         shuffled = [everything[i] for i in request.rng.permutation(len(everything))]
         fresh = _acceptable(shuffled, request, visited=set())
         return Pool(fresh, worth(fresh)) if fresh else Pool()
     drawn = _drawn(request, settings.raw)
     pool = Pool(drawn, worth(drawn)) if drawn else Pool()
     return _climbed(pool, request, worth, settings=settings) if drawn else pool
-
-
-@lru_cache(maxsize=2)
-def _everything(space: SearchSpace) -> tuple[Architecture, ...]:
-    return tuple(space.enumerate())
 
 
 def _drawn(request: Request, n: int) -> list[Architecture]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,6 @@ from numpy.typing import NDArray
 from hwnas.core import Architecture
 from hwnas.searchers.bayes.library import advice_ignored
 from hwnas.spaces import Encoding, SearchSpace
-from hwnas.spaces.decoding import columns
 
 Kernel = Literal["ordinal", "one-hot", "hamming"]
 
@@ -37,16 +37,20 @@ class Inputs:
 
     def __call__(self, architectures: Sequence[Architecture]) -> torch.Tensor:
         """Shape ``(n, d)``, in [0, 1]."""
-        codes = Encoding(self.space).encode(architectures)
+        codes = self._encoding.encode(architectures)
         if self.kernel == "one-hot":
             return torch.from_numpy(codes)
         numbers = np.empty((len(codes), len(self.space.choices)))
-        for column, place in enumerate(columns(self.space).values()):
+        for column, place in enumerate(self._encoding.columns.values()):
             block = codes[:, place]
             width = block.shape[1]
             weights = np.arange(1, width + 1) / width  # the code that an ordinal choice has
             numbers[:, column] = block @ weights
         return torch.from_numpy(numbers)
+
+    @cached_property
+    def _encoding(self) -> Encoding:
+        return Encoding(self.space)
 
     @property
     def categorical(self) -> list[int]:

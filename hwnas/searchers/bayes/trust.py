@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hwnas.core import Architecture
 from hwnas.spaces import Encoding, SearchSpace
-from hwnas.spaces.decoding import columns, nearest, step
+from hwnas.spaces.decoding import nearest, step
 
 _PERTURBED = 20  # choices changed at a time, on average, where there are that many
 
@@ -95,8 +95,9 @@ def perturbed(
         sides: Of the trust region, one a choice, in units of the encoding; shape ``(c,)``.
         rng: Randomness.
     """
-    places = columns(space)
-    points = np.repeat(Encoding(space).encode([center]), n, axis=0)
+    encoding = Encoding(space)
+    places = encoding.columns
+    points = np.repeat(encoding.encode([center]), n, axis=0)
     changed = _changed(space, n, sides=sides, rng=rng)
     for column, (choice, place) in enumerate(zip(space.choices, places.values(), strict=True)):
         rows = np.flatnonzero(changed[:, column])

@@ -9,7 +9,7 @@ from hwnas.core import Architecture
 from hwnas.searchers.bayes.library import advice_ignored, failures, require_botorch
 from hwnas.searchers.bayes.trust import TrustRegion, TrustSettings, perturbed, replayed
 from hwnas.searchers.inner import MutationInner, RandomInner, Request, take
-from hwnas.spaces.decoding import columns
+from hwnas.spaces import Encoding
 
 _AUGMENTED = 0.05  # weight of the sum beside the largest of the scaled costs (Knowles, ParEGO, 2006)
 
@@ -72,7 +72,7 @@ class TurboInner:
             process = surrogate.model.models[0]
             lengths = process.covar_module.base_kernel.lengthscale.detach().numpy().ravel()
             center = trials[int(cost.argmin())]
-            sides = trust.length * _weights(lengths, [place.start for place in columns(space).values()])
+            sides = trust.length * _weights(lengths, [place.start for place in Encoding(space).columns.values()])
             around = perturbed(center, self._candidates, space=space, sides=sides, rng=rng)
             fresh = take(len(around), around, request.accept, taken=set(request.taken), tries=0)
             if not fresh:

@@ -15,7 +15,7 @@ from hwnas.searchers.evolution.ranking import Costs, best_first, levels
 from hwnas.searchers.evolution.told import Told, told
 from hwnas.searchers.inner import RandomInner, Request, take
 from hwnas.spaces import Encoding, SearchSpace
-from hwnas.spaces.decoding import columns, nearest
+from hwnas.spaces.decoding import nearest
 
 _WIDENING = 1.1  # of the step size, after every block of candidates that were not enough
 
@@ -93,8 +93,9 @@ def _normal(rng: np.random.Generator) -> Any:
 
 def _middle(space: SearchSpace) -> NDArray[np.float64]:
     """Codes from which every option is equally near."""
-    middle = np.zeros(Encoding(space).width)
-    for place in columns(space).values():
+    encoding = Encoding(space)
+    middle = np.zeros(encoding.width)
+    for place in encoding.columns.values():
         width = place.stop - place.start
         middle[place] = 0.5 if width == 1 else 1 / width
     return middle

@@ -34,7 +34,7 @@ class Listing:
         described: What surrogates see of them, but for their costs; shape ``(n, d - k)``.
     """
 
-    architectures: list[Architecture]
+    architectures: tuple[Architecture, ...]
     ids: NDArray[np.str_]
     described: Matrix
 
@@ -42,9 +42,8 @@ class Listing:
 @lru_cache(maxsize=2)
 def listing(space: SearchSpace) -> Listing:
     """Lists a space, once for all who search it: that takes longer than what is done with the list."""
-    everything = list(space.enumerate())
-    ids = np.array([architecture.id for architecture in everything])
-    return Listing(everything, ids, described(space, everything))
+    ids = np.array([architecture.id for architecture in space.listed])
+    return Listing(space.listed, ids, described(space, space.listed))
 
 
 @dataclass(frozen=True)

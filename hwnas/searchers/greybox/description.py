@@ -48,9 +48,9 @@ class Description:
             for group in self._groups:  # one scale a group, so that what is rare in it matters less
                 self._spreads[list(group)] = max(float(np.sqrt(values[:, group].var(axis=0).mean())), _LEAST_SPREAD)
         else:
-            widths = [1 if choice.ordinal else len(choice.options) for choice in problem.space.choices]
-            ends = np.cumsum(widths).tolist()
-            self._groups = tuple(tuple(range(end - width, end)) for end, width in zip(ends, widths, strict=True))
+            places = Encoding(problem.space).columns.values()
+            self._groups = tuple(tuple(range(place.start, place.stop)) for place in places)
+            widths = [len(group) for group in self._groups]
             self._means = np.zeros(sum(widths))
             self._spreads = np.repeat([1 / _ORDINAL if width == 1 else 1.0 for width in widths], widths)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 from hwnas.core import Architecture
@@ -38,7 +39,11 @@ class OneHot:
 
     def encode(self, architectures: Sequence[Architecture]) -> Codes:
         """Vectors of architectures, shape ``(n, d)``."""
-        return Encoding(self.space).encode(architectures)
+        return self._encoding.encode(architectures)
+
+    @cached_property
+    def _encoding(self) -> Encoding:
+        return Encoding(self.space)
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,12 @@ class Ordinal:
 
     def encode(self, architectures: Sequence[Architecture]) -> Codes:
         """Vectors of architectures, shape ``(n, c)``, in [0, 1]; 0 for a choice that does not exist."""
+        return self._encoding.encode(architectures)
+
+    @cached_property
+    def _encoding(self) -> Encoding:
         ordered = (
             choice if isinstance(choice, Interval) or choice.ordinal else replace(choice, ordinal=True)
             for choice in self.space.choices
         )
-        return Encoding(SearchSpace(self.space.name, tuple(ordered))).encode(architectures)
+        return Encoding(SearchSpace(self.space.name, tuple(ordered)))
