@@ -32,7 +32,7 @@ def seconds(problem: BenchProblem, name: str, trials: list[Trial], repeats: int)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = "qnehvi,qehvi,grey-ehvi,lamoo+grey-ehvi,lamoo,nsga2,cmaes,mutation,random"
+    names = "qnehvi,qehvi,grey-ehvi,lamoo+grey-ehvi,lamoo+mutation,nsga2,cmaes,mutation,random"
     parser.add_argument("--problem", default="ofa")
     parser.add_argument("--algorithms", default=names)
     parser.add_argument("--sizes", type=int, nargs="+", default=[50, 200, 1000, 5000])

@@ -11,7 +11,7 @@ DEVICES = "1080ti_1,2080ti_32,titan_rtx_1,eyeriss,gold_6240,pixel3,samsung_a50,s
 
 
 def main() -> None:
-    parser = options(__doc__, algorithms="random,mutation,lamoo,qehvi,grey-ehvi,lamoo+grey-ehvi")
+    parser = options(__doc__, algorithms="random,mutation,lamoo+mutation,qehvi,grey-ehvi,lamoo+grey-ehvi")
     parser.add_argument("--devices", default=DEVICES)
     arguments = parser.parse_args()
     for device in arguments.devices.split(","):

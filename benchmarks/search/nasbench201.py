@@ -9,7 +9,7 @@ from copy import copy
 
 from shown import benched, guarded, options, ratio, table, tests
 
-ALGORITHMS = "random,mutation,lamoo+random,lamoo,nsga2,grey-ehvi,lamoo+grey-ehvi"
+ALGORITHMS = "random,mutation,lamoo+random,lamoo+mutation,nsga2,regularized-evolution,grey-ehvi,lamoo+grey-ehvi"
 BLACK_BOX = "qehvi,lamoo+qehvi"
 TARGETS = {1: 65, 2: 110}  # level: evaluations at most; and 99.6 % at 200
 

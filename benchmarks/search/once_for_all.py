@@ -10,7 +10,7 @@ from shown import benched, guarded, options, table, tests
 
 
 def main() -> None:
-    parser = options(__doc__, algorithms="lamoo+grey-ehvi,lamoo,mutation,nsga2,qnehvi", evaluations=500)
+    parser = options(__doc__, algorithms="lamoo+grey-ehvi,lamoo+mutation,mutation,nsga2,qnehvi", evaluations=500)
     arguments = parser.parse_args()
     summary = benched("ofa", arguments)
     print(table(summary, at=(100, 200, 300)))

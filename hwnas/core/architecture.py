@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from functools import cached_property
 
 Value = bool | int | float | str
@@ -28,6 +28,10 @@ class Architecture(Mapping[str, Value]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def items(self) -> ItemsView[str, Value]:
+        """The choices and their values; the inherited one looks every value up again."""
+        return self._values.items()
 
     def __hash__(self) -> int:
         return hash(self.id)

@@ -43,7 +43,7 @@ class Encoding:
     def encode(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
         """Codes of architectures, shape ``(n, width)``."""
         codes = np.zeros((len(architectures), self.width))
-        known = [dict(architecture) for architecture in architectures]
+        known = [dict(architecture.items()) for architecture in architectures]
         for choice in self.space.choices:
             place = self.columns[choice.name]
             if isinstance(choice, Interval):

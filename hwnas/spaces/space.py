@@ -82,6 +82,11 @@ class SearchSpace:
         """The choices by name."""
         return {choice.name: choice for choice in self.choices}
 
+    @cached_property
+    def _parents(self) -> frozenset[str]:
+        """Names of the choices that others depend on."""
+        return frozenset(choice.parent for choice in self.choices if choice.parent is not None)
+
     def is_active(self, choice: Choice | Interval, values: Mapping[str, Value]) -> bool:
         """Whether a choice exists, given the values of those before it."""
         return choice.parent is None or values.get(choice.parent) in choice.when
@@ -188,11 +193,15 @@ class SearchSpace:
         Of a continuous choice, a few steps of several sizes up and down.
         """
         first = {choice.name: choice.options[0] for choice in self.choices if isinstance(choice, Choice)}
+        here = dict(architecture.items())
         found = []
-        for name, value in architecture.items():
+        for name, value in here.items():
             choice = self.by_name[name]
             near: Sequence[Value] = choice.near(float(value)) if isinstance(choice, Interval) else choice.near(value)
-            found += [self.architecture({**first, **architecture, name: option}) for option in near]
+            if name in self._parents:
+                found += [self.architecture({**first, **here, name: option}) for option in near]
+            else:
+                found += [Architecture({**here, name: option}) for option in near]
         return found
 
     def enumerate(self) -> Iterator[Architecture]:

@@ -102,7 +102,7 @@ def test_a_finished_run_evaluates_nothing_more(finished: Run, begin: Begin, trai
 
 @pytest.mark.parametrize(
     ("change", "name"),
-    [({"trials": 16}, "trials"), ({"seed": 5}, "seed"), ({"algorithm": "la-mcts"}, "algorithm"),
+    [({"trials": 16}, "trials"), ({"seed": 5}, "seed"), ({"algorithm": "la-mcts", "inner": "grey-ehvi"}, "algorithm"),
      ({"targets": ["latency", "flops"]}, "targets"), ({"limits": {"params_m": 1.0}}, "limits")],
 )  # fmt: skip
 def test_other_settings_than_the_recorded_ones_are_refused_and_named(

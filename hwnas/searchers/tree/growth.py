@@ -21,7 +21,8 @@ class BySize:
     """Nodes with enough samples are split, as long as a boundary really separates them.
 
     Attributes:
-        min_split: Smallest number of samples that is split.
+        min_split: Smallest number of samples that is split at the root.
+        deeper: By what that number is multiplied for each decision on the way to a node.
         min_leaf: A split that leaves fewer on a side is rejected.
         min_accuracy: A boundary that misplaces more of its own samples than this allows is rejected.
         max_depth: Longest path of decisions.
@@ -29,6 +30,7 @@ class BySize:
     """
 
     min_split: int = 10
+    deeper: float = 1.0
     min_leaf: int = 3
     min_accuracy: float = 0.6
     max_depth: int = 6
@@ -36,7 +38,8 @@ class BySize:
 
     def may_split(self, samples: int, *, depth: int, nodes: int) -> bool:
         """Whether to try."""
-        return samples >= self.min_split and depth < self.max_depth and nodes + 2 <= self.max_nodes
+        least = self.min_split * self.deeper**depth
+        return samples >= least and depth < self.max_depth and nodes + 2 <= self.max_nodes
 
     def keeps(self, smallest: int, *, accuracy: float) -> bool:
         """Whether a split is kept."""

@@ -37,12 +37,17 @@ class LaMOO(PartitionSearcher):
 
     Departures from the official code, which ``FAITHFUL_LAMOO`` undoes: codes are one-hot where order means nothing,
     with a radial kernel; samples go to the side predicted for them, so that a leaf's figures describe its region;
-    samples dominated by equally many get the same label; boundaries that separate badly are rejected. Two more are the
-    house's: nothing is proposed twice, and what a known cost forbids is not proposed at all.
+    samples dominated by equally many get the same label; boundaries that separate badly are rejected; a second decision
+    takes eight times as many samples as the first, a third eight times as many again, because boundaries between few
+    samples keep an inner searcher with a model of its own from what it knows better. Two more are the house's: nothing
+    is proposed twice, and what a known cost forbids is not proposed at all.
     """
 
     recipe: ClassVar[TreeSettings] = TreeSettings(
-        labeler=DominanceHalves(), boundary=KernelSvm(kernel="rbf", penalty=10.0), value=Hypervolume()
+        labeler=DominanceHalves(),
+        boundary=KernelSvm(kernel="rbf", penalty=10.0),
+        value=Hypervolume(),
+        growth=BySize(deeper=8.0),
     )
 
 
