@@ -66,7 +66,7 @@ def main() -> None:
         family.references(),
         backend=profilers.open_device("cpu"),
         out=FOLDER / f"{arguments.data}.jsonl",
-        space=family.space.name,
+        settings=profilers.CampaignSettings(space=family.space.name),
     )
     networks = uniform_family(family)
     ratios = []

@@ -32,15 +32,15 @@ def error_line(name: str, predicted_ms: np.ndarray, measured_ms: np.ndarray) -> 
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    ranks = [np.argsort(np.argsort(values)) for values in (a, b)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    first, second = (np.argsort(np.argsort(values)) for values in (a, b))
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def scaled(quantity: np.ndarray, truth_ms: np.ndarray) -> np.ndarray:
     """A quantity as a latency: the best line through it, by relative errors."""
     design = np.column_stack([np.ones(len(quantity)), quantity])
     coefficients = np.linalg.lstsq(design / truth_ms[:, None], np.ones(len(truth_ms)), rcond=None)[0]
-    return design @ coefficients
+    return np.asarray(design @ coefficients)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ import profilers
 FOLDER = Path("runs/benchmarks/cost")
 
 
-def seconds_for(name: str, workloads: list, references: list, *, steps: bool) -> tuple[float, int, int]:
+def seconds_for(
+    name: str, workloads: Sequence[profilers.Workload], references: Sequence[profilers.Workload], *, steps: bool
+) -> tuple[float, int, int]:
     """Builds a table from nothing: seconds, kernels and networks."""
     path = FOLDER / f"{name}.jsonl"
     for old in (path, path.with_name(f"{path.name}.partial")):

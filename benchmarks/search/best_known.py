@@ -53,7 +53,7 @@ def on_front(values: Array) -> NDArray[np.intp]:
     order = np.lexsort((values[:, 1], values[:, 0]))
     second = values[order, 1]
     below = np.concatenate([[np.inf], np.minimum.accumulate(second)[:-1]])
-    return order[second < below]
+    return np.asarray(order[second < below])
 
 
 def evolved(problem: BenchProblem, *, seconds: float, seed: int) -> tuple[float, int, int]:

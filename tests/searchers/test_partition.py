@@ -88,6 +88,13 @@ def test_too_few_or_equal_samples_are_not_split() -> None:
     assert equal.best_leaf()[0].region.sides == "all"
 
 
+def test_a_deeper_decision_takes_as_many_more_samples_as_the_settings_say() -> None:
+    growth = BySize(min_split=10, deeper=8.0)
+    least = [10, 80, 640]
+    assert all(growth.may_split(samples, depth=depth, nodes=1) for depth, samples in enumerate(least))
+    assert not any(growth.may_split(samples - 1, depth=depth, nodes=1) for depth, samples in enumerate(least))
+
+
 def test_relaxing_drops_the_last_decision_until_the_whole_space_is_left() -> None:
     leaf, _ = tree_of(some_trials(80)).best_leaf()
     region = leaf.region
