@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +35,6 @@ _CANDIDATES: tuple[tuple[str, ...], ...] = (
     ("once_ms", COLD),
     ("once_ms", "dense_ms", "depthwise_ms"),
 )
-_NO_CACHE = (0.0, 0.0)
-_CACHES = (_NO_CACHE, *((2.0**power, share) for share in (0.0, 0.2, 0.5) for power in range(-3, 9)))
 _FIRST = 3  # terms that are always there
 
 FEWEST_NETWORKS = 8  # below this, three coefficients would follow the noise
@@ -49,6 +48,24 @@ _BETTER = 0.9  # of the error without it, which the residual model has to get be
 _LARGEST = 0.25  # relative error of a law at the most; larger ones are the measurement's
 _TAIL, _TAIL_DEVIATIONS = 0.8, 1.2816  # 80 % of normal errors are within 1.28 standard deviations
 _EXACT = 1e-9  # relative noise below which nothing can be told from rounding
+
+
+class Cache(NamedTuple):
+    """What holds weights from one run to the next.
+
+    Attributes:
+        size_mib: What a run may use between two reads of a weight for a half of the weights to be read from further
+            away than where a kernel alone finds them; 0 where all are.
+        written_share: Of the activations written, what takes up room beside the weights: a runtime writes over buffers
+            that are in the cache already.
+    """
+
+    size_mib: float = 0.0
+    written_share: float = 0.0
+
+
+_NO_CACHE = Cache()
+_CACHES = (_NO_CACHE, *(Cache(2.0**power, share) for share in (0.0, 0.2, 0.5) for power in range(-3, 9)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +83,7 @@ class Calibration:
         covariance: Of the coefficients, in units of the squared relative noise, shape ``(7, 7)``: offset, scale, price
             a kernel, and the residual model's four. Zero for terms that do not count.
         leverage: What the networks of the fit have on average; see ``spreads``.
-        cache_mib: What a network may use between two reads of a weight for a half of its weights to be read from
-            further away than where a kernel alone finds them; 0 where all are.
-        cache_share: Of the activations written, what takes up room beside the weights: a runtime writes over buffers
-            that are in the cache already.
+        cache: The one that weights are counted beyond.
         least: No network is predicted below this multiple of its kernels' sum, so that predictions stay positive.
     """
 
@@ -81,8 +95,7 @@ class Calibration:
     networks: int = 0
     covariance: Values = field(default_factory=lambda: np.zeros((len(_TERMS), len(_TERMS))), repr=False, compare=False)
     leverage: float = 0.0
-    cache_mib: float = 0.0
-    cache_share: float = 0.0
+    cache: Cache = _NO_CACHE
     least: float = FLOOR
 
     def apply(self, figures: Values) -> Values:
@@ -91,7 +104,7 @@ class Calibration:
         Args:
             figures: Of shape ``(n, 8)``, in the order of ``FIGURES``.
         """
-        return _law(_warmed(figures, self._cache), self._coefficients, least=self.least)
+        return _law(_warmed(figures, self.cache), self._coefficients, least=self.least)
 
     def spreads(self, figures: Values, latency_ms: Values) -> Values:
         """Standard deviations of predictions in milliseconds, shape ``(n,)``.
@@ -105,15 +118,11 @@ class Calibration:
         """
         if not len(figures):
             return np.zeros(0)
-        rows = _design(_warmed(figures, self._cache)) / latency_ms[:, None]
+        rows = _design(_warmed(figures, self.cache)) / latency_ms[:, None]
         leverage = np.einsum("nt,tu,nu->n", rows, self.covariance, rows)
         relative = self.spread * np.sqrt((1 + leverage) / (1 + self.leverage))
         estimated = self.scale**2 * figures[:, FIGURES.index("variance_ms2")]
         return np.asarray(np.sqrt((relative * latency_ms) ** 2 + estimated), np.float64)
-
-    @property
-    def _cache(self) -> tuple[float, float]:
-        return self.cache_mib, self.cache_share
 
     @property
     def _coefficients(self) -> Values:
@@ -139,9 +148,9 @@ def calibrate(
     if len(truth) < FEWEST_NETWORKS:
         return Calibration()
     expected = float(np.median(truth / figures[:, 0])) if scale is None else scale
-    chosen: tuple[_Fit, tuple[float, float]] | None = None
+    chosen: tuple[_Fit, Cache] | None = None
     for names in _CANDIDATES:
-        tried: list[tuple[_Fit, tuple[float, float]]] = []
+        tried: list[tuple[_Fit, Cache]] = []
         for cache in _CACHES if COLD in names else (_NO_CACHE,):
             warmed = _warmed(figures, cache)
             terms = _terms(names, warmed)
@@ -152,12 +161,11 @@ def calibrate(
             chosen = best
     if chosen is None:  # the first candidate always fits
         return Calibration()
-    fit, (cache_mib, cache_share) = chosen
-    found = fit.calibration(_spread(fit.left_out), least=FLOOR * expected)
-    return replace(found, cache_mib=cache_mib, cache_share=cache_share)
+    fit, cache = chosen
+    return fit.calibration(_spread(fit.left_out), least=FLOOR * expected, cache=cache)
 
 
-def _warmed(figures: Values, cache: tuple[float, float]) -> Values:
+def _warmed(figures: Values, cache: Cache) -> Values:
     """The figures with the weights that a cache does not hold from run to run in place of all weights.
 
     Between two reads of a weight a run uses all other weights and some of the activations that it writes, ``u``
@@ -167,12 +175,11 @@ def _warmed(figures: Values, cache: tuple[float, float]) -> Values:
 
     Args:
         figures: Of shape ``(n, 8)``.
-        cache: Its size in MiB, and the share of the activations written that counts.
+        cache: The cache.
     """
-    size_mib, share = cache
     warmed = figures.copy()
-    used = warmed[:, _WEIGHTS] + share * warmed[:, _WRITTEN]
-    warmed[:, _WEIGHTS] *= used**2 / np.maximum(used**2 + size_mib**2, np.finfo(np.float64).tiny)
+    used = warmed[:, _WEIGHTS] + cache.written_share * warmed[:, _WRITTEN]
+    warmed[:, _WEIGHTS] *= used**2 / np.maximum(used**2 + cache.size_mib**2, np.finfo(np.float64).tiny)
     return warmed
 
 
@@ -246,7 +253,7 @@ class _Fit:
         """Mean size of the errors left out; one too large to be the law's own counts no more than ``_LARGEST``."""
         return max(float(np.minimum(np.abs(self.left_out), _LARGEST).mean()), _EXACT)
 
-    def calibration(self, spread: float, *, least: float) -> Calibration:
+    def calibration(self, spread: float, *, least: float, cache: Cache) -> Calibration:
         offset_ms, scale, per_kernel_ms, *rest = self.coefficients.tolist()
         return Calibration(
             offset_ms=offset_ms,
@@ -257,6 +264,7 @@ class _Fit:
             networks=len(self.left_out),
             covariance=self.covariance,
             leverage=self.leverage,
+            cache=cache,
             least=least,
         )
 

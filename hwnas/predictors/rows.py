@@ -22,6 +22,7 @@ MISSING: tuple[Missing, ...] = get_args(Missing)
 How = Literal["exact", "step", "regressed"]
 
 MIB = 2**20
+_PARTS = tuple(name for name in FIGURES if name not in ("sum_ms", "variance_ms2"))  # which add up over kernels
 _BYTES = {"double": 8, "int64": 8, "float": 4, "int32": 4, "uint32": 4, "float16": 2, "bfloat16": 2}
 
 
@@ -60,13 +61,8 @@ class PartCost:
         """In the order of ``calibration.FIGURES``, shape ``(8,)``."""
         values = {
             "sum_ms": self.latency_ms,
-            "kernels": self.kernels,
-            "once_ms": self.once_ms,
-            "weights_mib": self.weights_mib,
-            "dense_ms": self.dense_ms,
-            "depthwise_ms": self.depthwise_ms,
-            "written_mib": self.written_mib,
             "variance_ms2": (self.spread * self.latency_ms) ** 2,
+            **{name: getattr(self, name) for name in _PARTS},
         }
         return np.array([values[name] for name in FIGURES])
 
@@ -147,12 +143,7 @@ class RowEstimates:
             latency_ms=found.latency_ms,
             spread=found.spread,
             how="regressed",
-            kernels=share["kernels"] * found.latency_ms,
-            once_ms=share["once_ms"] * found.latency_ms,
-            weights_mib=share["weights_mib"] * found.latency_ms,
-            dense_ms=share["dense_ms"] * found.latency_ms,
-            depthwise_ms=share["depthwise_ms"] * found.latency_ms,
-            written_mib=share["written_mib"] * found.latency_ms,
+            **{name: share[name] * found.latency_ms for name in _PARTS},
         )
 
     @cached_property
@@ -185,12 +176,7 @@ def _together(key: str, kernels: Mapping[PartCost, int]) -> PartCost:
         latency_ms=latency_ms,
         spread=error_ms / latency_ms if latency_ms else 0.0,
         how=next((way for way in ways if any(one.how == way for one in kernels)), "exact"),
-        kernels=sum(n for n in kernels.values()),
-        once_ms=sum(one.once_ms * n for one, n in kernels.items()),
-        weights_mib=sum(one.weights_mib * n for one, n in kernels.items()),
-        dense_ms=sum(one.dense_ms * n for one, n in kernels.items()),
-        depthwise_ms=sum(one.depthwise_ms * n for one, n in kernels.items()),
-        written_mib=sum(one.written_mib * n for one, n in kernels.items()),
+        **{name: sum(getattr(one, name) * n for one, n in kernels.items()) for name in _PARTS},
     )
 
 

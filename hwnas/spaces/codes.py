@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.core import Architecture, UsageError
-from hwnas.spaces.space import SearchSpace
+from hwnas.core import Architecture, UsageError, Value
+from hwnas.spaces.space import Choice, SearchSpace
 
 INACTIVE = -1
 MOST_ENUMERATED = 20_000_000  # rows; more would not fit beside what is computed of them
@@ -112,5 +112,5 @@ class ArchitectureCodes:
         return {choice.name: column for column, choice in enumerate(self.space.choices)}
 
     @cached_property
-    def _positions(self) -> dict[str, dict[object, int]]:
-        return {choice.name: {option: i for i, option in enumerate(choice.options)} for choice in self.space.choices}
+    def _positions(self) -> dict[str, Mapping[Value, int]]:
+        return {choice.name: choice.positions for choice in self.space.choices if isinstance(choice, Choice)}

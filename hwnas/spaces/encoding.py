@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.core import Architecture, Value
+from hwnas.core import Architecture
 from hwnas.spaces.interval import Interval
 from hwnas.spaces.space import Choice, SearchSpace
 
@@ -49,21 +49,17 @@ class Encoding:
             if isinstance(choice, Interval):
                 codes[:, place.start] = [choice.scaled(float(values[choice.name])) for values in known]
                 continue
-            rows, positions = self._options[choice.name]
-            codes[:, place] = rows[[positions[values.get(choice.name)] for values in known]]
+            name, positions = choice.name, choice.positions
+            codes[:, place] = self._codes[name][[positions[one[name]] if name in one else -1 for one in known]]
         return codes
 
     @cached_property
-    def _options(self) -> Mapping[str, tuple[NDArray[np.float64], Mapping[Value | None, int]]]:
-        """Codes of each choice's options and of its absence, and which of these rows is whose."""
-        found: dict[str, tuple[NDArray[np.float64], Mapping[Value | None, int]]] = {}
+    def _codes(self) -> Mapping[str, NDArray[np.float64]]:
+        """A row for each option of a choice, and a last one for its absence."""
+        found: dict[str, NDArray[np.float64]] = {}
         for choice in self.space.choices:
             if isinstance(choice, Choice):
                 count = len(choice.options)
                 rows = np.arange(1, count + 1)[:, None] / count if choice.ordinal else np.eye(count)
-                absent: Mapping[Value | None, int] = {None: count}
-                found[choice.name] = (
-                    np.vstack([rows, np.zeros(rows.shape[1])]),
-                    {**absent, **{option: i for i, option in enumerate(choice.options)}},
-                )
+                found[choice.name] = np.vstack([rows, np.zeros(rows.shape[1])])
         return found

@@ -32,6 +32,11 @@ class Choice:
     parent: str | None = None
     when: frozenset[Value] = field(default_factory=frozenset)
 
+    @cached_property
+    def positions(self) -> Mapping[Value, int]:
+        """Position of each option."""
+        return {option: i for i, option in enumerate(self.options)}
+
     def value(self, received: object) -> Value:
         """The option that a value is: 1 becomes 1.0, 0 False.
 

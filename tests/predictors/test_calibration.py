@@ -88,7 +88,7 @@ def test_activations_that_drive_weights_from_the_cache_are_learned(seed: int) ->
         return 0.005 + of[:, 0] + 0.3 * of[:, weights] * used**2 / (used**2 + 8.0**2)
 
     found = calibrate(figures, device(figures) * (1 + 0.01 * rng.standard_normal(20)), row_spread=noiseless(20))
-    assert found.cache_share > 0
+    assert found.cache.written_share > 0
     assert np.abs(found.apply(fresh) / device(fresh) - 1).mean() < 0.025
 
 
