@@ -21,6 +21,7 @@ from hwnas.executors.workers import Worker
 
 _LISTENING_S = 5.0  # within which somebody has to answer at an address
 
+
 def connect(address: str | None, *, gpus: float, resources: Mapping[str, float]) -> Callable[[], Worker]:
     """Joins a cluster, or begins one of this machine; gives what makes a worker in it.
 

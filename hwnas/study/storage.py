@@ -62,7 +62,9 @@ class Place:
     @property
     def public_url(self) -> str:
         """The URL without its password."""
-        return self.url if self.url.startswith(JOURNAL) else make_url(self.url)._replace(password=None).render_as_string()
+        return (
+            self.url if self.url.startswith(JOURNAL) else make_url(self.url)._replace(password=None).render_as_string()
+        )
 
     def with_secret(self) -> Place:
         """The same place by the URL in ``HWNAS_STORAGE``, where that is set and names no other place.

@@ -15,7 +15,14 @@ import psutil
 import pytest
 
 from hwnas.core import HwnasError, MachineError, UsageError
-from hwnas.executors import AnyExecutor, ExecutorSettings, SerialExecutor, TimeLimitError, WorkerLostError, open_executor
+from hwnas.executors import (
+    AnyExecutor,
+    ExecutorSettings,
+    SerialExecutor,
+    TimeLimitError,
+    WorkerLostError,
+    open_executor,
+)
 from latency_tables import MissingExtraError
 from tests.executors import tasks
 

@@ -16,8 +16,9 @@ import hwnas.study.storage as module
 from hwnas.core import Architecture, MachineError, RunMismatchError, StudyError, UsageError
 from hwnas.study import Run, open_run
 from hwnas.study.storage import Place, close_storage, require_url
-from tests.study.conftest import FakeTrainer, accuracy_by_id
+from tests.study.conftest import FakeTrainer
 from tests.study.postgresql import Server, made_server
+from tests.study.sources import accuracy_by_id
 from tests.study.test_search import trace
 
 Begin = Callable[..., Run]
