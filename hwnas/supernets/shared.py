@@ -123,7 +123,7 @@ class FewShot:
             total = total_steps(self.recipe, self.data)
             steps = max(1, round(self.parent_share * total))
             parent = trained_parent(self, steps=steps, on_epoch=_telling(self.on_progress, "supernet", total=total))
-            groups = self.groups if self.groups is not None else self._found(parent, steps)
+            groups = self.groups if self.groups is not None else self._found(parent, steps=steps)
             parts = split_all(self.family.space, groups)
             supernets = []
             for number, part in enumerate(parts):
@@ -152,12 +152,17 @@ class FewShot:
         learn(supernet, learning, checkpoint=file, about=about, on_epoch=on_epoch)
         return supernet
 
-    def _found(self, parent: Supernet, steps: int) -> Groups:
-        """Where to split, found once and kept for people to read."""
+    def _found(self, parent: Supernet, *, steps: int) -> Groups:
+        """Where to split, found once and kept, for people to read too."""
+        about = _learning(self, steps=steps).to_json()
+        recorded = _recorded(self.folder / SPLIT_FILE) if self.folder else {}
+        if recorded.get("about") == about:
+            kept: Groups = recorded["groups"]
+            return kept
         groups = halves_of_least_match(parent, self.family.space, self.data, halvings=2, seed=self.seed)
         if self.folder:
-            record: Mapping[str, Any] = {"after_steps": steps, "groups": groups}
-            write_atomically(self.folder / SPLIT_FILE, json.dumps(record, indent=2) + "\n")
+            text = json.dumps({"groups": groups, "about": about}, indent=2)
+            write_atomically(self.folder / SPLIT_FILE, text + "\n")
         return groups
 
 
@@ -169,9 +174,22 @@ def total_steps(recipe: SupernetRecipe, data: ImageData) -> int:
 def trained_parent(of: OneShot | FewShot, *, steps: int, on_epoch: Callable[[int], None]) -> Supernet:
     """The supernet for the whole space after so many steps, read where it is in the folder."""
     supernet = Supernet(of.family, seed=of.seed)
-    learning = Learning(space=of.family.space, data=of.data, recipe=of.recipe, steps=steps, seed=of.seed)
-    learn(supernet, learning, checkpoint=of.folder / PARENT_FILE if of.folder else None, on_epoch=on_epoch)
+    checkpoint = of.folder / PARENT_FILE if of.folder else None
+    learn(supernet, _learning(of, steps=steps), checkpoint=checkpoint, on_epoch=on_epoch)
     return supernet
+
+
+def _learning(of: OneShot | FewShot, *, steps: int) -> Learning:
+    return Learning(space=of.family.space, data=of.data, recipe=of.recipe, steps=steps, seed=of.seed)
+
+
+def _recorded(file: Path) -> Mapping[str, Any]:
+    """What a file of JSON says; nothing where it is not there, or not whole."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _telling(tell: OnProgress | None, stage: str, *, total: int, before: int = 0) -> Callable[[int], None]:
