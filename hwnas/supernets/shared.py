@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from hwnas.supernets.supernet import Supernet
 from hwnas.training import ImageData
 from latency_tables import write_atomically
 
+_HALVINGS = 2  # choices that the space is split by, where nothing is said: four parts
 PARENT_FILE, SPLIT_FILE = "supernet.safetensors", "split.json"
 
 
@@ -122,6 +124,12 @@ class FewShot:
         with _alone(self.folder):
             total = total_steps(self.recipe, self.data)
             steps = max(1, round(self.parent_share * total))
+            count = 2**_HALVINGS if self.groups is None else math.prod(map(len, self.groups.values()))
+            if total - steps < count:
+                raise UsageError(
+                    f"few-shot: the recipe leaves {total - steps} steps to the supernets of {count} parts: give more "
+                    "epochs, a smaller batch or a smaller parent_share"
+                )
             parent = trained_parent(self, steps=steps, on_epoch=_telling(self.on_progress, "supernet", total=total))
             groups = self.groups if self.groups is not None else self._found(parent, steps=steps)
             parts = split_all(self.family.space, groups)
@@ -137,11 +145,6 @@ class FewShot:
     def _part(
         self, parent: Supernet, part: SearchSpace, *, number: int, steps: int, on_epoch: Callable[[int], None]
     ) -> Supernet:
-        if steps < 1:
-            raise UsageError(
-                "few-shot: the recipe has fewer steps than there are supernets to train: give more epochs, or a "
-                "smaller batch"
-            )
         supernet = Supernet(replace(self.family, space=part), seed=self.seed)
         supernet.load_state_dict(parent.state_dict())
         learning = Learning(
@@ -159,7 +162,7 @@ class FewShot:
         if recorded.get("about") == about:
             kept: Groups = recorded["groups"]
             return kept
-        groups = halves_of_least_match(parent, self.family.space, self.data, halvings=2, seed=self.seed)
+        groups = halves_of_least_match(parent, self.family.space, self.data, halvings=_HALVINGS, seed=self.seed)
         if self.folder:
             text = json.dumps({"groups": groups, "about": about}, indent=2)
             write_atomically(self.folder / SPLIT_FILE, text + "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -106,8 +106,8 @@ def _random_states() -> dict[str, Any]:
     """The states of the random generators that are shared by the whole process, comparable."""
     import torch  # noqa: PLC0415  (whoever tests a searcher does not need it)
 
-    legacy: Callable[..., Any] = np.random.get_state  # noqa: NPY002  (the global generator is the point)
-    _, keys, *rest = legacy()
+    state: Any = np.random.get_state()  # noqa: NPY002  (the global generator is the point)
+    _, keys, *rest = state
     return {
         "numpy": (keys.tolist(), rest),
         "torch": torch.get_rng_state().tolist(),
