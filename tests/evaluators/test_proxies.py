@@ -133,7 +133,7 @@ def test_no_score_outvotes_the_others_by_being_absurd(
     small: NetworkFamily, digits: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = iter([*range(8), 10**9, -(10**9)])
-    monkeypatch.setitem(SCORES, "zico", lambda _: float(next(calls)))  # type: ignore[misc]
+    monkeypatch.setitem(SCORES, "zico", lambda _: float(next(calls)))
     evaluator = ProxyEvaluator(family=small, data=digits, seed=0, scores=("zico",), sample=8)
     _ = evaluator._scale
     one = small.space.sample(np.random.default_rng(0))
@@ -143,7 +143,7 @@ def test_no_score_outvotes_the_others_by_being_absurd(
 def test_a_score_that_is_the_same_everywhere_says_nothing(
     small: NetworkFamily, digits: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(SCORES, "zico", lambda _: 3.0)  # type: ignore[misc]
+    monkeypatch.setitem(SCORES, "zico", lambda _: 3.0)
     evaluator = ProxyEvaluator(family=small, data=digits, seed=0, scores=("zico",), sample=4)
     assert evaluator.evaluate(small.space.sample(np.random.default_rng(0)))["proxy_score"] == 0
 
@@ -153,4 +153,4 @@ def test_what_is_no_score_is_refused(small: NetworkFamily, digits: ImageData) ->
         ProxyEvaluator(family=small, data=digits, seed=0, scores=("synfow",))
     for settings in ({"scores": ()}, {"sample": 3}):
         with pytest.raises(UsageError, match=r"at least one score and a sample of at least 4 networks, received"):
-            ProxyEvaluator(family=small, data=digits, seed=0, **settings)  # type: ignore[arg-type]
+            ProxyEvaluator(family=small, data=digits, seed=0, **settings)
