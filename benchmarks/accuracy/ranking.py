@@ -46,34 +46,6 @@ RESAMPLES = 1000
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Timed:
-    """Says beside the values how long they took, in seconds."""
-
-    evaluator: Evaluator
-
-    def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
-        """The values, and ``evaluated_s``."""
-        start = time.monotonic()
-        values = self.evaluator.evaluate(architecture)
-        return {**values, "evaluated_s": time.monotonic() - start}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Method:
-    """A way to judge networks: what of its values is the judgement, and the clock of what has to be trained first."""
-
-    name: str
-    evaluator: Evaluator
-    value: str = "accuracy"
-    clock: Clock | None = None
-
-    @property
-    def training_s(self) -> float:
-        """Seconds spent so far before anything could be judged."""
-        return self.clock.total_s() if self.clock else 0.0
-
-
 class Clock:
     """Seconds of training, epoch by epoch, on disk: a training that is cut off does not forget what it has cost."""
 
@@ -99,6 +71,38 @@ class Clock:
         return sum(float(json.loads(line)["s"]) for line in lines)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A way to judge networks: what of its values is the judgement, and the clock of what has to be trained first."""
+
+    name: str
+    evaluator: Evaluator
+    value: str = "accuracy"
+    clock: Clock | None = None
+
+    @property
+    def training_s(self) -> float:
+        """Seconds spent so far before anything could be judged."""
+        return self.clock.total_s() if self.clock else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """Says beside the values how long they took, in seconds, without what was trained for all."""
+
+    method: Method
+
+    def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
+        """The values, and ``evaluated_s``."""
+        method, start = self.method, time.monotonic()
+        before = method.training_s
+        if method.clock:
+            method.clock.start()
+        values = method.evaluator.evaluate(architecture)
+        spent = time.monotonic() - start - (method.training_s - before)
+        return {**values, "evaluated_s": max(0.0, spent)}
+
+
 def methods(family: NetworkFamily, data: ImageData, arguments: argparse.Namespace, folder: Path) -> list[Method]:
     """The truth first, and then what is held against it."""
     seed = arguments.seed
@@ -122,20 +126,16 @@ def methods(family: NetworkFamily, data: ImageData, arguments: argparse.Namespac
 
 
 def judged(method: Method, networks: Sequence[Architecture], folder: Path, settings: Mapping[str, object]) -> Array:
-    """Judgement and seconds of each network, shape ``(n, 2)``; the seconds of a first one hold no training."""
+    """Judgement and seconds of each network, shape ``(n, 2)``."""
     cached = Cached(
-        evaluator=Timed(evaluator=method.evaluator),
+        evaluator=Timed(method=method),
         path=folder / f"{method.name.replace(' ', '-')}.jsonl",
         settings=settings,
     )
-    if method.clock:
-        method.clock.start()
     rows = []
     for number, network in enumerate(networks, start=1):
-        before = method.training_s
         values = cached.evaluate(network)
-        seconds = values["evaluated_s"] - (method.training_s - before)
-        rows.append((values[method.value], max(0.0, seconds)))
+        rows.append((values[method.value], values["evaluated_s"]))
         if method.name == "trained":
             print(f"trained: {number} of {len(networks)}", flush=True)
     return np.array(rows)

@@ -133,8 +133,6 @@ class TestFunction(OfTiny):
 class TestWrapped(OfTiny):
     """A count around a cache around noise around a function that is imported."""
 
-    spawns = True
-
     def make_evaluator(self) -> Evaluator:
         function = FunctionEvaluator(
             function="tests.evaluators.test_conformance:share_of_choices", family=FAMILY, seed=3

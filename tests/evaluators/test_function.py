@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from pathlib import Path
 
@@ -134,6 +135,14 @@ def test_what_cannot_be_found_or_called_is_refused(
     ):
         with pytest.raises(UsageError, match=message):
             evaluator(name, tiny_family).evaluate(one)
+
+
+def test_an_evaluator_can_be_sent_elsewhere_even_after_its_function_was_read_from_a_file(
+    file: Path, tiny_family: NetworkFamily, one: Architecture
+) -> None:
+    here = evaluator(f"{file}:of_dictionary", tiny_family)
+    values = here.evaluate(one)
+    assert pickle.loads(pickle.dumps(here)).evaluate(one) == values  # noqa: S301  (our own bytes)
 
 
 def test_the_module_does_not_depend_on_the_global_random_state(

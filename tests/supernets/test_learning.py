@@ -110,7 +110,7 @@ def test_networks_of_a_trained_supernet_tell_digits_apart(smallest: NetworkFamil
         values = {choice.name: choice.options[position] for choice in smallest.space.choices}
         module = supernet.materialize(smallest.space.architecture(values))
         recalibrate(module, digits, size=8, images=256)
-        assert accuracy(module, digits.validation, digits, size=8) > 0.4
+        assert accuracy(module, digits.validation, digits, size=8) > 0.3
 
 
 def test_cells_learn_too_an_operation_of_each_edge_at_a_time(cells: NetworkFamily, few: ImageData) -> None:
