@@ -38,17 +38,22 @@ class FunctionEvaluator:
         function: ``"package.module:function"`` or ``"path/to/file.py:function"``.
         family: Builds the module.
         seed: Of the run.
+
+    Raises:
+        UsageError: There is no such function, or it takes other arguments.
     """
 
     function: str
     family: NetworkFamily
     seed: int
 
+    def __post_init__(self) -> None:
+        _ = self._called  # what can never be called is refused before the first trial
+
     def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
         """What the function returned, as numbers by name.
 
         Raises:
-            UsageError: There is no such function, or it takes other arguments.
             FunctionError: It raised something, or returned no number, NaN, infinity, or no accuracy between 0 and 1.
         """
         function, wanted = self._called

@@ -38,6 +38,17 @@ class SupernetEvaluator:
     folder: Path | None = None
     on_progress: OnProgress | None = None
 
+    def prepare(self) -> None:
+        """Trains now instead of with the first network, so that what is wrong ends a search and not a trial.
+
+        Raises:
+            TrainingDivergedError: The loss of the supernet became NaN or infinite.
+            RunMismatchError: The folder holds a supernet of other settings.
+            StudyError: Its file is damaged.
+            OSError: The folder cannot be written.
+        """
+        self.shared.prepare()
+
     @cached_property
     def shared(self) -> OneShot:
         """Whose weights the networks get."""
@@ -92,6 +103,18 @@ class FewShotEvaluator:
 
     def __post_init__(self) -> None:
         _ = self.shared  # refuses what cannot be
+
+    def prepare(self) -> None:
+        """Trains now instead of with the first network, so that what is wrong ends a search and not a trial.
+
+        Raises:
+            UsageError: The recipe has fewer steps than there are supernets.
+            TrainingDivergedError: The loss of a supernet became NaN or infinite.
+            RunMismatchError: The folder holds supernets of other settings.
+            StudyError: A file is damaged.
+            OSError: The folder cannot be written.
+        """
+        self.shared.prepare()
 
     @cached_property
     def shared(self) -> FewShot:

@@ -48,8 +48,8 @@ class OneShot:
     folder: Path | None = None
     on_progress: OnProgress | None = None
 
-    def supernet(self, architecture: Architecture) -> Supernet:
-        """The trained supernet that an architecture is judged by.
+    def prepare(self) -> None:
+        """Trains, or reads what was trained.
 
         Raises:
             TrainingDivergedError: The loss became NaN or infinite.
@@ -57,6 +57,10 @@ class OneShot:
             StudyError: Its file is damaged.
             OSError: The folder cannot be written.
         """
+        _ = self._trained
+
+    def supernet(self, architecture: Architecture) -> Supernet:
+        """The supernet that an architecture is judged by, trained if it was not; raises what ``prepare`` does."""
         return self._trained
 
     @cached_property
@@ -101,15 +105,23 @@ class FewShot:
         if self.groups is not None:
             split_all(self.family.space, self.groups)  # refused before anything is trained
 
-    def supernet(self, architecture: Architecture) -> Supernet:
-        """The trained supernet that an architecture is judged by: that of its part.
+    def prepare(self) -> None:
+        """Trains, or reads what was trained.
 
         Raises:
-            UsageError: The architecture is in no part, or there are fewer steps than supernets.
+            UsageError: There are fewer steps than supernets, or fewer choices to split by than are needed.
             TrainingDivergedError: The loss became NaN or infinite.
             RunMismatchError: The folder holds supernets of other settings.
             StudyError: A file is damaged.
             OSError: The folder cannot be written.
+        """
+        _ = self._trained
+
+    def supernet(self, architecture: Architecture) -> Supernet:
+        """The supernet that an architecture is judged by, that of its part; raises what ``prepare`` does.
+
+        Raises:
+            UsageError: The architecture is in no part.
         """
         parts, supernets = self._trained
         return supernets[owner(parts, architecture)]

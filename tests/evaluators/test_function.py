@@ -115,8 +115,8 @@ def test_what_goes_wrong_in_it_is_an_error_that_names_function_and_architecture(
     assert isinstance(error.value, HwnasError)  # one architecture's failure, not the search's
 
 
-def test_what_cannot_be_found_or_called_is_refused(
-    file: Path, tiny_family: NetworkFamily, one: Architecture, tmp_path: Path
+def test_what_cannot_be_found_or_called_is_refused_before_the_first_trial(
+    file: Path, tiny_family: NetworkFamily, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("this is no Python", encoding="utf-8")
@@ -134,7 +134,7 @@ def test_what_cannot_be_found_or_called_is_refused(
         (f"{file}:wants_nothing", r"takes \(\): expected \(architecture\)"),
     ):
         with pytest.raises(UsageError, match=message):
-            evaluator(name, tiny_family).evaluate(one)
+            evaluator(name, tiny_family)
 
 
 def test_an_evaluator_can_be_sent_elsewhere_even_after_its_function_was_read_from_a_file(

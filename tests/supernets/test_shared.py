@@ -28,7 +28,9 @@ def test_few_supernets_take_as_many_steps_as_one(smallest: NetworkFamily, few: I
     told: list[SupernetProgress] = []
     seeds = {"family": smallest, "data": few, "recipe": replace(QUICK, epochs=5), "seed": 0, "on_progress": told.append}
     architecture = smallest.space.sample(np.random.default_rng(0))
-    OneShot(**seeds).supernet(architecture)  # type: ignore[arg-type]
+    one_shot = OneShot(**seeds)  # type: ignore[arg-type]
+    one_shot.prepare()
+    assert one_shot.supernet(architecture) is one_shot.supernet(architecture)  # trained once
     assert [(one.stage, one.done, one.total) for one in told] == [("supernet", n, 10) for n in (2, 4, 6, 8, 10)]
     told.clear()
     FewShot(**seeds, groups=GROUPS, parent_share=0.3).supernet(architecture)  # type: ignore[arg-type]
@@ -113,4 +115,4 @@ def test_what_cannot_be_trained_is_refused(smallest: NetworkFamily, few: ImageDa
         FewShot(**settings, groups={"act": ((1,),)})  # type: ignore[arg-type]
     shared = FewShot(**settings, groups=GROUPS)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"leaves 1 steps to the supernets of 2 parts: give more epochs, a"):
-        shared.supernet(smallest.space.sample(np.random.default_rng(0)))
+        shared.prepare()
