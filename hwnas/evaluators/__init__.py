@@ -3,6 +3,7 @@
 from hwnas.evaluators.accel import ACCEL_DEVICES, ACCEL_FILE, AccelEvaluator, accel_evaluator
 from hwnas.evaluators.function import FunctionError, FunctionEvaluator
 from hwnas.evaluators.ofa import LATENCY_FILE, PREDICTOR_FILE, OfaEvaluator, ofa_evaluator, ofa_space
+from hwnas.evaluators.outcome import Outcome, outcome_of
 from hwnas.evaluators.proxy import DEFAULT_SCORES, ProxyEvaluator
 from hwnas.evaluators.proxy_scores import SCORES
 from hwnas.evaluators.tabular import (
@@ -13,7 +14,7 @@ from hwnas.evaluators.tabular import (
     nasbench201_table,
     read_columns,
 )
-from hwnas.evaluators.trained import TrainedEvaluator, training_seed
+from hwnas.evaluators.trained import TrainedEvaluator, TrainedSource, training_seed
 from hwnas.evaluators.weight_sharing import FewShotEvaluator, SupernetEvaluator
 from hwnas.evaluators.wrappers import Cached, Counted, Noisy
 
@@ -34,15 +35,18 @@ __all__ = [
     "FunctionEvaluator",
     "Noisy",
     "OfaEvaluator",
+    "Outcome",
     "ProxyEvaluator",
     "SupernetEvaluator",
     "TabularEvaluator",
     "TrainedEvaluator",
+    "TrainedSource",
     "accel_evaluator",
     "macro_table",
     "nasbench201_table",
     "ofa_evaluator",
     "ofa_space",
+    "outcome_of",
     "read_columns",
     "training_seed",
 ]
