@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from hwnas.core import Architecture
+from hwnas.core import Architecture, Value
 from hwnas.networks import NetworkFamily
 from hwnas.networks.blocks import Layer
 from hwnas.networks.cells import Cell
@@ -81,15 +81,14 @@ def _every_layer(family: NetworkFamily) -> Iterator[Architecture]:
     """
     covering = family.design.covering()
     yield from covering
-    options: dict[str, list[object]] = {}
+    options: dict[str, list[Value]] = {}
     for architecture in covering:
         for name, value in architecture.items():
             held = options.setdefault(name, [])
             if value not in held:
                 held.append(value)
     for number in range(max(map(len, options.values()), default=0)):
-        values = {name: held[min(number, len(held) - 1)] for name, held in options.items()}
-        yield Architecture(values)  # type: ignore[arg-type]
+        yield Architecture({name: held[min(number, len(held) - 1)] for name, held in options.items()})
 
 
 def _along(layers: Sequence[Layer], *, slot: str, path: str, branch: bool) -> Iterator[Placed]:
