@@ -100,8 +100,8 @@ def require_room(name: str, wanted_bytes: int, *, cure: str) -> None:
     free = psutil.virtual_memory().available
     if wanted_bytes > _ROOM * free:
         raise DataError(
-            f"{name} takes {wanted_bytes / 2**30:.1f} GiB of memory as arrays; expected at most half of the "
-            f"{free / 2**30:.1f} GiB that are free: {cure}"
+            f"{name} takes {wanted_bytes / 2**20:,.0f} MiB of memory as arrays; expected at most half of the "
+            f"{free / 2**20:,.0f} MiB that are free: {cure}"
         )
 
 

@@ -11,10 +11,12 @@ from typing import Any
 from hwnas.core import DataError, MachineError, UsageError, named_data_folder, unknown
 from hwnas.training.data import ImageData
 from hwnas.training.sources.items import read_items
-from hwnas.training.sources.options import may_download, side_of
+from hwnas.training.sources.options import may_download, require_known, side_of
 from hwnas.training.sources.parts import assembled
 
 _OURS = ("root", "download", "size")
+_BASES = {"VisionDataset", "ImageFolder", "DatasetFolder"}
+_FUNCTIONS = {"transform", "target_transform", "transforms", "loader", "is_valid_file"}  # no text can stand for them
 _SPLITS: Mapping[str, Mapping[str, str]] = {  # of classes whose splits are not called train and test
     "CLEVRClassification": {"train": "train", "test": "val"},
     "Country211": {"train": "train", "validation": "valid", "test": "test"},
@@ -46,7 +48,7 @@ def read_vision(source: str, name: str, options: Mapping[str, str]) -> ImageData
         DataError: The files are not in the folder, or cannot be learned from.
     """
     module = _torchvision_datasets(source)
-    known = [entry for entry in module.__all__ if entry not in {"VisionDataset", "ImageFolder", "DatasetFolder"}]
+    known = [entry for entry in module.__all__ if isinstance(getattr(module, entry), type) and entry not in _BASES]
     if name not in known:
         raise unknown("data set of torchvision:", name, known)
     made = getattr(module, name)
@@ -59,11 +61,9 @@ def read_vision(source: str, name: str, options: Mapping[str, str]) -> ImageData
             raise UsageError(f"data {source}: torchvision cannot download {name}; see its documentation")
         fixed["download"] = True
     arguments = _parts(name, parameters)
-    for key, value in options.items():
-        if key not in _OURS:
-            if key not in parameters or any(key in chosen for chosen in arguments.values()):
-                raise unknown(f"option of data {name}:", key, [*_OURS, *parameters])
-            fixed[key] = int(value) if value.isdecimal() else value
+    own = set(parameters).difference(_OURS, *arguments.values())
+    require_known(source, options, {*_OURS, *own})
+    fixed.update({key: int(text) if text.isdecimal() else text for key, text in options.items() if key in own})
     sets = {part: _opened(source, made, {**fixed, **chosen}) for part, chosen in arguments.items()}
     return assembled(
         source,
@@ -97,7 +97,7 @@ def _parameters(made: type) -> dict[str, inspect.Parameter]:
         if not any(value.kind is inspect.Parameter.VAR_KEYWORD for value in own.values()):
             break
     hidden = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    return {key: value for key, value in found.items() if value.kind not in hidden}
+    return {key: value for key, value in found.items() if value.kind not in hidden and key not in _FUNCTIONS}
 
 
 def _parts(name: str, parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -123,7 +123,8 @@ def _opened(source: str, made: type, arguments: Mapping[str, Any]) -> Any:
     try:
         return made(**arguments)
     except Exception as error:  # each class raises its own kinds
-        cure = "" if arguments.get("download") else ". To fetch what is missing, add download=yes to its options"
+        asked = arguments.get("download") or "download" not in _parameters(made)
+        cure = "" if asked else ". To fetch what is missing, add download=yes to its options"
         raise DataError(f"data {source}: torchvision cannot open it: {type(error).__name__}: {error}{cure}") from error
 
 
