@@ -229,7 +229,7 @@ def test_a_class_may_be_as_small_as_one_image_where_nothing_is_split_off(read: C
         ({"val_images": None}, "only one of val_images and val_labels: expected both or neither"),
         ({"val_images": pictures(12, size=(6, 8))}, r"images are \(6, 7, 1\), validation images \(6, 8, 1\)"),
         ({"val_labels": np.arange(12)}, "validation label 11 does not occur in training"),
-        ({"val_images": pictures(12) / 255, "test_images": pictures(9) / 1.0}, "one range.* images 0 to 1, test .* 255"),
+        ({"val_images": pictures(12) / 255, "test_images": pictures(9) * 1.0}, "one range.* 1, test images 0 to 255"),
         ({"val_images": pictures(30)[:12]}, "12 of 12 validation images are also training images: expected different"),
         ({"test_images": pictures(30)[:9]}, "9 of 9 test images are also training images"),
         ({"test_images": pictures(12, seed=2)[:9]}, "9 of 9 test images are also validation images"),

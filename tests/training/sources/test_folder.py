@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
-from hwnas.core import DataError
+from hwnas.core import DataError, UsageError
 from hwnas.training import load_data
 from tests.training.made import COLOURS, image_folder, pairs, pictures, splits
 
@@ -33,7 +35,8 @@ def test_images_with_transparency_and_a_palette_are_read(tmp_path: Path) -> None
     image_folder(tmp_path, mode="RGB")
     for kind in ("RGBA", "P", "LA"):
         Image.fromarray(pictures(1, channels=3)[0]).convert(kind).save(tmp_path / "cat" / f"{kind}.png")
-    assert len(pairs(*splits(load_data(str(tmp_path))))) == 15
+    Image.fromarray(pictures(1, channels=3)[0]).convert("CMYK").save(tmp_path / "cat" / "print.jpg")
+    assert len(pairs(*splits(load_data(str(tmp_path))))) == 16
 
 
 def test_pixels_arrive_as_they_are_in_the_file(tmp_path: Path) -> None:
@@ -75,7 +78,7 @@ def test_an_image_of_absurd_size_is_named(tmp_path: Path) -> None:
 
 def test_folders_train_and_test_are_the_split(tmp_path: Path) -> None:
     image_folder(tmp_path / "train", n=10)
-    image_folder(tmp_path / "test", n=3)
+    image_folder(tmp_path / "test", n=3, seed=1)
     data = load_data(str(tmp_path))
     assert [len(split.labels) for split in splits(data)] == [16, 4, 6]
     assert data.class_names == ("cat", "dog")
@@ -83,7 +86,7 @@ def test_folders_train_and_test_are_the_split(tmp_path: Path) -> None:
 
 def test_test_folders_may_lack_a_class(tmp_path: Path) -> None:
     image_folder(tmp_path / "train", classes=("ant", "cat", "dog"))
-    image_folder(tmp_path / "test", classes=("cat",))
+    image_folder(tmp_path / "test", classes=("cat",), seed=1)
     data = load_data(str(tmp_path))
     assert set(data.test.labels.tolist()) == {1}
     assert data.classes == 3
@@ -149,3 +152,195 @@ def test_a_test_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "test" / "cat").mkdir(parents=True)
     with pytest.raises(DataError, match="test holds no images"):
         load_data(str(tmp_path))
+
+
+# --- parts
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "Validation"])
+def test_a_validation_folder_by_any_of_its_names_is_the_validation_part(tmp_path: Path, name: str) -> None:
+    for seed, (part, n) in enumerate({"train": 10, name: 4, "test": 3}.items()):
+        image_folder(tmp_path / part, n=n, seed=seed)
+    data = load_data(str(tmp_path))
+    assert [len(split.labels) for split in splits(data)] == [20, 8, 6]
+    assert data.notes == ()
+
+
+def test_parts_that_are_missing_are_split_off(tmp_path: Path) -> None:
+    image_folder(tmp_path / "train", n=10)
+    assert [len(split.labels) for split in splits(load_data(str(tmp_path)))] == [12, 4, 4]
+    image_folder(tmp_path / "val", n=4, seed=1)
+    assert [len(split.labels) for split in splits(load_data(str(tmp_path)))] == [16, 8, 4]
+
+
+def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
+    image_folder(tmp_path, classes=("bus", "train"))
+    assert load_data(str(tmp_path)).class_names == ("bus", "train")
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (("val", "test"), "has a folder test, but none named train: expected train/CLASS/1.png"),
+        (("cat", "dog", "test"), "has a folder test, but none named train"),
+        (("train", "val", "valid", "test"), "has val and valid: expected one validation folder"),
+        (("training", "Train"), "has Train and training: expected one train folder"),
+    ],
+)
+def test_parts_that_leave_room_for_doubt_are_refused(tmp_path: Path, folders: tuple[str, ...], message: str) -> None:
+    for seed, folder in enumerate(folders):
+        image_folder(tmp_path / folder, seed=seed)
+    with pytest.raises(DataError, match=message):
+        load_data(str(tmp_path))
+
+
+def test_a_copy_of_the_training_folder_as_test_folder_is_refused(tmp_path: Path) -> None:
+    image_folder(tmp_path / "train")
+    image_folder(tmp_path / "test")
+    with pytest.raises(DataError, match="10 of 12 test images are also training images"):
+        load_data(str(tmp_path))
+
+
+# --- what a user is told
+
+
+def test_what_is_passed_over_is_told(tmp_path: Path) -> None:
+    image_folder(tmp_path)
+    (tmp_path / "cat" / "notes.txt").write_text("nothing to see", encoding="utf-8")
+    (tmp_path / "cat" / ".hidden.txt").write_text("nothing to see", encoding="utf-8")
+    Image.fromarray(pictures(1)[0]).save(tmp_path / "stray.png")
+    (note,) = load_data(str(tmp_path)).notes
+    assert "2 entries" in note
+    assert "(.png: 1, .txt: 1;" in note
+    assert str(tmp_path / "cat" / "notes.txt") in note
+
+
+def test_a_folder_beside_the_parts_is_told(tmp_path: Path) -> None:
+    for seed, part in enumerate(("train", "test", "raw")):
+        image_folder(tmp_path / part, seed=seed)
+    assert "(folder: 1;" in load_data(str(tmp_path)).notes[0]
+
+
+# --- the file system
+
+
+def test_the_order_in_which_files_are_listed_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image_folder(tmp_path / "photos", n=9)
+    image_folder(tmp_path / "photos" / "cat" / "more")
+    before = load_data(str(tmp_path / "photos"))
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: reversed(list(listed(folder))))
+    assert load_data(str(tmp_path / "photos")).fingerprint == before.fingerprint
+
+
+def test_links_to_folders_are_followed(tmp_path: Path) -> None:
+    image_folder(tmp_path / "elsewhere")
+    image_folder(tmp_path / "photos", seed=1)
+    (tmp_path / "photos" / "cat" / "more").symlink_to(tmp_path / "elsewhere" / "cat")
+    (tmp_path / "photos" / "eel").symlink_to(tmp_path / "elsewhere" / "dog")
+    data = load_data(str(tmp_path / "photos"))
+    assert data.class_names == ("cat", "dog", "eel")
+    assert len(pairs(*splits(data))) == 24
+
+
+def test_a_link_that_leads_back_is_refused(tmp_path: Path) -> None:
+    image_folder(tmp_path)
+    (tmp_path / "cat" / "again").symlink_to(tmp_path / "cat")
+    with pytest.raises(DataError, match=f"{re.escape(str(tmp_path / 'cat' / 'again'))} is a link back to .*: remove"):
+        load_data(str(tmp_path))
+
+
+def test_a_link_to_nothing_or_itself_is_named(tmp_path: Path) -> None:
+    image_folder(tmp_path)
+    link = tmp_path / "cat" / "gone.png"
+    for target in ("nowhere.png", "gone.png"):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        with pytest.raises(DataError, match=re.escape(str(link))):
+            load_data(str(tmp_path))
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image_folder(tmp_path)
+
+    def refused(folder: Path) -> Any:
+        if folder.name == "dog":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(DataError, match=r"cannot list .*dog: .*Permission denied.*Give yourself the right"):
+        load_data(str(tmp_path))
+
+
+# --- sizes and depths
+
+
+def test_the_size_can_be_asked_for(tmp_path: Path) -> None:
+    image_folder(tmp_path, size=(200, 300))
+    for side in (16, 128):
+        assert load_data(f"{tmp_path}?size={side}").train.images.shape[1:3] == (side, side)
+
+
+@pytest.mark.parametrize("size", ["0", "3", "1025", "-8", "big", "", "8.5"])
+def test_a_size_that_is_none_is_refused(tmp_path: Path, size: str) -> None:
+    with pytest.raises(UsageError, match="expected size=PIXELS, 4 to 1024, received"):
+        load_data(f"{image_folder(tmp_path)}?size={size}")
+
+
+def test_images_that_would_fill_the_memory_are_refused_before_they_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image_folder(tmp_path)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 20_000_000}))
+    with pytest.raises(DataError, match=r"12 images of 1024 x 1024 pixels takes 12 MiB .* give fewer images, or a sma"):
+        load_data(f"{tmp_path}?size=1024")
+
+
+@pytest.mark.parametrize("side", [9_500, 14_000])
+def test_an_image_that_is_a_bomb_is_named(tmp_path: Path, side: int) -> None:
+    image_folder(tmp_path)
+    victim = tmp_path / "dog" / "3.png"
+    Image.new("1", (side, side)).save(victim)
+    assert victim.stat().st_size < 100_000
+    with pytest.raises(DataError, match=f"cannot read {re.escape(str(victim))} as an image: Image size .* exceeds"):
+        load_data(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.full((9, 9), np.nan, dtype=np.float32), "floats of unknown range: save it with 8 or 16 bits"),
+        (np.full((9, 9), 70_000, dtype=np.int32), "from 70000 to 70000: save it with 8 or 16 bits"),
+        (np.full((9, 9), -1, dtype=np.int32), "from -1 to -1: save it with 8 or 16 bits"),
+    ],
+)
+def test_an_image_of_pixels_without_a_known_white_is_named(tmp_path: Path, pixels: NDArray[Any], message: str) -> None:
+    image_folder(tmp_path, kind="tif")
+    Image.fromarray(pixels).save(tmp_path / "cat" / "deep.tif")
+    with pytest.raises(DataError, match=f"cannot decode {re.escape(str(tmp_path / 'cat' / 'deep.tif'))}: .*{message}"):
+        load_data(str(tmp_path))
+
+
+def test_an_image_of_a_kind_that_cannot_be_read_is_named_and_not_dropped(tmp_path: Path) -> None:
+    image_folder(tmp_path)
+    (tmp_path / "cat" / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.raises(DataError, match=r"cannot read .*phone\.HEIC as an image"):
+        load_data(str(tmp_path))
+
+
+def test_a_file_damaged_anywhere_is_refused_with_its_name_or_read(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for kind in ("png", "jpg", "gif", "tif", "webp", "bmp"):
+        image_folder(tmp_path / kind, n=5, mode="RGB", kind=kind)
+        victim = tmp_path / kind / "cat" / f"0.{kind}"
+        content = victim.read_bytes()
+        for place in rng.integers(0, len(content), 12):
+            damaged = bytearray(content)
+            damaged[place] ^= 0x55
+            victim.write_bytes(damaged)
+            try:
+                load_data(str(tmp_path / kind))
+            except DataError as error:
+                assert str(victim) in str(error)  # noqa: PT017  (most damaged files are read)
