@@ -118,7 +118,7 @@ def test_a_function_of_a_module_in_a_package_is_called(module: Write) -> None:
 
 def test_an_error_of_our_own_inside_the_function_is_told_as_it_is(module: Write) -> None:
     name = module("from hwnas import load_data\ndef make():\n    return load_data('digits?x=1')")
-    with pytest.raises(UsageError, match="^data digits"):
+    with pytest.raises(UsageError, match=r"^data digits"):
         load_data(f"{name}:make")
 
 
@@ -126,8 +126,8 @@ def test_an_error_of_our_own_inside_the_function_is_told_as_it_is(module: Write)
     ("text", "source", "message"),
     [
         ("", "my_other:make", r"no module my_other: expected my_other\.py in the current folder, .*, or an installed"),
-        ("", "my_data.inner:make", "importing my_data.inner raised ModuleNotFoundError"),
-        ("import my_missing", "my_data:make", r"ModuleNotFoundError: No module named 'my_missing' \(.*my_data.py, line 2"),
+        ("", "my_data.inner:make", r"no module my_data\.inner: expected my_data/inner\.py"),
+        ("import my_missing", "my_data:make", r"raised ModuleNotFoundError: .*'my_missing' \(.*my_data.py, line 2"),
         ("x = 1 / 0", "my_data:make", r"importing my_data raised ZeroDivisionError: .*\(.*my_data\.py, line 2\)"),
         ("def f(", "my_data:make", "importing my_data raised SyntaxError"),
         ("def other(): ...\ndef _no(): ...", "my_data:make", r"my_data\.py has no function make; it has other$"),
@@ -284,20 +284,20 @@ BAD: dict[str, tuple[Any, str]] = {
     "triples": (Listed([(1, 2, 3)]), r"expected items \(image, label\), received 3 values"),
     "no image": (Listed([("a.png", 1)]), "expected an image as tensor, array or PIL image, received str"),
     "raises": (Listed([*items(9), ValueError("no such file: 9.png")]), "item 9 raised ValueError: no such file: 9.png"),
-    "loader raises": (DataLoader(Listed([*items(9), KeyError("nine")]), 4), "raised KeyError while it was read: 'nine'"),
-    "mixed sizes": (Listed([*items(9), (torch.zeros(3, 9, 9), 1)]), r"of one shape, received \(6, 7, 3\) and \(9, 9, 3\)"),
+    "loader raises": (DataLoader(Listed([*items(9), KeyError("nine")]), 4), "raised KeyError while it was read"),
+    "mixed sizes": (Listed([*items(9), (torch.zeros(3, 9, 9), 1)]), r"one shape, received \(6, 7, 3\) and \(9, 9"),
     "mixed kinds": (Listed([*photos(9).items, *items(9)]), "item 0 is an image of PIL, item 9 is Tensor"),
-    "no label": (Listed([*items(9), (torch.zeros(3, 6, 7), None)]), "expected a whole number as each label, received 0"),
-    "text labels": (Listed([(image, str(label)) for image, label in items()]), "labels, received <U1: number the classes"),
+    "no label": (Listed([*items(9), (torch.zeros(3, 6, 7), None)]), "a whole number as each label, received 0"),
+    "text labels": (Listed([(image, str(label)) for image, label in items()]), "received <U1: number the classes"),
     "one-hot": (Listed([(image, np.eye(3)[label]) for image, label in items()]), r"give labels\.argmax\(axis=1\)"),
     "float labels": (Listed([(image, label + 0.5) for image, label in items()]), "whole numbers from 0 as labels"),
-    "normalised": (Listed([(image * 2 - 1, label) for image, label in items()]), "If they were normalised, leave that out"),
+    "normalised": (Listed([(image * 2 - 1, label) for image, label in items()]), "If they were normalised, leave"),
     "NaN": (Listed([(image * np.nan, label) for image, label in items()]), "pixel values are NaN or infinite"),
     "flat": (Listed([(image.flatten(), label) for image, label in items()]), r"expected images \(n, height, width\)"),
     "random": (Noisy(items()), "gives other images at a second reading.*Leave random transforms and shuffling out"),
     "random stream": (Stream(items(), shuffled=True), "gives other images at a second reading"),
     "random batches": (DataLoader(Noisy(items()), 7), "gives other images at a second reading"),
-    "weighted": (DataLoader(tensors(), 7, sampler=WeightedRandomSampler([1.0] * 30, 30)), "its WeightedRandomSampler does"),
+    "weighted": (DataLoader(tensors(), 7, sampler=WeightedRandomSampler([1.0] * 30, 30)), "its WeightedRandomSampler"),
     "own batches": (DataLoader(tensors(), batch_sampler=[[0, 1]]), "its list does not tell which images"),
     "the same twice": ((tensors(), tensors()), "validation images are also training images"),
     "arrays and pictures": ((tensors(), photos()), "all as arrays, received validation as images"),
@@ -332,5 +332,5 @@ def test_a_stream_without_end_is_stopped_by_the_memory(monkeypatch: pytest.Monke
                 yield np.zeros((32, 32), dtype=np.uint8), 0
 
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 4_000_000}))
-    with pytest.raises(DataError, match="the part read so far takes .* give fewer or smaller images"):
+    with pytest.raises(DataError, match=r"the part read so far takes .* give fewer or smaller images"):
         as_data("x", Endless())
