@@ -112,15 +112,16 @@ def _splits(source: str, found: Mapping[str, Any], options: Mapping[str, str]) -
 def _columns(source: str, features: Mapping[str, Any], options: Mapping[str, str]) -> tuple[str, str]:
     """The columns of images and labels: as named, else the only ones of their kinds."""
     chosen = []
-    for option, kind in (("image", "Image"), ("label", "ClassLabel")):
+    for option, kind, allowed in (("image", "Image", {"Image"}), ("label", "ClassLabel", {"ClassLabel", "Value"})):
         name = options.get(option)
         if name is not None and name not in features:
             raise unknown(f"column of {source}:", name, features)
         candidates = [name] if name else [key for key, value in features.items() if type(value).__name__ == kind]
-        if len(candidates) != 1 or (option == "image" and type(features[candidates[0]]).__name__ != kind):
+        if len(candidates) != 1 or type(features[candidates[0]]).__name__ not in allowed:
             listing = ", ".join(f"{key} ({_kind(value)})" for key, value in features.items())
             raise DataError(
-                f"data {source}: expected one column of type {kind}, received {listing}. Name it as in ?{option}=COLUMN"
+                f"data {source}: expected one column of type {kind}, received {listing}. Name the one that is meant as "
+                f"in ?{option}=COLUMN"
             )
         chosen.append(candidates[0])
     return chosen[0], chosen[1]
