@@ -27,13 +27,14 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def read_folder(path: Path, *, side: int | None = None) -> ImageData:
+def read_folder(path: Path, *, name: str, side: int | None = None) -> ImageData:
     """Reads ``path/CLASS/*.png`` and the like; folders ``train``, ``val`` and ``test`` in ``path`` are the split.
 
     All images become squares of one size; grey if all training images are grey.
 
     Args:
         path: The folder.
+        name: For messages and records.
         side: Height and width in pixels; by default the median of the shorter sides, at most 64.
 
     Raises:
@@ -41,16 +42,16 @@ def read_folder(path: Path, *, side: int | None = None) -> ImageData:
             image that cannot be read; the message names it.
     """
     places = _places(path)
-    names = _classes(places["train"])
+    classes = _classes(places["train"])
     for place in places.values():
-        strangers = sorted(set(_classes(place)) - set(names))
+        strangers = sorted(set(_classes(place)) - set(classes))
         if strangers:
             raise DataError(f"{place} has class {strangers[0]!r}, which {places['train']} lacks")
     passed_over: list[Path] = [entry for place in {path, *places.values()} for entry in entries(place) if _loose(entry)]
-    parts = {part: _part(place, names, passed_over) for part, place in places.items()}
+    parts = {part: _part(place, classes, passed_over) for part, place in places.items()}
     if len(places) > 1:
         passed_over.extend(entry for entry in folders(path) if entry not in places.values())
-    return assembled(str(path), parts, class_names=names, side=side, notes=_told(path, passed_over))
+    return assembled(name, parts, class_names=classes, side=side, notes=_told(path, passed_over))
 
 
 def _places(path: Path) -> dict[str, Path]:

@@ -50,7 +50,7 @@ def load_data(source: str) -> ImageData:
     path = Path(place).expanduser()
     if path.is_dir():
         require_known(source, options, ("size",))
-        return read_folder(path, side=side_of(source, options))
+        return read_folder(path, name=source, side=side_of(source, options))
     require_known(source, options, ())
     if path.suffix == ".npz" and path.is_file():
         return read_archive(path, name=source)
