@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from PIL import Image
 
 from hwnas.core import DataError, MachineError, unknown
 from hwnas.training.data import ImageData
-from hwnas.training.sources.options import may_download, require_known, side_of
+from hwnas.training.sources.options import may_download, path_of, require_known, side_of
 from hwnas.training.sources.parts import Part, assembled
 from hwnas.training.sources.pictures import Picture
 
@@ -42,7 +41,7 @@ def read_hub(source: str, place: str, options: Mapping[str, str]) -> ImageData:
         import datasets  # noqa: PLC0415  (an extra, and slow to import)
     except ImportError as error:
         raise MachineError(f"data {source} needs the package datasets: pip install 'hwnas[huggingface]'") from error
-    folder = Path(place).expanduser()
+    folder = path_of(place)
     if not place or not (folder.is_dir() or allowed):
         raise DataError(
             f"data {source}: there is no folder {place!r}. To fetch {place!r} from the hub, or from its cache on this "

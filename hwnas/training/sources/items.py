@@ -105,6 +105,10 @@ def _from_batches(where: str, read: Callable[[], Iterator[Any]]) -> Part:
         found, numbers = image_array(pixels), label_array(targets)
         if first is None:
             first, white = found, brightest(found) if found.dtype.kind == "f" else None
+        if numbers.ndim == 0 or numbers.dtype.kind == "O" or len(numbers) != len(found):
+            raise DataError(
+                f"{where}: expected a whole number for each of {len(found)} images of a batch, received {targets!r:.80}"
+            )
         images.append(as_pixels(where, found, white=white))
         labels.append(numbers)
         if images[-1].shape[1:] != images[0].shape[1:] or numbers.shape[1:] != labels[0].shape[1:]:
@@ -113,7 +117,10 @@ def _from_batches(where: str, read: Callable[[], Iterator[Any]]) -> Part:
         require_room(f"{where}: the part read so far", held, cure="give fewer or smaller images")
     if first is None:
         raise DataError(f"{where} is empty: expected items (image, label)")
-    again = image_array(_pair(where, next(_guarded(where, read)))[0])
+    second = next(_guarded(where, read), None)
+    if second is None:
+        raise _changing(where)
+    again = image_array(_pair(where, second)[0])
     if first.shape != again.shape or not np.array_equal(first, again, equal_nan=True):
         raise _changing(where)
     return Part(images=np.concatenate(images), labels=np.concatenate(labels))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 from hwnas.core import DataError, UsageError, unknown
 from hwnas.training.data import ImageData
@@ -13,7 +12,7 @@ from hwnas.training.sources.folder import read_folder
 from hwnas.training.sources.function import read_function
 from hwnas.training.sources.hub import read_hub
 from hwnas.training.sources.named import NAMED
-from hwnas.training.sources.options import require_known, side_of, split_options
+from hwnas.training.sources.options import path_of, require_known, side_of, split_options
 from hwnas.training.sources.vision import read_vision
 
 _READERS = {"torchvision:": read_vision, "hf:": read_hub}
@@ -39,7 +38,7 @@ def load_data(source: str) -> ImageData:
         raise UsageError("no data named: expected " + ", ".join(_FORMS))
     options: dict[str, str] = {}
     place = source
-    if not Path(source).expanduser().exists():  # a path may hold a question mark or a colon
+    if not path_of(source).exists():  # a path may hold a question mark or a colon
         place, options = split_options(source)
         for prefix, read in _READERS.items():
             if place.startswith(prefix):
@@ -47,7 +46,7 @@ def load_data(source: str) -> ImageData:
     if place in NAMED:
         require_known(source, options, ())
         return NAMED[place]()
-    path = Path(place).expanduser()
+    path = path_of(place)
     if path.is_dir():
         require_known(source, options, ("size",))
         return read_folder(path, name=source, side=side_of(source, options))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 from hwnas.core import UsageError, unknown
 
@@ -19,7 +20,9 @@ def split_options(source: str) -> tuple[str, dict[str, str]]:
     Raises:
         UsageError: An option has no value, or stands there twice.
     """
-    place, _, text = source.partition("?")
+    place, mark, text = source.rpartition("?")
+    if not mark:
+        return source, {}
     options: dict[str, str] = {}
     for entry in filter(None, re.split("[,&]", text)):
         name, equals, value = entry.partition("=")
@@ -37,11 +40,12 @@ def require_known(source: str, options: Mapping[str, str], known: Collection[str
     Raises:
         UsageError: Names the first of them, and the known ones.
     """
+    place = source.rpartition("?")[0]
     for name in options:
         if not known:
-            raise UsageError(f"data {source}: {source.partition('?')[0]} takes no options, received {name!r}")
+            raise UsageError(f"data {source}: {place} takes no options, received {name!r}")
         if name not in known:
-            raise unknown(f"option of data {source.partition('?')[0]}:", name, known)
+            raise unknown(f"option of data {place}:", name, known)
 
 
 def side_of(source: str, options: Mapping[str, str]) -> int | None:
@@ -56,6 +60,14 @@ def side_of(source: str, options: Mapping[str, str]) -> int | None:
     if not text.isdecimal() or not 4 <= int(text) <= LARGEST_SIDE:
         raise UsageError(f"data {source}: expected size=PIXELS, 4 to {LARGEST_SIDE}, received {text!r}")
     return int(text)
+
+
+def path_of(text: str) -> Path:
+    """A path as it was typed, with the home folder for ``~``, which a shell leaves alone inside a word."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # nobody's home
+        return Path(text)
 
 
 def may_download(source: str, options: Mapping[str, str]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from hwnas.core import DataError, MachineError, UsageError, named_data_folder, unknown
 from hwnas.training.data import ImageData
 from hwnas.training.sources.items import read_items
-from hwnas.training.sources.options import may_download, require_known, side_of
+from hwnas.training.sources.options import may_download, path_of, require_known, side_of
 from hwnas.training.sources.parts import assembled
 
 _OURS = ("root", "download", "size")
@@ -110,7 +110,7 @@ def _parts(name: str, parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]
 
 
 def _root(source: str, options: Mapping[str, str]) -> Path:
-    root = Path(options["root"]).expanduser() if options.get("root") else named_data_folder()
+    root = path_of(options["root"]) if options.get("root") else named_data_folder()
     if root is None:
         raise UsageError(
             f"data {source}: expected the folder of its files, as in {source.partition('?')[0]}?root=~/data, or in the "

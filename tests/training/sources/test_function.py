@@ -80,6 +80,14 @@ class Stream(IterableDataset[Any]):
         return iter(self.items if self.rng is None else [self.items[i] for i in self.rng.permutation(len(self.items))])
 
 
+class Once(Stream):
+    """Items that are there once."""
+
+    def __iter__(self) -> Iterator[Any]:
+        while self.items:
+            yield self.items.pop(0)
+
+
 class Noisy(Listed):
     """Other images at each reading."""
 
@@ -90,6 +98,10 @@ class Noisy(Listed):
 
 def items(n: int = 30, seed: int = 0) -> list[tuple[torch.Tensor, int]]:
     return [(image, int(label)) for image, label in tensors(n, seed=seed)]
+
+
+def by_name(batch: list[Any]) -> Any:
+    return torch.stack([image for image, _ in batch]), {"a": 1}
 
 
 def photos(n: int = 30, *, seed: int = 0, size: tuple[int, int] = (10, 12)) -> Listed:
@@ -297,6 +309,9 @@ BAD: dict[str, tuple[Any, str]] = {
     "random": (Noisy(items()), "gives other images at a second reading.*Leave random transforms and shuffling out"),
     "random stream": (Stream(items(), shuffled=True), "gives other images at a second reading"),
     "random batches": (DataLoader(Noisy(items()), 7), "gives other images at a second reading"),
+    "stream that ends for good": (Once(items()), "gives other images at a second reading"),
+    "labels by name": (Stream([(torch.zeros(9, 3, 6, 7), {"a": 1})]), r"a whole number as each label"),
+    "batches by name": (DataLoader(Listed(items()), 9, collate_fn=by_name), r"for each of 9 images of a batch, .*'a'"),
     "weighted": (DataLoader(tensors(), 7, sampler=WeightedRandomSampler([1.0] * 30, 30)), "its WeightedRandomSampler"),
     "own batches": (DataLoader(tensors(), batch_sampler=[[0, 1]]), "its list does not tell which images"),
     "the same twice": ((tensors(), tensors()), "validation images are also training images"),
