@@ -85,7 +85,7 @@ def _from_pictures(where: str, given: Any) -> Part:
         image, label = _item(where, given, i)
         if not isinstance(image, Image.Image):
             raise DataError(f"{where}: item 0 is an image of PIL, item {i} is {type(image).__name__}: give one kind")
-        if i < _PROBE and image.tobytes() != _item(where, given, i)[0].tobytes():
+        if i < _PROBE and _pixels(where, given, i) != _pixels(where, given, i):
             raise _changing(where)
         # a copy: what is closed after use belongs to the data set
         opened = partial(lambda at: _item(where, given, at)[0].copy(), i)
@@ -93,6 +93,14 @@ def _from_pictures(where: str, given: Any) -> Part:
         pictures.append(Picture(where=f"{where}, item {i}", opened=opened, head=head))
         labels.append(label)
     return Part(images=pictures, labels=_stacked(where, labels, kind="label"))
+
+
+def _pixels(where: str, given: Any, i: int) -> bytes:
+    image = _item(where, given, i)[0]
+    try:
+        return bytes(image.tobytes())
+    except Exception as error:  # each format's reader raises its own kinds for damaged files
+        raise DataError(f"cannot decode {where}, item {i}: {error}. Remove it or replace it.") from error
 
 
 def _from_batches(where: str, read: Callable[[], Iterator[Any]]) -> Part:
@@ -148,7 +156,7 @@ def _in_order(where: str, loader: DataLoader[Any]) -> Iterator[Any]:
     elif loader.batch_size is None and loader.batch_sampler is not None:
         raise _unordered(where, loader.batch_sampler)
     elif isinstance(sampler, SubsetRandomSampler):
-        order = sorted(sampler.indices)
+        order = sorted(int(i) for i in sampler.indices)
     elif type(sampler) is SequentialSampler or (
         type(sampler) is RandomSampler and not sampler.replacement and sampler.num_samples == len(sampler.data_source)
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -338,6 +339,23 @@ def test_a_random_transform_of_pictures_is_found() -> None:
 
     with pytest.raises(DataError, match="gives other images at a second reading"):
         as_data("x", Flipping(photos().items))
+
+
+def test_a_picture_that_is_damaged_is_told_by_its_number(tmp_path: Path) -> None:
+    class Files(Listed):
+        def __getitem__(self, i: int) -> Any:
+            path, label = self.items[i]
+            return Image.open(io.BytesIO(path.read_bytes())), label
+
+    paths = [tmp_path / f"{i}.png" for i in range(30)]
+    for (image, _), path in zip(photos().items, paths, strict=True):
+        image.save(path)
+    for i in (3, 20):
+        whole = paths[i].read_bytes()
+        paths[i].write_bytes(whole[:-60])
+        with pytest.raises(DataError, match=rf"x \(train\), item {i}.*: .*Remove it or replace it"):
+            as_data("x", Files([(path, i % 3) for i, path in enumerate(paths)]))
+        paths[i].write_bytes(whole)
 
 
 def test_a_stream_without_end_is_stopped_by_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
