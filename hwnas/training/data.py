@@ -134,7 +134,7 @@ def checked(
         train=learned,
         validation=splits["validation"],
         test=splits["test"],
-        notes=(*notes, *_lacking(splits, names), *shared_images(name, ordered, given=given)),
+        notes=tuple(dict.fromkeys((*notes, *_lacking(splits, names), *shared_images(name, ordered, given=given)))),
     )
 
 

@@ -64,7 +64,7 @@ def as_data(name: str, returned: object) -> ImageData:
         return checked(
             name,
             *_pair_of(name, returned.train),
-            class_names=returned.class_names,
+            class_names=tuple(returned.class_names),
             validation=_pair_of(name, returned.validation),
             test=_pair_of(name, returned.test),
             notes=returned.notes,

@@ -74,6 +74,9 @@ def from_datasets(source: str, found: Mapping[str, Any], options: Mapping[str, s
         DataError: A column or split cannot be told, an image is damaged, or the data cannot be learned from.
     """
     splits = _splits(source, found, options)
+    streamed = [name for name, split in splits.items() if not hasattr(split, "__len__")]
+    if streamed:
+        raise DataError(f"data {source}: the {streamed[0]} part is a stream: load it without streaming=True")
     image, label = _columns(source, splits["train"].features, options)
     for name, split in splits.items():
         if not {image, label} <= set(split.column_names):

@@ -26,12 +26,11 @@ def _from_data_folder(name: str, file: str) -> ImageData:
 
 
 def _cifar10() -> ImageData:
-    """The whole set: the official images where they are there, else those of the smaller file."""
+    """The whole set: the official images where they are there, else the same as JPEG files."""
     folder = named_data_folder()
-    official = folder is not None and (folder / "cifar10.npz").is_file()
-    file = "cifar10.npz" if official else "cifar10_jpeg.npz"
-    about = "or cifar10.npz; see docs/data.md. A part of it is called cifar10-small"
-    return read_archive(in_data_folder(file, purpose="data 'cifar10'", about=about), name="cifar10")
+    files = ("cifar10.npz", "cifar10_jpeg.npz")
+    there = [file for file in files if folder is not None and (folder / file).is_file()]
+    return _from_data_folder("cifar10", there[0] if there else files[0])
 
 
 NAMED: Mapping[str, Callable[[], ImageData]] = {

@@ -183,8 +183,11 @@ def test_tensors_have_their_channels_before_the_pixels_and_arrays_after_them() -
 
 
 def test_data_that_are_ready_for_use_are_taken_and_checked() -> None:
-    made = checked("made up", pictures(30), LABELS, class_names=("a", "b", "c"))
+    images = pictures(30)
+    images[3] = images[0]
+    made = checked("made up", images, LABELS, class_names=("a", "b", "c"))
     found = as_data("x", made)
+    assert found.notes == made.notes
     assert (found.name, found.fingerprint, found.class_names) == ("x", made.fingerprint, made.class_names)
     nothing = Split(made.test.images[:0], made.test.labels[:0])
     floats = Split(made.test.images / -255.0, made.test.labels)  # type: ignore[arg-type]

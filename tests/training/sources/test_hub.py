@@ -196,3 +196,5 @@ def test_a_function_may_return_such_data_sets() -> None:
     expected = as_data("x", parts)
     assert [len(split.labels) for split in splits(expected)] == [24, 6, 9]
     assert as_data("x", (made(), None, made(9, seed=1))).fingerprint == expected.fingerprint
+    with pytest.raises(DataError, match=r"the train part is a stream: load it without streaming=True"):
+        as_data("x", made().to_iterable_dataset())

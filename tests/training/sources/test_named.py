@@ -31,7 +31,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones_and_a_hint(name: str) ->
 FILES = {
     "fashion-mnist": "fashion_mnist.npz",
     "cifar10-small": "cifar10_small.npz",
-    "cifar10": "cifar10_jpeg.npz",
+    "cifar10": "cifar10.npz",
 }
 named = pytest.mark.parametrize(("name", "file"), FILES.items())
 
