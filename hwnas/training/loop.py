@@ -2,151 +2,277 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+import copy
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from hwnas.core import HwnasError, UsageError
+from hwnas.core import RunMismatchError, UsageError
+from hwnas.training.augmentation import Augmentation
+from hwnas.training.averaging import WeightAverage, recalibrate
+from hwnas.training.checkpoints import CheckpointError, TrainingState, read_checkpoint, write_checkpoint
 from hwnas.training.data import ImageData, Split
+from hwnas.training.devices import device_of, repeatable, torch_threads
+from hwnas.training.judging import HeldImages, accuracy, black, device_holding
+from hwnas.training.losses import Loss, Teacher
+from hwnas.training.recipe import Recipe
+from hwnas.training.stepping import Stepper
+
+_CHECKPOINT_EVERY_S = 30.0  # trainings shorter than that are made again sooner than written
 
 
-class TrainingDivergedError(HwnasError, ArithmeticError):
-    """The loss became NaN or infinite."""
+class Training:
+    """A training that is driven epoch by epoch.
 
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How a network is trained: AdamW with a one-cycle learning rate (Smith and Topin, 2017, arXiv:1708.07120).
-
-    Attributes:
-        epochs: Passes over the training images.
-        batch: Images a step.
-        learning_rate: The largest; warm-up to it takes 30 % of the steps.
-        weight_decay: Decoupled.
-        label_smoothing: Share of the target spread over all classes.
-        threads: Of torch. The result depends on it in the last digits, so it is part of the recipe and not of the
-            machine; small networks gain nothing from more, and lose much on a busy machine.
-    """
-
-    epochs: int = 6
-    batch: int = 64
-    learning_rate: float = 8e-3
-    weight_decay: float = 0.02
-    label_smoothing: float = 0.05
-    threads: int = 1
-
-    def to_json(self) -> dict[str, int | float]:
-        """Field by field, for the record of a run."""
-        return asdict(self)
-
-
-def prepared(images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], data: ImageData, *, size: int) -> torch.Tensor:
-    """Images as networks read them: resized, scaled to [0, 1], normalised by the training images.
+    After any epoch it can be judged, kept, given up, or gone on with; none of these changes its course.
 
     Args:
-        images: Shape ``(n, h, w, c)``.
-        data: For mean and standard deviation.
-        size: Height and width in pixels to resize to.
+        module: Maps ``(b, c, size, size)`` to logits ``(b, classes)``. It is trained in place, on the device of the
+            recipe.
+        data: What to learn from: the training images alone.
+        recipe: How.
+        size: Height and width of the images in pixels.
+        seed: Of the order of the images and their variations.
+        teacher: What to learn from beside the labels, where the recipe distils.
 
-    Returns:
-        Shape ``(n, c, size, size)``.
+    Raises:
+        UsageError: The recipe distils and there is no teacher, or the other way round.
+        MachineError: The recipe wants a GPU, and torch can use none.
     """
-    tensor = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
-    if tensor.shape[-2:] != (size, size):
-        tensor = nn.functional.interpolate(tensor, (size, size), mode="bilinear", align_corners=False, antialias=True)
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in data.mean_std)
-    return ((tensor - mean) / std).contiguous()
+
+    def __init__(
+        self,
+        module: nn.Module,
+        data: ImageData,
+        recipe: Recipe,
+        *,
+        size: int,
+        seed: int,
+        teacher: Teacher | None = None,
+    ) -> None:
+        self.module = module
+        self.recipe = recipe
+        self._data = data
+        self._size = size
+        self._seed = seed
+        self._home = device_holding(module)
+        device = device_of(recipe.device)
+        self._loss = Loss(module, recipe, teacher=teacher, device=device)
+        self._format = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        _lay_out(module.to(device), self._format)
+        with torch_threads(recipe.threads):
+            self._images = HeldImages(data.train.images, data, size=size, device=device)
+        self._labels = torch.from_numpy(data.train.labels).to(device)
+        self._batch = min(recipe.batch, len(self._images))
+        # the rest of an epoch is left out: batch normalisation dislikes tiny batches
+        self._steps = max(1, len(self._images) // self._batch)
+        self._stepper = Stepper(module, recipe, steps=recipe.epochs * self._steps, device=device)
+        self._augment = Augmentation(recipe, size=size, classes=data.classes, fill=black(data))
+        self._average = WeightAverage(module, recipe) if recipe.ema_decay else None
+        # apart, so that the order of the images does not hang on what is done to them
+        self._generators = {
+            "order": torch.Generator().manual_seed(seed),
+            "variations": torch.Generator().manual_seed(seed + 1),
+        }
+        self._device = device
+        self._epochs_done = 0
+        self._whole = True
+
+    @property
+    def epochs_done(self) -> int:
+        """Finished epochs."""
+        return self._epochs_done
+
+    def epoch(self) -> float:
+        """Trains for one more epoch.
+
+        Returns:
+            The mean loss of its steps.
+
+        Raises:
+            UsageError: The recipe has no more epochs.
+            TrainingDivergedError: The loss became NaN or infinite.
+            MachineError: Memory does not do for two images at once.
+        """
+        self._require_whole()
+        if self._epochs_done >= self.recipe.epochs:
+            raise UsageError(f"the recipe has {self.recipe.epochs} epochs, and all are done: expected no further one")
+        self._whole = False
+        with torch_threads(self.recipe.threads), repeatable(self._device):
+            self.module.train()
+            order = torch.randperm(len(self._images), generator=self._generators["order"])
+            total = sum(self._step(order, step) for step in range(self._steps))
+        self._epochs_done += 1
+        self._whole = True
+        return total / self._steps
+
+    def _step(self, order: torch.Tensor, step: int) -> float:
+        number = self._epochs_done * self._steps + step
+        picked = order[step * self._batch : (step + 1) * self._batch].to(self._device)
+        images, targets = self._augment(self._images.at(picked), self._labels[picked], self._generators["variations"])
+        loss = self._stepper.step(self._loss, images.contiguous(memory_format=self._format), targets, number=number)
+        if self._average is not None:
+            self._average.update(self.module, updates=number)
+        return loss
+
+    def accuracy(self, split: Split) -> float:
+        """Share of the images that the network, as it would be handed over now, gives the right class.
+
+        Args:
+            split: Images and labels, such as the validation part of the data.
+        """
+        module = self.module if self._as_it_is else self._handed_over()
+        return accuracy(module, split, self._data, size=self._size)
+
+    def finish(self) -> None:
+        """Ends the training: the module has the weights to keep, is in evaluation mode and back on its device."""
+        self._require_whole()
+        if not self._as_it_is:
+            self.module.load_state_dict(self._handed_over().state_dict())
+        _lay_out(self.module.to(self._home), torch.contiguous_format)
+        self.module.eval()
+
+    @property
+    def _as_it_is(self) -> bool:
+        """Whether what is judged and kept is what is trained."""
+        return self._average is None and not self.recipe.recalibration_images
+
+    def _handed_over(self) -> nn.Module:
+        """A copy with averaged weights and recalibrated statistics, as far as the recipe asks for them."""
+        module = copy.deepcopy(self.module)
+        if self._average is not None:
+            module.load_state_dict(self._average.values)
+        if self.recipe.recalibration_images:
+            with torch_threads(self.recipe.threads), repeatable(self._device):
+                recalibrate(module, self._images, count=self.recipe.recalibration_images, batch=self._batch)
+        return module.eval()
+
+    def state(self) -> TrainingState:
+        """All that decides how the training goes on.
+
+        Raises:
+            UsageError: An epoch was cut off.
+        """
+        self._require_whole()
+        parts: dict[str, dict[str, torch.Tensor]] = {
+            "module": self.module.state_dict(),
+            "average": self._average.values if self._average else {},
+            "generator": {name: generator.get_state() for name, generator in self._generators.items()},
+            "optimizer": self._stepper.tensors(),
+        }
+        tensors = {
+            f"{part}/{name}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for part, values in parts.items()
+            for name, value in values.items()
+        }
+        values = {
+            "settings": self._settings(),
+            "epochs_done": self._epochs_done,
+            "parts": self._stepper.parts,
+            "scaler": self._stepper.scaler.state_dict(),
+        }
+        return TrainingState(tensors=tensors, values=values)
+
+    def load(self, state: TrainingState) -> None:
+        """Goes back, or on, to a state; on the CPU what follows is what followed there, bit for bit.
+
+        Raises:
+            RunMismatchError: It is of another recipe, seed, size or other data.
+            CheckpointError: It is of another network, or incomplete.
+        """
+        try:
+            self._require_same(state.values["settings"])
+            self.module.load_state_dict(state.part("module"))
+            if self._average is not None:
+                self._average.load(state.part("average"))
+            for name, generator in self._generators.items():
+                generator.set_state(state.tensors[f"generator/{name}"])
+            self._stepper.load(state.part("optimizer"), parts=state.values["parts"], scaler=state.values["scaler"])
+            self._epochs_done = int(state.values["epochs_done"])
+        except (KeyError, TypeError, RuntimeError, AttributeError) as error:
+            self._whole = False
+            raise CheckpointError(
+                f"the checkpoint is of another network or incomplete ({error}): remove it to begin anew"
+            ) from error
+        self._whole = True
+
+    def _settings(self) -> dict[str, Any]:
+        """What has to be the same for a training to go on."""
+        return {
+            "recipe": self.recipe.to_json(),
+            "seed": self._seed,
+            "size": self._size,
+            "data_sha256": self._data.fingerprint,
+        }
+
+    def _require_same(self, recorded: dict[str, Any]) -> None:
+        differences = {name: (recorded[name], own) for name, own in self._settings().items() if recorded[name] != own}
+        if differences:
+            listing = "; ".join(f"{name}: recorded {old}, now {new}" for name, (old, new) in differences.items())
+            raise RunMismatchError(
+                f"the checkpoint is of a training with other settings ({listing}): go on with those, or remove it",
+                differences=differences,
+            )
+
+    def _require_whole(self) -> None:
+        if not self._whole:
+            raise UsageError("the training was cut off within an epoch: load a state of before, or begin anew")
 
 
-def train(
+def _lay_out(module: nn.Module, order: torch.memory_format) -> None:
+    """Puts weights of four dimensions into an order of memory."""
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=order)
+
+
+def train(  # noqa: PLR0913  (keywords of the verb)
     module: nn.Module,
     data: ImageData,
     recipe: Recipe,
     *,
     size: int,
     seed: int,
+    teacher: Teacher | None = None,
+    checkpoint: Path | None = None,
     on_epoch: Callable[[int], None] | None = None,
 ) -> None:
-    """Trains a module in place on the training images and leaves it in evaluation mode.
+    """Trains a module in place on the training images and leaves it in evaluation mode, on the device it was on.
 
     Args:
         module: Maps ``(b, c, size, size)`` to logits ``(b, classes)``.
         data: What to learn from.
         recipe: How.
         size: Height and width of the images in pixels.
-        seed: Of the order of the images.
+        seed: Of the order of the images and their variations.
+        teacher: What to learn from beside the labels, where the recipe distils.
+        checkpoint: A file to go on from where it is there. It is written after an epoch, twice a minute at most, and
+            removed when the training has ended.
         on_epoch: Called with the number of finished epochs.
 
     Raises:
-        UsageError: The recipe has no epoch.
+        UsageError: The recipe distils and there is no teacher, or the other way round.
+        MachineError: The recipe wants a GPU and torch can use none, or memory does not do for two images.
         TrainingDivergedError: The loss became NaN or infinite.
+        RunMismatchError: The checkpoint is of a training with other settings.
+        CheckpointError: It cannot be read, or is of another network.
+        OSError: It cannot be written.
     """
-    if recipe.epochs < 1:
-        raise UsageError(f"expected at least 1 epoch, received {recipe.epochs}")
-    with _torch_threads(recipe.threads):
-        _train(module, data, recipe, size=size, seed=seed, on_epoch=on_epoch)
-    module.eval()
-
-
-def _train(
-    module: nn.Module,
-    data: ImageData,
-    recipe: Recipe,
-    *,
-    size: int,
-    seed: int,
-    on_epoch: Callable[[int], None] | None,
-) -> None:
-    images, labels = prepared(data.train.images, data, size=size), torch.from_numpy(data.train.labels)
-    generator = torch.Generator().manual_seed(seed)
-    batch = min(recipe.batch, len(images))
-    steps = max(1, len(images) // batch)  # the rest of an epoch is left out: batch normalisation dislikes tiny batches
-    optimizer = torch.optim.AdamW(module.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.epochs * steps)
-    loss_function = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-    module.train()
-    for epoch in range(recipe.epochs):
-        order = torch.randperm(len(images), generator=generator)
-        for step in range(steps):
-            picked = order[step * batch : (step + 1) * batch]
-            loss = loss_function(module(images[picked]), labels[picked])
-            if not torch.isfinite(loss):
-                raise TrainingDivergedError(
-                    f"the loss became {loss.item()} in epoch {epoch + 1}: "
-                    f"lower the learning rate ({recipe.learning_rate})"
-                )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+    training = Training(module, data, recipe, size=size, seed=seed, teacher=teacher)
+    if checkpoint is not None and checkpoint.exists():
+        training.load(read_checkpoint(checkpoint))
+    written_s = time.monotonic()
+    while training.epochs_done < recipe.epochs:
+        training.epoch()
+        if checkpoint is not None and time.monotonic() - written_s >= _CHECKPOINT_EVERY_S:
+            write_checkpoint(training.state(), checkpoint)
+            written_s = time.monotonic()
         if on_epoch is not None:
-            on_epoch(epoch + 1)
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    """Gives torch so many threads for a while; the process's own setting is put back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@torch.no_grad()
-def logits(module: nn.Module, images: torch.Tensor, *, batch: int = 256) -> torch.Tensor:
-    """Outputs of a module in evaluation mode, shape ``(n, classes)``; computed on one thread, whatever the machine."""
-    module.eval()
-    with _torch_threads(1):
-        return torch.cat([module(images[i : i + batch]) for i in range(0, len(images), batch)])
-
-
-def accuracy(module: nn.Module, split: Split, data: ImageData, *, size: int) -> float:
-    """Share of the images whose largest logit is at the right class."""
-    found = logits(module, prepared(split.images, data, size=size)).argmax(dim=1).numpy()
-    return float((found == split.labels).mean())
+            on_epoch(training.epochs_done)
+    training.finish()
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
