@@ -3,8 +3,9 @@
 from hwnas.study.evaluating import EvaluationPlan, plan_evaluation
 from hwnas.study.problem import problem_of
 from hwnas.study.run import PICKS, Run, open_run
-from hwnas.study.searching import DEFAULT_TRIALS, SearchProgress, search
+from hwnas.study.searching import DEFAULT_TRIALS, search
 from hwnas.study.settings import RunSettings
+from hwnas.study.work import SearchProgress
 
 __all__ = [
     "DEFAULT_TRIALS",

@@ -9,6 +9,8 @@ run folder, a latency table that ``hwnas table merge`` joins with the one the ru
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from hwnas.core import Architecture, LatencyMeter, Trial, cost_matrix
@@ -28,10 +30,12 @@ class Doubts:
     Attributes:
         run: The run.
         meter: The device.
+        quiet: A context in which nothing else of this search computes on this machine.
     """
 
     run: Run
     meter: LatencyMeter
+    quiet: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def settle_limit(self, architecture: Architecture) -> None:
         """Measures a network that may break the limit on the latency; those that surely do are never proposed."""
@@ -75,7 +79,8 @@ class Doubts:
 
     def _measure(self, architecture: Architecture) -> None:
         workload = self.run.family.workload(architecture)
-        found = self.meter(workload.model)
+        with self.quiet():
+            found = self.meter(workload.model)
         speed = found.device_speed or 1.0  # the table's figures are those of the device as it was then
         self.run.measured.add(
             NetworkRow(

@@ -8,75 +8,79 @@ its own number, so that no trial is lost and none counts twice.
 from __future__ import annotations
 
 import json
-import sqlite3
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
-from hwnas.core import Architecture, MachineError, Objective, Proposal, StudyError, Trial
+from hwnas.core import Architecture, Objective, Proposal, StudyError, Trial
 from hwnas.spaces import SearchSpace
+from hwnas.study.storage import Place, close_storage, open_storage, patiently
 
-_STUDY = "hwnas"
+T = TypeVar("T")
 
 
 class StudyRecord:
-    """Trials on disk.
+    """Trials where they are kept.
 
     Args:
-        path: The SQLite file.
+        place: Where.
         space: Turns recorded parameters back into architectures.
         objectives: What each trial is valued by.
 
     Raises:
-        MachineError: The file cannot be opened or written.
-        StudyError: It is missing, damaged, or no study of these objectives.
+        MachineError: The place cannot be opened or written.
+        StudyError: It is missing, damaged, or holds no study of these objectives.
     """
 
     @classmethod
-    def create(cls, path: Path, space: SearchSpace, objectives: Sequence[Objective]) -> StudyRecord:
-        """Makes the file, or opens the one that a process killed at this very point left behind.
+    def create(cls, place: Place, space: SearchSpace, objectives: Sequence[Objective]) -> StudyRecord:
+        """Makes the study, or opens the one that a process killed at this very point left behind.
 
         Raises:
-            MachineError: The file cannot be written.
+            MachineError: The place cannot be written.
             StudyError: What is there is damaged, or no study of these objectives.
         """
-        with _storage_errors(path):
+
+        def make() -> None:
+            storage = open_storage(place)
             study = optuna.create_study(
-                storage=_storage(path),
-                study_name=_STUDY,
+                storage=storage,
+                study_name=place.study,
                 directions=[objective.direction for objective in objectives],
                 load_if_exists=True,
             )
             with warnings.catch_warnings():  # the names are for people; should this interface change, nothing else does
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 study.set_metric_names([objective.name for objective in objectives])
-        return cls(path, space, objectives)
+            close_storage(storage)
 
-    def __init__(self, path: Path, space: SearchSpace, objectives: Sequence[Objective]) -> None:
-        self._path = path
+        patiently(place, make)
+        return cls(place, space, objectives)
+
+    def __init__(self, place: Place, space: SearchSpace, objectives: Sequence[Objective]) -> None:
+        self._place = place
         self._space = space
         self._objectives = tuple(objectives)
         self._distributions: dict[str, BaseDistribution] = {
             choice.name: CategoricalDistribution(choice.options) for choice in space.choices
         }
-        if not path.is_file():
-            raise StudyError(f"{path} is missing: the run has lost its record. Begin a new run with another --out")
-        with _storage_errors(path):
-            self._storage = _storage(path)
-            self._study = optuna.load_study(storage=self._storage, study_name=_STUDY)
+        self._ended: dict[int, Trial] = {}
+        if place.file is not None and not place.file.is_file():
+            raise StudyError(
+                f"{place.shown} is missing: the run has lost its record. Begin a new run with another --out"
+            )
+        self._storage, self._study = self._do(self._opened)
 
     def begin(self, proposal: Proposal, known: Mapping[str, float]) -> int:
         """Enters a trial as running.
 
         Args:
-            proposal: What will be evaluated, and why.
+            proposal: What will be evaluated, and why; never one that is in the record.
             known: Costs known before the evaluation.
 
         Returns:
@@ -92,9 +96,19 @@ class StudyRecord:
             distributions={name: self._distributions[name] for name in architecture},
             user_attrs={"id": architecture.id, "why": dict(proposal.why), **known},
         )
-        with _storage_errors(self._path):
+        tried = False
+
+        def enter() -> int:
+            nonlocal tried
+            if tried:  # the answer got lost, perhaps not the trial
+                there = [number for number, one in self.unfinished() if one.id == architecture.id]
+                if there:
+                    return there[0]
+            tried = True
             trial_id = self._storage.create_new_trial(self._study._study_id, template_trial=entry)  # noqa: SLF001
             return int(self._storage.get_trial(trial_id).number)
+
+        return self._do(enter)
 
     def finish(self, number: int, values: Mapping[str, float]) -> None:
         """Enters what came of a trial.
@@ -106,11 +120,7 @@ class StudyRecord:
         Raises:
             MachineError: The record cannot be written.
         """
-        with _storage_errors(self._path):
-            trial_id = self._trial_id(number)
-            for name, value in values.items():
-                self._storage.set_trial_user_attr(trial_id, name, value)
-            self._study.tell(number, [values[objective.name] for objective in self._objectives])
+        self._end(number, values, [values[objective.name] for objective in self._objectives])
 
     def fail(self, number: int, reason: str) -> None:
         """Enters that a trial failed, and why.
@@ -118,9 +128,15 @@ class StudyRecord:
         Raises:
             MachineError: The record cannot be written.
         """
-        with _storage_errors(self._path):
-            self._storage.set_trial_user_attr(self._trial_id(number), "failed", reason)
-            self._study.tell(number, state=TrialState.FAIL)
+        self._end(number, {"failed": reason}, None)
+
+    def mark(self, number: int, name: str, value: Any) -> None:
+        """Notes something about a trial that runs.
+
+        Raises:
+            MachineError: The record cannot be written.
+        """
+        self._do(lambda: self._storage.set_trial_user_attr(self._trial_id(number), name, value))
 
     def finished(self) -> list[Trial]:
         """Trials that ended, in the order of their numbers.
@@ -144,27 +160,52 @@ class StudyRecord:
 
     def note(self, name: str, value: Any) -> None:
         """Writes something about the whole study into the record."""
-        with _storage_errors(self._path):
-            self._study.set_user_attr(name, json.loads(json.dumps(value)))
+        self._do(lambda: self._study.set_user_attr(name, json.loads(json.dumps(value))))
 
     def notes(self) -> dict[str, Any]:
         """What was noted about the whole study."""
-        with _storage_errors(self._path):
-            return dict(self._study.user_attrs)
+        return self._do(lambda: dict(self._study.user_attrs))
 
     def close(self) -> None:
-        """Lets go of the file."""
-        self._storage.remove_session()
-        self._storage.engine.dispose()
+        """Lets go of the file or the connection."""
+        close_storage(self._storage)
+
+    def _opened(self) -> tuple[optuna.storages.BaseStorage, optuna.Study]:
+        storage = open_storage(self._place)
+        return storage, optuna.load_study(storage=storage, study_name=self._place.study)
+
+    def _do(self, act: Callable[[], T]) -> T:
+        return patiently(self._place, act)
+
+    def _end(self, number: int, attributes: Mapping[str, Any], values: Sequence[float] | None) -> None:
+        def tell() -> None:
+            trial_id = self._trial_id(number)
+            if self._storage.get_trial(trial_id).state.is_finished():
+                return  # the answer got lost, not the end
+            try:
+                for name, value in attributes.items():
+                    self._storage.set_trial_user_attr(trial_id, name, value)
+                state = TrialState.FAIL if values is None else TrialState.COMPLETE
+                self._storage.set_trial_state_values(trial_id, state=state, values=values)
+            except UpdateFinishedTrialError as error:
+                raise StudyError(f"trial {number} was ended by another process meanwhile") from error
+
+        self._do(tell)
 
     def _entries(self) -> list[FrozenTrial]:
-        with _storage_errors(self._path):
-            return sorted(self._study.get_trials(deepcopy=False), key=lambda entry: entry.number)
+        found = self._do(lambda: self._study.get_trials(deepcopy=False))
+        return sorted(found, key=lambda entry: entry.number)
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)  # noqa: SLF001
 
     def _trial(self, entry: FrozenTrial) -> Trial:
+        """A trial that ended; it never changes again."""
+        if entry.number not in self._ended:
+            self._ended[entry.number] = self._read(entry)
+        return self._ended[entry.number]
+
+    def _read(self, entry: FrozenTrial) -> Trial:
         failed = (
             str(entry.user_attrs.get("failed", "stopped from outside")) if entry.state != TrialState.COMPLETE else None
         )
@@ -176,25 +217,3 @@ class StudyRecord:
             values={} if failed else {**numbers, **values},
             failed=failed,
         )
-
-
-def _storage(path: Path) -> optuna.storages.RDBStorage:
-    return optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}", engine_kwargs={"connect_args": {"timeout": 60}})
-
-
-@contextmanager
-def _storage_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError) as error:
-        inner = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
-        origin = getattr(inner, "orig", None) or inner or error
-        cause = str(origin).splitlines()[0]
-        if isinstance(origin, sqlite3.DatabaseError) and not isinstance(origin, sqlite3.OperationalError):
-            raise StudyError(f"{path} is damaged: {cause}. Begin a new run with another --out") from error
-        raise MachineError(
-            f"cannot use the record {path}: {cause}. Free some space or mend the permissions; nothing "
-            "finished is lost, and the same command goes on"
-        ) from error
-    except (KeyError, ValueError) as error:
-        raise StudyError(f"{path} is not the record of this run: {error}") from error

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import platform
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
+from sqlalchemy.exc import ArgumentError
 
 from hwnas.core import Objective, StudyError, Trial, UsageError, cost_matrix
 from hwnas.networks import NetworkFamily, network_family
@@ -25,7 +27,8 @@ from hwnas.pareto import hypervolume, knee, non_dominated
 from hwnas.predictors import LatencyPredictor, MeasuredOrPredicted, Optimistic
 from hwnas.study.measurements import MeasuredNetworks
 from hwnas.study.record import StudyRecord
-from hwnas.study.settings import SETTINGS_VERSION, RunSettings
+from hwnas.study.settings import OLDEST_VERSION, SETTINGS_VERSION, RunSettings
+from hwnas.study.storage import Place, require_url
 from latency_tables import LatencyTable, read_table, write_atomically, write_table
 
 PICKS = ("knee", "fastest", "best")
@@ -42,6 +45,7 @@ class Run:
         table: The latency table it was searched with.
         reference: Reference point of the hypervolume by objective name, in the objective's own unit and sign.
         begun: Versions and platform when the run was begun.
+        place: Where its trials are kept.
     """
 
     folder: Path
@@ -49,6 +53,7 @@ class Run:
     table: LatencyTable
     reference: Mapping[str, float]
     begun: Mapping[str, Any]
+    place: Place
 
     @cached_property
     def family(self) -> NetworkFamily:
@@ -92,8 +97,8 @@ class Run:
 
     @cached_property
     def record(self) -> StudyRecord:
-        """The trials on disk."""
-        return StudyRecord(self.folder / "study.db", self.family.space, self.objectives)
+        """The trials as they are kept."""
+        return StudyRecord(self.place, self.family.space, self.objectives)
 
     def trials(self) -> list[Trial]:
         """Finished trials that did not fail, in order."""
@@ -153,6 +158,37 @@ class Run:
         spent = len(self.record.finished()) >= self.settings.trials and not self.record.unfinished()
         return spent or "exhausted" in self.record.notes()
 
+    def with_trials(self, trials: int) -> Run:
+        """The run with another budget, on disk first.
+
+        Raises:
+            UsageError: More trials are finished already.
+            OSError: The folder cannot be written.
+        """
+        done = len(self.record.finished())
+        if trials < done:
+            raise UsageError(f"{self.folder} has {done} finished trials: expected at least as many, received {trials}")
+        run = replace(self, settings=replace(self.settings, trials=trials))
+        run.save()
+        return run
+
+    def save(self) -> None:
+        """Writes ``run.json``, whose presence makes a folder a run.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        kept_inside = self.place == Place.in_folder(self.folder)  # a folder can be moved
+        content = {
+            "schema": "hwnas-run",
+            "schema_version": SETTINGS_VERSION,
+            "settings": self.settings.to_json(),
+            "reference": dict(self.reference),
+            "begun": dict(self.begun),
+            "record": None if kept_inside else {"storage": self.place.public_url, "study": self.place.study},
+        }
+        write_atomically(self.folder / "run.json", json.dumps(content, indent=2) + "\n")
+
     def write_front(self) -> Path:
         """Writes ``front.csv``: a line for each non-dominated trial."""
         text = io.StringIO()
@@ -165,7 +201,14 @@ class Run:
         return write_atomically(self.folder / "front.csv", text.getvalue())
 
 
-def begin_run(folder: Path, settings: RunSettings, table: LatencyTable, reference: Mapping[str, float]) -> Run:
+def begin_run(
+    folder: Path,
+    settings: RunSettings,
+    table: LatencyTable,
+    reference: Mapping[str, float],
+    *,
+    storage: str | None = None,
+) -> Run:
     """Makes a run folder.
 
     Args:
@@ -173,27 +216,22 @@ def begin_run(folder: Path, settings: RunSettings, table: LatencyTable, referenc
         settings: What will be searched.
         table: Copied into the folder.
         reference: Reference point by objective name.
+        storage: URL of the storage; a file in the folder when left out.
 
     Raises:
-        UsageError: The folder's name will not do.
+        UsageError: The folder's name will not do, or the URL.
         MachineError: The record cannot be written.
         OSError: The folder cannot be written.
     """
     if "?" in str(folder):
         raise UsageError(f"the record cannot be kept in {folder}: choose an --out without a question mark")
     write_table(table, folder / "latency_table.jsonl")
-    family = network_family(settings.space, channels=settings.channels, classes=settings.classes)
-    StudyRecord.create(folder / "study.db", family.space, objectives(settings.targets)).close()
     begun = {"python": platform.python_version(), "platform": platform.platform(), "versions": _versions()}
-    content = {
-        "schema": "hwnas-run",
-        "schema_version": SETTINGS_VERSION,
-        "settings": settings.to_json(),
-        "reference": dict(reference),
-        "begun": begun,
-    }
-    write_atomically(folder / "run.json", json.dumps(content, indent=2) + "\n")  # last: its presence makes it a run
-    return Run(folder, settings, table, dict(reference), begun)
+    place = Place(require_url(storage), f"{folder.name}-{secrets.token_hex(4)}") if storage else Place.in_folder(folder)
+    run = Run(folder, settings, table, dict(reference), begun, place)
+    StudyRecord.create(place, run.family.space, run.objectives).close()
+    run.save()  # last: its presence makes it a run
+    return run
 
 
 def open_run(folder: str | Path) -> Run:
@@ -209,16 +247,20 @@ def open_run(folder: str | Path) -> Run:
         raise UsageError(f"{path} is no run folder: it has no run.json. `hwnas search --out {path}` makes one")
     try:
         content = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        if content.get("schema_version") != SETTINGS_VERSION:
+        if content.get("schema_version") not in range(OLDEST_VERSION, SETTINGS_VERSION + 1):
             raise StudyError(
-                f"{path / 'run.json'}: expected schema version {SETTINGS_VERSION}, "
+                f"{path / 'run.json'}: expected schema version {OLDEST_VERSION} to {SETTINGS_VERSION}, "
                 f"received {content.get('schema_version')!r}. Begin a new run with another --out."
             )
         settings = RunSettings.from_json(content["settings"])
         reference, begun = content["reference"], content["begun"]
-    except (ValueError, KeyError, AttributeError) as error:
+        record = content.get("record")
+        place = Place(record["storage"], record["study"]).with_secret() if record else Place.in_folder(path)
+    except UsageError:
+        raise
+    except (ValueError, KeyError, AttributeError, TypeError, ArgumentError) as error:
         raise StudyError(f"{path / 'run.json'} is damaged ({error}). Begin a new run with another --out.") from error
-    return Run(path, settings, read_table(path / "latency_table.jsonl"), reference, begun)
+    return Run(path, settings, read_table(path / "latency_table.jsonl"), reference, begun, place)
 
 
 @contextmanager

@@ -1,26 +1,14 @@
-"""The search itself: ask, evaluate, record, tell."""
+"""The search itself: everything is checked, and the work begun or taken up again."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from hwnas.core import (
-    Architecture,
-    Evaluator,
-    HwnasError,
-    LatencyMeter,
-    Objective,
-    Proposal,
-    Searcher,
-    StudyError,
-    Trial,
-    UsageError,
-)
-from hwnas.evaluators import TrainedEvaluator
+from hwnas.core import Evaluator, LatencyMeter, Objective, RunMismatchError, UsageError
+from hwnas.evaluators import TrainedEvaluator, TrainedSource
+from hwnas.executors import ExecutorSettings, SerialExecutor, open_executor
 from hwnas.networks import network_family
 from hwnas.objectives import KnownCosts, Limits, lowest, objectives
 from hwnas.predictors import LatencyPredictor, Missing, require_policy
@@ -29,35 +17,13 @@ from hwnas.study.measuring import Doubts
 from hwnas.study.problem import problem_of
 from hwnas.study.run import Run, begin_run, exclusive, open_run
 from hwnas.study.settings import RunSettings
-from hwnas.training import Recipe, load_data
+from hwnas.study.storage import Place, require_url
+from hwnas.study.work import Progress, SearchProgress, Work
+from hwnas.training import ImageData, Recipe, load_data
 from latency_tables import LatencyTable, read_table, table_sha256
 
 DEFAULT_TRIALS = 24
 _MARGIN = 1.1  # the reference point lies this far beyond the worst value, so that the worst point still counts
-_FAILURES_IN_A_ROW = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchProgress:
-    """How far a search is, after a trial.
-
-    Attributes:
-        trial: The trial that just ended; ``None`` at the start.
-        done: Finished trials.
-        total: Trials in all.
-        front_size: Non-dominated trials.
-        hypervolume: Of all finished trials.
-        best: Best value of each objective, by name.
-        eta_s: Seconds left at the present pace; ``None`` before the first trial of this process.
-    """
-
-    trial: Trial | None
-    done: int
-    total: int
-    front_size: int
-    hypervolume: float
-    best: Mapping[str, float]
-    eta_s: float | None
 
 
 def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the command line)
@@ -75,9 +41,12 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     recipe: Recipe | None = None,
     missing: Missing = "error",
     meter: LatencyMeter | None = None,
+    executor: ExecutorSettings | None = None,
+    attempts: int = 3,
+    storage: str | None = None,
     on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> Run:
-    """Searches a space, or goes on with a search that was cut off.
+    """Searches a space, or goes on with a search that was cut off or is to have more trials.
 
     Args:
         table: The device's latency table, or its file.
@@ -96,6 +65,11 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
             ``hwnas.predictors.RowEstimates``.
         meter: The device of the table. With it, candidates whose predicted latency lies across a limit or the front
             within its error are measured; the same seed then no longer gives the same trials.
+        executor: Where trials run; one after another in this process when left out. With several workers, the same seed
+            no longer gives the same trials.
+        attempts: How often a trial is begun whose worker is lost.
+        storage: URL of the Optuna storage that keeps the trials, or ``journal:PATH``; a file in ``out`` when left out.
+            A run stays where it was begun.
         on_progress: Called after every trial.
 
     Returns:
@@ -106,7 +80,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         InfeasibleError: No architecture satisfies the limits.
         RunMismatchError: ``out`` was begun with other settings.
         MissingRowError: The table lacks kernels of the space; the message says how to measure them.
-        MachineError: The record cannot be written.
+        MachineError: The record cannot be written, or what the executor needs is missing.
         StudyError: The record is damaged, or trial after trial fails.
         OSError: ``out`` cannot be written.
     """
@@ -148,14 +122,77 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         )
     with exclusive(folder):
         if (folder / "run.json").exists():
-            run = open_run(folder)
-            run.settings.require_same(settings, folder=str(folder))
+            run = _reopened(folder, settings, storage)
         else:
             reference = _reference(costs, bounds, goals, classes=images.classes)
-            run = begin_run(folder, settings, known_table, reference)
-        evaluator = TrainedEvaluator(family=family, data=images, recipe=settings.recipe, seed=seed)
-        _work(run, evaluator, Doubts(run, meter) if meter else None, on_progress)
+            run = begin_run(folder, settings, known_table, reference, storage=storage)
+        try:
+            _work(run, images, executor or ExecutorSettings(), meter=meter, attempts=attempts, on_progress=on_progress)
+        finally:
+            run.record.close()
     return run
+
+
+def _reopened(folder: Path, settings: RunSettings, storage: str | None) -> Run:
+    """The run in a folder, with the budget that is asked for."""
+    run = open_run(folder)
+    run.settings.require_same(settings, folder=str(folder))
+    if storage and Place(require_url(storage)).public_url != run.place.public_url:
+        raise RunMismatchError(
+            f"{folder} keeps its trials in {run.place.shown}: leave --storage out, or give another --out",
+            differences={"storage": (run.place.public_url, storage)},
+        )
+    if storage:
+        run = replace(run, place=Place(require_url(storage), run.place.study))  # with its password
+    return run if run.settings.trials == settings.trials else run.with_trials(settings.trials)
+
+
+def _work(
+    run: Run,
+    images: ImageData,
+    where: ExecutorSettings,
+    *,
+    meter: LatencyMeter | None,
+    attempts: int,
+    on_progress: Callable[[SearchProgress], None] | None,
+) -> None:
+    """Evaluates until the budget is spent; the front on disk is that of the trials finished so far."""
+    run.write_front()
+    progress = Progress(run, on_progress)
+    progress(None)
+    if run.is_finished():
+        return
+    executor = open_executor(where)
+    try:
+        doubts = Doubts(run, meter, executor.paused) if meter else None
+        problem = problem_of(run, feasible=run.possible.feasible if doubts else None)
+        searcher = make_searcher(run.settings.algorithm, problem, seed=run.settings.seed, inner=run.settings.inner)
+        Work(
+            run,
+            searcher,
+            executor=executor,
+            evaluator=_evaluator(run, images, elsewhere=not isinstance(executor, SerialExecutor)),
+            doubts=doubts,
+            attempts=attempts,
+            on_end=progress,
+        ).to_the_end()
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)  # Ctrl-C: what is under way is begun anew the next time
+
+
+def _evaluator(run: Run, images: ImageData, *, elsewhere: bool) -> Callable[[], Evaluator]:
+    """What gives the evaluator; to other processes goes how to make it, and not the data."""
+    settings = run.settings
+    if elsewhere:
+        return TrainedSource(
+            space=settings.space,
+            data=settings.data,
+            data_sha256=settings.data_sha256,
+            recipe=settings.recipe,
+            seed=settings.seed,
+        )
+    evaluator = TrainedEvaluator(family=run.family, data=images, recipe=settings.recipe, seed=settings.seed)
+    return lambda: evaluator
 
 
 def _reference(costs: KnownCosts, bounds: Limits, goals: Sequence[Objective], *, classes: int) -> dict[str, float]:
@@ -171,105 +208,3 @@ def _reference(costs: KnownCosts, bounds: Limits, goals: Sequence[Objective], *,
             worst = lowest(space, lambda batch, name=goal.name: -costs.values(batch)[name])  # type: ignore[misc]
             reference[goal.name] = _MARGIN * float(costs.values([worst])[goal.name][0])
     return reference
-
-
-def _work(
-    run: Run, evaluator: Evaluator, doubts: Doubts | None, on_progress: Callable[[SearchProgress], None] | None
-) -> None:
-    """Evaluates until the budget is spent; the front on disk is that of the trials finished so far."""
-    try:
-        problem = problem_of(run, feasible=run.possible.feasible if doubts else None)
-        searcher = make_searcher(run.settings.algorithm, problem, seed=run.settings.seed, inner=run.settings.inner)
-        begun, start = len(run.record.finished()), time.monotonic()
-        run.write_front()
-        _report(run, None, on_progress, eta_s=None)
-        while not run.is_finished():
-            trial = _one_trial(run, searcher, evaluator, doubts)
-            if trial is None:
-                run.record.note("exhausted", len(run.record.finished()))
-                break
-            done = len(run.record.finished())
-            pace_s = (time.monotonic() - start) / (done - begun)
-            run.write_front()
-            _report(run, trial, on_progress, eta_s=pace_s * (run.settings.trials - done))
-            _require_progress(run)
-    finally:
-        run.record.close()
-
-
-def _one_trial(run: Run, searcher: Searcher, evaluator: Evaluator, doubts: Doubts | None) -> Trial | None:
-    """The trial a killed process left behind, or the next one; ``None`` when the searcher has nothing more."""
-    left = run.record.unfinished()
-    if left:
-        number, architecture = left[0]
-    else:
-        searcher.tell(run.record.finished())
-        proposal = _next(run, searcher, doubts)
-        if proposal is None:
-            return None
-        architecture = proposal.architecture
-        number = run.record.begin(proposal, _known(run, architecture))
-    try:
-        values = {**_known(run, architecture), **evaluator.evaluate(architecture)}
-        _require_finite(run, values)
-    except (HwnasError, RuntimeError, ArithmeticError, MemoryError) as error:
-        # what one architecture does to torch must not end a night of trials; the reason is kept with the trial
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        run.record.fail(number, reason)
-        return Trial(number=number, architecture=architecture, failed=reason)
-    try:
-        values = doubts.settle_front(architecture, values) if doubts else values
-    finally:
-        run.record.finish(number, values)  # a device that is lost does not cost the training
-    return Trial(number=number, architecture=architecture, values=values)
-
-
-def _next(run: Run, searcher: Searcher, doubts: Doubts | None) -> Proposal | None:
-    """The next proposal; one that turns out to break a limit when it is measured is never proposed again."""
-    while proposals := searcher.ask(1, pending=[]):
-        if doubts is None:
-            return proposals[0]
-        doubts.settle_limit(proposals[0].architecture)
-        if run.limits.feasible([proposals[0].architecture])[0]:
-            return proposals[0]
-    return None
-
-
-def _require_finite(run: Run, values: Mapping[str, float]) -> None:
-    for goal in run.objectives:
-        if not math.isfinite(values[goal.name]):
-            raise ArithmeticError(f"{goal.name} is {values[goal.name]}, not a finite number")
-
-
-def _known(run: Run, architecture: Architecture) -> dict[str, float]:
-    return {name: float(values[0]) for name, values in run.costs.values([architecture]).items()}
-
-
-def _require_progress(run: Run) -> None:
-    recent = run.record.finished()[-_FAILURES_IN_A_ROW:]
-    if len(recent) == _FAILURES_IN_A_ROW and all(trial.failed for trial in recent):
-        raise StudyError(
-            f"the last {_FAILURES_IN_A_ROW} trials failed, the latest with: {recent[-1].failed}. Mend the cause; the "
-            "same command then goes on"
-        )
-
-
-def _report(
-    run: Run, trial: Trial | None, on_progress: Callable[[SearchProgress], None] | None, *, eta_s: float | None
-) -> None:
-    if on_progress is None:
-        return
-    trials = run.trials()
-    best = {}
-    for goal in run.objectives if trials else ():
-        best[goal.name] = goal.from_cost(min(goal.to_cost(entry.values[goal.name]) for entry in trials))
-    progress = SearchProgress(
-        trial=trial,
-        done=len(run.record.finished()),
-        total=run.settings.trials,
-        front_size=len(run.front()),
-        hypervolume=run.hypervolume(trials),
-        best=best,
-        eta_s=eta_s,
-    )
-    on_progress(progress)

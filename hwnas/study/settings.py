@@ -10,7 +10,11 @@ from hwnas.core import RunMismatchError, StudyError
 from hwnas.predictors import Missing
 from hwnas.training import Recipe
 
-SETTINGS_VERSION = 3  # 2: what is done about rows that the table lacks; 3: the inner searcher
+SETTINGS_VERSION = (
+    4  # 2: what is done about rows that the table lacks; 3: the inner searcher; 4: the place of the record
+)
+OLDEST_VERSION = 3  # that can still be read
+_BUDGET = "trials"  # may change from one command to the next
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +73,7 @@ class RunSettings:
             ) from error
 
     def require_same(self, asked: RunSettings, *, folder: str) -> None:
-        """Refuses to go on with a run under other settings.
+        """Refuses to go on with a run under other settings; more trials are the same run.
 
         Args:
             asked: The settings of the present command.
@@ -79,7 +83,11 @@ class RunSettings:
             RunMismatchError: Names every setting that differs.
         """
         recorded, wanted = self.to_json(), asked.to_json()
-        differences = {name: (recorded[name], wanted[name]) for name in recorded if recorded[name] != wanted[name]}
+        differences = {
+            name: (recorded[name], wanted[name])
+            for name in recorded
+            if name != _BUDGET and recorded[name] != wanted[name]
+        }
         if differences:
             listing = "; ".join(
                 f"{name}: recorded {old!r}, asked for {new!r}" for name, (old, new) in differences.items()

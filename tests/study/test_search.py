@@ -102,7 +102,7 @@ def test_a_finished_run_evaluates_nothing_more(finished: Run, begin: Begin, trai
 
 @pytest.mark.parametrize(
     ("change", "name"),
-    [({"trials": 16}, "trials"), ({"seed": 5}, "seed"), ({"algorithm": "la-mcts", "inner": "grey-ehvi"}, "algorithm"),
+    [({"seed": 5}, "seed"), ({"algorithm": "la-mcts", "inner": "grey-ehvi"}, "algorithm"),
      ({"targets": ["latency", "flops"]}, "targets"), ({"limits": {"params_m": 1.0}}, "limits")],
 )  # fmt: skip
 def test_other_settings_than_the_recorded_ones_are_refused_and_named(
@@ -112,6 +112,17 @@ def test_other_settings_than_the_recorded_ones_are_refused_and_named(
         begin(**change)
     assert list(caught.value.differences) == [name]
     assert caught.value.exit_code == 2
+
+
+def test_a_budget_is_extended_as_if_it_had_been_so_from_the_beginning(
+    finished: Run, begin: Begin, trainer: FakeTrainer, tmp_path: Path
+) -> None:
+    run = begin(trials=19)
+    assert len(trainer.evaluated) == 4
+    assert open_run(run.folder).settings.trials == 19
+    assert trace(run) == trace(begin(trials=19, out=tmp_path / "whole"))
+    with pytest.raises(UsageError, match="has 19 finished trials: expected at least as many, received 15"):
+        begin(trials=15)
 
 
 def test_another_space_or_shape_of_data_is_named_as_such_and_not_as_a_gap_in_the_table(
@@ -267,6 +278,7 @@ def test_a_full_disk_loses_nothing_and_the_same_search_goes_on(
 import resource, sys
 from tests.study.conftest import FakeTrainer, accuracy_by_id
 import hwnas.study.searching as module
+from hwnas.core import HwnasError
 module.TrainedEvaluator = FakeTrainer(accuracy_by_id, [])
 def fill(progress):
     if progress.done == 6:
@@ -274,7 +286,7 @@ def fill(progress):
 try:
     module.search(table={str(tmp_path / "table.jsonl")!r}, out={str(tmp_path / "run")!r}, space="mobilenet:tiny",
                   trials=15, on_progress=fill)
-except module.HwnasError as error:
+except HwnasError as error:
     print(type(error).__name__, error.exit_code, error)
 except OSError as error:
     print("OSError", error)

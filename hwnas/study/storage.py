@@ -1,0 +1,193 @@
+"""Where a study is kept: a file in the run folder, or any storage that Optuna has."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from hwnas.core import MachineError, StudyError, UsageError
+
+T = TypeVar("T")
+
+JOURNAL = "journal:"  # begins the path of a journal file
+STORAGE_VARIABLE = "HWNAS_STORAGE"  # environment variable with a whole URL, for passwords that no file should hold
+PATIENCE_S = 300.0  # for which a server that does not answer is waited for
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a study is.
+
+    Attributes:
+        url: ``sqlite:///…``, ``postgresql+psycopg://…`` or another of SQLAlchemy's, or ``journal:PATH``.
+        study: Its name there.
+    """
+
+    url: str
+    study: str = "hwnas"
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Place:
+        """The file that a run keeps in its folder unless told otherwise."""
+        return cls(f"sqlite:///{(folder / 'study.db').resolve()}")
+
+    @property
+    def file(self) -> Path | None:
+        """The file, where it is one."""
+        if self.url.startswith(JOURNAL):
+            return Path(self.url.removeprefix(JOURNAL))
+        url = make_url(self.url)
+        return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+    @property
+    def shown(self) -> str:
+        """For messages and files: without a password."""
+        if self.url.startswith(JOURNAL):
+            return self.url
+        return str(self.file or make_url(self.url).set(password=None).render_as_string())
+
+    @property
+    def public_url(self) -> str:
+        """The URL without its password."""
+        return self.url if self.url.startswith(JOURNAL) else make_url(self.url).set(password=None).render_as_string()
+
+    def with_secret(self) -> Place:
+        """The same place by the URL in ``HWNAS_STORAGE``, where that is set and names no other place.
+
+        Raises:
+            UsageError: It names another place.
+        """
+        given = os.environ.get(STORAGE_VARIABLE)
+        if not given or self.file is not None:
+            return self
+        secret = Place(require_url(given), self.study)
+        if secret.public_url != self.public_url:
+            raise UsageError(
+                f"{STORAGE_VARIABLE} names {secret.shown}, but the run is kept in {self.shown}: unset it, or set it to "
+                "that place with its password"
+            )
+        return secret
+
+
+def require_url(text: str) -> str:
+    """Checks the URL of a storage.
+
+    Raises:
+        UsageError: It is none.
+    """
+    expected = "expected sqlite:///FILE, journal:FILE, postgresql+psycopg://USER@HOST/DATABASE or mysql+pymysql://…"
+    if text.startswith(JOURNAL):
+        path = text.removeprefix(JOURNAL)
+        if not path:
+            raise UsageError(f"the storage {text!r} names no file: {expected}")
+        return f"{JOURNAL}{Path(path).resolve()}"
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise UsageError(f"cannot use the storage {text!r}: {expected}") from error
+    if url.get_backend_name() == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise UsageError(f"the storage {text!r} names no file: {expected}")
+        return f"sqlite:///{Path(url.database).resolve()}"
+    return url.render_as_string(hide_password=False)
+
+
+def open_storage(place: Place) -> BaseStorage:
+    """Opens what keeps a study.
+
+    Raises:
+        MachineError: It cannot be opened, or its driver is not installed.
+    """
+    with storage_errors(place):
+        if place.url.startswith(JOURNAL):
+            return JournalStorage(JournalFileBackend(place.url.removeprefix(JOURNAL)))
+        options = {"connect_args": {"timeout": 60}} if place.file else {"pool_pre_ping": True}
+        return RDBStorage(place.url, engine_kwargs=options)
+
+
+def close_storage(storage: BaseStorage) -> None:
+    """Lets go of files and connections."""
+    if isinstance(storage, RDBStorage):
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+@contextmanager
+def storage_errors(place: Place) -> Iterator[None]:
+    """Turns what a storage raises into errors that name the place and the cure.
+
+    Raises:
+        MachineError: It cannot be used at this moment.
+        StudyError: It is damaged, or holds something else.
+    """
+    try:
+        yield
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise MachineError(
+            f"cannot use the record {place.shown}: its driver is not installed ({error}). For PostgreSQL: "
+            "pip install 'hwnas[postgresql]', and a URL that begins with postgresql+psycopg://"
+        ) from error
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError) as error:
+        origin = _origin(error)
+        cause = (str(origin).strip().splitlines() or [type(origin).__name__])[0]
+        if isinstance(origin, sqlite3.DatabaseError) and not isinstance(origin, sqlite3.OperationalError):
+            raise StudyError(f"{place.shown} is damaged: {cause}. Begin a new run with another --out") from error
+        cure = "Free some space or mend the permissions" if place.file else "See that the server runs and lets you in"
+        raise MachineError(
+            f"cannot use the record {place.shown}: {cause}. {cure}; nothing finished is lost, and the same command "
+            "goes on"
+        ) from error
+    except (KeyError, ValueError) as error:
+        raise StudyError(f"{place.shown} is not the record of this run: {error}") from error
+
+
+def patiently(place: Place, act: Callable[[], T], *, patience_s: float = PATIENCE_S) -> T:
+    """Does something with a storage; where a server does not answer, again and again until it does.
+
+    Args:
+        place: A file is never waited for.
+        act: What to do; must bear being done twice.
+        patience_s: For how long.
+
+    Raises:
+        MachineError: As ``storage_errors``; the last time.
+        StudyError: As ``storage_errors``.
+    """
+    begun, pause_s = time.monotonic(), _FIRST_PAUSE_S
+    while True:
+        try:
+            with storage_errors(place):
+                return act()
+        except MachineError as error:
+            lost = place.file is None and _is_lost(error.__cause__)
+            if not lost or time.monotonic() - begun > patience_s:
+                raise
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+def _origin(error: BaseException) -> BaseException:
+    """What lies at the bottom of a storage's error."""
+    inner = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) and error.__cause__ else error
+    return getattr(inner, "orig", None) or inner
+
+
+def _is_lost(error: BaseException | None) -> bool:
+    """Whether a connection broke or could not be made, so that a later one may succeed."""
+    inner = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
+    return isinstance(inner, DBAPIError) and (
+        inner.connection_invalidated or type(inner).__name__ in {"OperationalError", "InterfaceError"}
+    )

@@ -1,0 +1,226 @@
+"""The work of a search: ask, begin, run, end, with any number of trials under way.
+
+What is proposed depends on the trials that ended, those under way and the seed. With one worker the course is therefore
+always the same; with several it depends on which of them is done first.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from dataclasses import dataclass, replace
+from functools import partial
+
+from hwnas.core import Architecture, Evaluator, Proposal, Searcher, StudyError, Trial
+from hwnas.evaluators import Outcome, outcome_of
+from hwnas.executors import AnyExecutor, TimeLimitError, WorkerLostError
+from hwnas.study.measuring import Doubts
+from hwnas.study.run import Run
+
+_FAILURES_IN_A_ROW = 5
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A trial under way.
+
+    Attributes:
+        number: Of the trial.
+        architecture: What is evaluated.
+        attempt: From 1.
+    """
+
+    number: int
+    architecture: Architecture
+    attempt: int = 1
+
+
+class Work:
+    """Evaluates until the budget of a run is spent.
+
+    Args:
+        run: The run.
+        searcher: What proposes.
+        executor: Where trials run.
+        evaluator: Gives the evaluator; where the executor has other processes, picklable.
+        doubts: What measures in the course of the search.
+        attempts: How often a trial is begun whose worker is lost.
+        on_end: Called after every trial that ended.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        searcher: Searcher,
+        *,
+        executor: AnyExecutor,
+        evaluator: Callable[[], Evaluator],
+        doubts: Doubts | None,
+        attempts: int,
+        on_end: Callable[[Trial], None],
+    ) -> None:
+        self._run, self._searcher, self._executor = run, searcher, executor
+        self._evaluate = partial(outcome_of, evaluator)
+        self._doubts, self._attempts, self._on_end = doubts, attempts, on_end
+        self._under_way: dict[Future[Outcome], _Task] = {}
+        self._left = deque(_Task(number, architecture) for number, architecture in run.record.unfinished())
+
+    def to_the_end(self) -> None:
+        """Returns when the budget is spent and nothing is under way.
+
+        Raises:
+            StudyError: Trial after trial fails.
+            MachineError: The record cannot be written, or the device to measure on is lost.
+        """
+        while self._begin_all() or self._under_way:
+            done, _ = wait(self._under_way, return_when=FIRST_COMPLETED)
+            for future in sorted(done, key=lambda one: self._under_way[one].number):
+                self._end(self._under_way.pop(future), future)
+
+    def _begin_all(self) -> bool:
+        """Gives every free worker a trial; whether any is under way then."""
+        while len(self._under_way) < self._executor.workers:
+            task = self._left.popleft() if self._left else self._proposed()
+            if task is None:
+                break
+            self._under_way[self._executor.submit(self._evaluate, task.architecture)] = task
+        return bool(self._under_way)
+
+    def _proposed(self) -> _Task | None:
+        """The next trial of the searcher; ``None`` when it has nothing more, or the budget is spent."""
+        record = self._run.record
+        finished = record.finished()
+        if len(finished) + len(self._under_way) >= self._run.settings.trials or "exhausted" in record.notes():
+            return None
+        self._searcher.tell(finished)
+        proposal = self._allowed()
+        if proposal is None:
+            if not self._under_way:
+                record.note("exhausted", len(finished))
+            return None
+        number = record.begin(proposal, self._known(proposal.architecture))
+        return _Task(number, proposal.architecture)
+
+    def _allowed(self) -> Proposal | None:
+        """The next proposal; one that turns out to break a limit when it is measured is never proposed again."""
+        pending = [task.architecture for task in self._under_way.values()]
+        while proposals := self._searcher.ask(1, pending=pending):
+            if self._doubts is None:
+                return proposals[0]
+            self._doubts.settle_limit(proposals[0].architecture)
+            if self._run.limits.feasible([proposals[0].architecture])[0]:
+                return proposals[0]
+        return None
+
+    def _end(self, task: _Task, future: Future[Outcome]) -> None:
+        """Records what came of a trial, or begins it again."""
+        try:
+            outcome = future.result()
+        except (WorkerLostError, CancelledError) as error:
+            reason = str(error) or "cancelled"
+            if task.attempt < self._attempts:
+                self._run.record.mark(task.number, "lost_workers", task.attempt)
+                self._left.append(replace(task, attempt=task.attempt + 1))
+                return
+            outcome = Outcome(failed=f"{reason} ({task.attempt} attempts)")
+        except TimeLimitError as error:
+            outcome = Outcome(failed=str(error))
+        trial = self._judged(task, outcome)
+        if trial.failed is not None:
+            self._run.record.fail(task.number, trial.failed)
+        else:
+            values = dict(trial.values)
+            try:
+                values = self._doubts.settle_front(task.architecture, values) if self._doubts else values
+            finally:
+                self._run.record.finish(task.number, values)  # a device that is lost does not cost the training
+        self._run.write_front()
+        self._on_end(trial)
+        self._require_progress()
+
+    def _judged(self, task: _Task, outcome: Outcome) -> Trial:
+        """The trial, with its known costs; failed where a value is no number."""
+        failed, values = outcome.failed, {**self._known(task.architecture), **outcome.values}
+        for goal in self._run.objectives:
+            if failed is None and goal.name not in values:
+                failed = f"KeyError: the evaluator gave no {goal.name}"
+            elif failed is None and not math.isfinite(values[goal.name]):
+                failed = f"ArithmeticError: {goal.name} is {values[goal.name]}, not a finite number"
+        if failed is not None:
+            return Trial(number=task.number, architecture=task.architecture, failed=failed)
+        return Trial(number=task.number, architecture=task.architecture, values=values)
+
+    def _known(self, architecture: Architecture) -> dict[str, float]:
+        return {name: float(values[0]) for name, values in self._run.costs.values([architecture]).items()}
+
+    def _require_progress(self) -> None:
+        recent = self._run.record.finished()[-_FAILURES_IN_A_ROW:]
+        if len(recent) == _FAILURES_IN_A_ROW and all(trial.failed for trial in recent):
+            raise StudyError(
+                f"the last {_FAILURES_IN_A_ROW} trials failed, the latest with: {recent[-1].failed}. Mend the cause; "
+                "the same command then goes on"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchProgress:
+    """How far a search is, after a trial.
+
+    Attributes:
+        trial: The trial that just ended; ``None`` at the start.
+        done: Finished trials.
+        total: Trials in all.
+        front_size: Non-dominated trials.
+        hypervolume: Of all finished trials.
+        best: Best value of each objective, by name.
+        eta_s: Seconds left at the present pace; ``None`` before the first trial of this process.
+    """
+
+    trial: Trial | None
+    done: int
+    total: int
+    front_size: int
+    hypervolume: float
+    best: Mapping[str, float]
+    eta_s: float | None
+
+
+class Progress:
+    """Tells how far a search is.
+
+    Args:
+        run: The run.
+        tell: What is told.
+    """
+
+    def __init__(self, run: Run, tell: Callable[[SearchProgress], None] | None) -> None:
+        self._run, self._tell = run, tell
+        self._begun, self._start = len(run.record.finished()), time.monotonic()
+
+    def __call__(self, trial: Trial | None) -> None:
+        """To be called at the start and after every trial."""
+        if self._tell is None:
+            return
+        run = self._run
+        trials, done = run.trials(), len(run.record.finished())
+        best = {}
+        for goal in run.objectives if trials else ():
+            best[goal.name] = goal.from_cost(min(goal.to_cost(entry.values[goal.name]) for entry in trials))
+        eta_s = None
+        if trial is not None:
+            pace_s = (time.monotonic() - self._start) / (done - self._begun)
+            eta_s = pace_s * max(run.settings.trials - done, 0)
+        self._tell(
+            SearchProgress(
+                trial=trial,
+                done=done,
+                total=run.settings.trials,
+                front_size=len(run.front()),
+                hypervolume=run.hypervolume(trials),
+                best=best,
+                eta_s=eta_s,
+            )
+        )
