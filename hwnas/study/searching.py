@@ -19,7 +19,7 @@ from hwnas.study.run import Run, begin_run, exclusive, open_run
 from hwnas.study.settings import RunSettings
 from hwnas.study.storage import Place, require_url
 from hwnas.study.work import Progress, SearchProgress, Work
-from hwnas.training import ImageData, Recipe, load_data
+from hwnas.training import ImageData, Recipe, device_of, load_data, require_teacher
 from latency_tables import LatencyTable, read_table, table_sha256
 
 DEFAULT_TRIALS = 24
@@ -60,7 +60,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         trials: Architectures to evaluate.
         limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit.
         seed: The same seed gives the same trials with the same table, data and versions.
-        recipe: How candidates are trained.
+        recipe: How candidates are trained; nothing distils here, since there is no teacher.
         missing: What to do where the table lacks a row: ``"error"``, ``"step"`` or ``"regress"``; see
             ``hwnas.predictors.RowEstimates``.
         meter: The device of the table. With it, candidates whose predicted latency lies across a limit or the front
@@ -87,6 +87,10 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     if trials < 1:
         raise UsageError(f"expected at least 1 trial, received {trials}")
     drawing = require_inner(algorithm, inner)
+    wanted = recipe or Recipe()
+    require_teacher(wanted, None)
+    if executor is None:  # else the trials run where there may be another device
+        device_of(wanted.device)
     known_table = table if isinstance(table, LatencyTable) else read_table(table)
     goals = objectives(targets)
     images = load_data(data)
@@ -103,7 +107,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         trials=trials,
         limits=dict(limits or {}),
         seed=seed,
-        recipe=recipe or Recipe(),
+        recipe=wanted,
         missing=require_policy(missing),
         table_sha256=table_sha256(known_table),
     )
@@ -191,7 +195,9 @@ def _evaluator(run: Run, images: ImageData, *, elsewhere: bool) -> Callable[[], 
             recipe=settings.recipe,
             seed=settings.seed,
         )
-    evaluator = TrainedEvaluator(family=run.family, data=images, recipe=settings.recipe, seed=settings.seed)
+    evaluator = TrainedEvaluator(
+        family=run.family, data=images, recipe=settings.recipe, seed=settings.seed, folder=run.trainings
+    )
     return lambda: evaluator
 
 

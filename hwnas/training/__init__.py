@@ -3,16 +3,18 @@
 from hwnas.training.averaging import WeightAverage, recalibrate
 from hwnas.training.checkpoints import CheckpointError, TrainingState, read_checkpoint, write_checkpoint
 from hwnas.training.data import ImageData, Split
+from hwnas.training.devices import device_of
 from hwnas.training.judging import HeldImages, accuracy, logits, prepared
 from hwnas.training.loop import Training, train
 from hwnas.training.losses import Teacher, require_teacher
 from hwnas.training.presets import PRESETS, preset_name
-from hwnas.training.recipe import Recipe
+from hwnas.training.recipe import TRAINING_DEVICES, Recipe
 from hwnas.training.sources import load_data
 from hwnas.training.stepping import TrainingDivergedError
 
 __all__ = [
     "PRESETS",
+    "TRAINING_DEVICES",
     "CheckpointError",
     "HeldImages",
     "ImageData",
@@ -24,6 +26,7 @@ __all__ = [
     "TrainingState",
     "WeightAverage",
     "accuracy",
+    "device_of",
     "load_data",
     "logits",
     "prepared",

@@ -16,6 +16,7 @@ Flip = Literal["never", "colour", "always"]
 Precision = Literal["fp32", "bf16", "fp16"]
 TrainingDevice = Literal["auto", "cpu", "gpu"]
 
+TRAINING_DEVICES: tuple[TrainingDevice, ...] = get_args(TrainingDevice)
 MOMENTUM_SWING = 0.1  # under one-cycle the momentum falls by so much while the learning rate is high
 
 
@@ -101,6 +102,11 @@ class Recipe:
     def to_json(self) -> dict[str, int | float | str]:
         """Field by field, for the record of a run."""
         return asdict(self)
+
+    def changes(self) -> dict[str, int | float | str]:
+        """The fields that are not as they are by default."""
+        usual = type(self)().to_json()
+        return {name: value for name, value in self.to_json().items() if value != usual[name]}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Recipe:

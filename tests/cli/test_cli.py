@@ -20,6 +20,7 @@ import pytest
 import cli
 from hwnas.networks import network_family
 from hwnas.study import open_run
+from hwnas.training import Recipe
 from latency_tables import LatencyTable, read_table, write_table
 from profilers import open_device
 from tests.builders import made_up_table
@@ -100,6 +101,9 @@ def test_every_command_has_help(hwnas: Hwnas, command: str) -> None:
         (["search", "--max-params", "0"], 2, "expected a quantity above 0"),
         (["search", "--data", "mnist"], 2, "unknown data 'mnist'"),
         (["search", "--data", "nowhere/data.npz"], 2, "no data at nowhere/data.npz"),
+        (["search", "--recipe", "nasbench"], 2, "unknown recipe 'nasbench'.*Did you mean 'nasbench201'"),
+        (["search", "--epochs", "0"], 2, "--epochs"),
+        (["search", "--train-on", "tpu"], 2, "--train-on: expected one of auto, cpu, gpu, received 'tpu'"),
         (["search", "--seed", "-1"], 2, "--seed"),
         (["search", "--trials", "many"], 2, "--trials.*integer"),
         (["search", "--table", "nowhere.jsonl"], 2, "expected the path of a table .*received 'nowhere.jsonl'"),
@@ -244,7 +248,8 @@ def test_profile_search_export_report_in_one_folder(hwnas: Hwnas, short_protocol
     assert Path("cpu.jsonl").stat().st_mtime_ns == stamp
 
     targets = ("--target", "latency", "--target", "flops")
-    command = ["search", *targets, *TINY, *BRIEF, "--table", "cpu.jsonl", "--trials", "6"]
+    training = ("--recipe", "quick", "--train-on", "cpu", *BRIEF)
+    command = ["search", *targets, *TINY, *training, "--table", "cpu.jsonl", "--trials", "6"]
     searched = hwnas(*command, "--json")
     assert searched.status in {0, 4}, searched.err  # 4: a machine too restless for the latency check
     run = Path("runs/search")
@@ -255,6 +260,7 @@ def test_profile_search_export_report_in_one_folder(hwnas: Hwnas, short_protocol
     assert {"study.db", "front.csv", "report.html", "latency_table.jsonl", "run.json"} <= {
         f.name for f in run.iterdir()
     }
+    assert open_run(run).settings.recipe == Recipe.preset("quick", epochs=1, device="cpu")
     again = hwnas(*command)
     assert "finished: 6 of 6 trials" in again.err
     refused = hwnas(*command, "--seed", "3")
