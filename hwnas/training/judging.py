@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hwnas.training.data import ImageData, Split
-from hwnas.training.devices import torch_threads
+from hwnas.training.devices import repeatable, torch_threads
 
 _BATCH = 256
 _HELD_BYTES = 2**30  # of images ready to be read; more are made ready batch by batch
@@ -93,7 +93,8 @@ def accuracy(module: nn.Module, split: Split, data: ImageData, *, size: int) -> 
     right = 0
     for i in range(0, len(split.images), _BATCH):
         images = prepared(split.images[i : i + _BATCH], data, size=size).to(device)
-        found = logits(module, images).argmax(dim=1).cpu().numpy()
+        with repeatable(device):
+            found = logits(module, images).argmax(dim=1).cpu().numpy()
         right += int((found == split.labels[i : i + _BATCH]).sum())
     return right / len(split.images)
 

@@ -12,7 +12,7 @@ from hwnas.core import MachineError
 from hwnas.training import Recipe, TrainingDivergedError, train
 from hwnas.training.schedules import learning_rate, momentum
 from hwnas.training.stepping import Stepper
-from tests.training.trainings import CPU, SIZE, few_digits, network, same, state
+from tests.training.trainings import CPU, SIZE, few_digits, network, same, state, training_of
 
 CPU_DEVICE = torch.device("cpu")
 SGD = Recipe(optimizer="sgd", schedule="cosine", warmup=0.0, momentum=0.9, learning_rate=0.1, weight_decay=0.0)
@@ -111,6 +111,18 @@ def test_a_whole_training_goes_on_in_parts_and_learns() -> None:
     module = Hungry(network(), 10)
     train(module, few_digits(), CPU, size=SIZE, seed=0)
     assert module.seen == [32, 16, *[8] * (4 * 9)]
+
+
+def test_a_training_that_goes_on_stays_with_the_parts_it_had() -> None:
+    first = training_of(CPU, module=Hungry(network(), 10))
+    first.epoch()
+    second = training_of(CPU, module=Hungry(network(), 10))
+    second.load(first.state())
+    for training in (first, second):
+        training.epoch()
+        training.finish()
+    assert second.module.seen == [8] * (4 * 3)
+    assert same(state(first.module), state(second.module))
 
 
 # --- gradients and decay
