@@ -5,12 +5,13 @@ from hwnas.training.checkpoints import CheckpointError, TrainingState, read_chec
 from hwnas.training.data import ImageData, Split
 from hwnas.training.devices import device_of
 from hwnas.training.judging import HeldImages, accuracy, logits, prepared
-from hwnas.training.loop import Training, train
+from hwnas.training.loop import train
 from hwnas.training.losses import Teacher, require_teacher
 from hwnas.training.presets import PRESETS, preset_name
 from hwnas.training.recipe import TRAINING_DEVICES, Recipe
 from hwnas.training.sources import load_data
 from hwnas.training.stepping import TrainingDivergedError
+from hwnas.training.training import Training
 
 __all__ = [
     "PRESETS",

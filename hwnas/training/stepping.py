@@ -104,7 +104,7 @@ class Stepper:
         remembered: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in tensors.items():
             number, _, name = key.partition("/")
-            remembered.setdefault(int(number), {})[name] = value
+            remembered.setdefault(int(number), {})[name] = value.clone()  # the optimiser changes it in place
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": remembered})
         self.parts = int(parts)
         if self.scaler.is_enabled():

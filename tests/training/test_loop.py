@@ -27,7 +27,7 @@ from hwnas.training import (
     prepared,
     train,
 )
-from tests.training.trainings import CPU, SIZE, few_digits, network, same, state, training_of
+from tests.training.trainings import ALL_OF_IT, CPU, SIZE, few_digits, network, same, state, training_of
 
 SHORT = Recipe(epochs=1, batch=32, device="cpu")
 
@@ -250,6 +250,21 @@ def test_there_is_no_epoch_after_the_last() -> None:
     with pytest.raises(UsageError, match="the recipe has 1 epochs, and all are done: expected no further one"):
         training.epoch()
     assert training.epochs_done == 1
+
+
+@pytest.mark.parametrize("recipe", [CPU, ALL_OF_IT], ids=["default", "everything"])
+def test_a_finished_training_goes_on_only_from_a_state_of_before(recipe: Recipe) -> None:
+    training = training_of(recipe)
+    training.epoch()
+    kept = training.state()
+    training.finish()
+    for after in (training.epoch, training.state, training.finish):
+        with pytest.raises(UsageError, match="the training is finished: load a state of before, or begin anew"):
+            after()
+    training.load(kept)
+    other = training_of(recipe)
+    other.load(kept)
+    assert training.epoch() == other.epoch()
 
 
 def test_a_training_cut_off_within_an_epoch_is_neither_kept_nor_gone_on_with(few: ImageData) -> None:
