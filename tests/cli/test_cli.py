@@ -20,7 +20,7 @@ import pytest
 import cli
 from hwnas.networks import network_family
 from hwnas.study import open_run
-from hwnas.training import Recipe
+from hwnas.training import PRESETS, Recipe
 from latency_tables import LatencyTable, read_table, write_table
 from profilers import open_device
 from tests.builders import made_up_table
@@ -76,6 +76,11 @@ def test_every_command_has_help(hwnas: Hwnas, command: str) -> None:
     answer = hwnas(command, "--help")
     assert answer.status == 0
     assert "--json" in answer.out
+
+
+def test_the_help_names_every_recipe(hwnas: Hwnas) -> None:
+    said = " ".join(hwnas("search", "--help").out.split())
+    assert all(name in said for name in PRESETS)
 
 
 @pytest.mark.parametrize(
