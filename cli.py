@@ -19,6 +19,17 @@ import typer
 from hwnas.commands.adapting import adapt, choose
 from hwnas.commands.benching import bench
 from hwnas.commands.endings import ended
+from hwnas.commands.executors import (
+    Address,
+    Attempts,
+    Executor,
+    Storage,
+    TrialTimeout,
+    WorkerGpus,
+    WorkerResources,
+    Workers,
+    executor_of,
+)
 from hwnas.commands.options import (
     AsJson,
     Data,
@@ -200,6 +211,14 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         bool,
         typer.Option(help="Measure candidates of which a limit or the front hangs on the error of the prediction."),
     ] = True,
+    workers: Workers = 1,
+    executor: Executor = "auto",
+    trial_timeout: TrialTimeout = None,
+    attempts: Attempts = 3,
+    address: Address = None,
+    worker_gpus: WorkerGpus = 0.0,
+    worker_resource: WorkerResources = None,
+    storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
     """Search for the networks that are best on a device, export the winners and write the report."""
@@ -230,6 +249,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         for name, text in given.items()
         if text is not None
     }
+    where = executor_of(executor, workers, trial_timeout, address=address, gpus=worker_gpus, resources=worker_resource)
     if table is None and not (out / "run.json").exists() and ("energy" in targets or max_energy):
         message = "energy is known from a table alone: make one with `hwnas profile --energy` and name it with --table"
         raise typer.BadParameter(message, param_hint="--target energy")
@@ -254,6 +274,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 recipe=training,
                 missing=cast("Any", "error" if missing == MEASURE else missing),
                 meter=_meter(family, rows, backend) if measure else None,
+                executor=where,
+                attempts=attempts,
+                storage=storage,
                 on_progress=on_progress,
             )
     except KeyboardInterrupt:

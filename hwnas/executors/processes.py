@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +19,7 @@ import psutil
 from hwnas.executors.contract import TimeLimitError, WorkerLostError
 
 _START_S = 120.0  # within which a process has to be there
+_SIGNAL_AT_DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
 
 
 class ProcessWorker:
@@ -33,7 +36,7 @@ class ProcessWorker:
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_begin)
         try:
-            self.pid = self._pool.submit(os.getpid).result(timeout=_START_S)
+            self.pid, self._may_be_stopped = self._pool.submit(_bound).result(timeout=_START_S)
         except (BrokenProcessPool, TimeoutError) as error:
             self._pool.shutdown(wait=False, cancel_futures=True)
             raise WorkerLostError(f"a worker process could not be begun: {error}") from error
@@ -56,7 +59,10 @@ class ProcessWorker:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Stops the process, and lets it go on."""
+        """Stops the process, and lets it go on; where a stopped one would outlive this one, it is left to itself."""
+        if not self._may_be_stopped:
+            yield
+            return
         with suppress(psutil.Error):
             psutil.Process(self.pid).suspend()
         try:
@@ -84,3 +90,17 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+def _bound() -> tuple[int, bool]:
+    """This process, and whether the system kills it, stopped or not, when what began it ends.
+
+    A thread that watches the parent does not run in a process that is stopped.
+    """
+    if not sys.platform.startswith("linux"):
+        return os.getpid(), False
+    try:
+        failed = ctypes.CDLL(None, use_errno=True).prctl(_SIGNAL_AT_DEATH_OF_PARENT, signal.SIGKILL)
+    except (OSError, AttributeError):
+        return os.getpid(), False
+    return os.getpid(), failed == 0

@@ -7,6 +7,7 @@ caller's back.
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,8 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskErro
 from hwnas.core import MachineError
 from hwnas.executors.contract import TimeLimitError, WorkerLostError
 from hwnas.executors.workers import Worker
+
+_LISTENING_S = 5.0  # within which somebody has to answer at an address
 
 
 def connect(address: str | None, *, gpus: float, resources: Mapping[str, float]) -> Callable[[], Worker]:
@@ -33,8 +36,9 @@ def connect(address: str | None, *, gpus: float, resources: Mapping[str, float])
     if not ray.is_initialized():
         local: dict[str, Any] = {} if address else {"include_dashboard": False}
         try:
+            _require_listening(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise MachineError(
                 f"cannot reach a Ray cluster at {address}: {str(error).splitlines()[0]}. `ray start --head` begins "
                 "one, and prints its address"
@@ -49,6 +53,17 @@ def connect(address: str | None, *, gpus: float, resources: Mapping[str, float])
         )
         raise MachineError(f"no node of the Ray cluster has what a worker needs ({wanted}). Its nodes have: {there}")
     return lambda: RayWorker(gpus=gpus, resources=resources)
+
+
+def _require_listening(address: str | None) -> None:
+    """Ray tries for minutes to reach an address at which nobody listens.
+
+    Raises:
+        OSError: Nobody does.
+    """
+    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_LISTENING_S).close()
 
 
 class _Runner:

@@ -57,12 +57,14 @@ class Place:
         """For messages and files: without a password."""
         if self.url.startswith(JOURNAL):
             return self.url
-        return str(self.file or make_url(self.url).set(password=None).render_as_string())
+        return str(self.file or make_url(self.url)._replace(password=None).render_as_string())
 
     @property
     def public_url(self) -> str:
         """The URL without its password."""
-        return self.url if self.url.startswith(JOURNAL) else make_url(self.url).set(password=None).render_as_string()
+        return (
+            self.url if self.url.startswith(JOURNAL) else make_url(self.url)._replace(password=None).render_as_string()
+        )
 
     def with_secret(self) -> Place:
         """The same place by the URL in ``HWNAS_STORAGE``, where that is set and names no other place.
@@ -135,7 +137,7 @@ def storage_errors(place: Place) -> Iterator[None]:
     """
     try:
         yield
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
+    except (ImportError, NoSuchModuleError) as error:
         raise MachineError(
             f"cannot use the record {place.shown}: its driver is not installed ({error}). For PostgreSQL: "
             "pip install 'hwnas[postgresql]', and a URL that begins with postgresql+psycopg://"

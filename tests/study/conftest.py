@@ -15,6 +15,7 @@ from hwnas.networks import NetworkFamily
 from hwnas.study import Run, open_run, search
 from latency_tables import LatencyTable
 from tests.builders import made_up_table
+from tests.study.sources import accuracy_by_id
 
 Accuracy = Callable[[Architecture], float]
 
@@ -37,10 +38,6 @@ class FakeTrainer:
     def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
         self.evaluated.append(architecture.id)
         return {"accuracy": self.accuracy(architecture), "train_s": 0.0}
-
-
-def accuracy_by_id(architecture: Architecture) -> float:
-    return 0.2 + int(architecture.id, 16) % 7919 / 10_000
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ from hwnas.networks import NetworkFamily
 from hwnas.study import Run, SearchProgress, open_run
 from hwnas.training import Recipe, TrainingDivergedError
 from latency_tables import LatencyTable, MissingRowError, Row, TableMismatchError, keyed
-from tests.study.conftest import FakeTrainer, accuracy_by_id
+from tests.study.conftest import FakeTrainer
+from tests.study.sources import accuracy_by_id
 
 Begin = Callable[..., Run]
 
@@ -311,7 +312,8 @@ def test_a_full_disk_loses_nothing_and_the_same_search_goes_on(
     write_table(tiny_table, tmp_path / "table.jsonl")
     script = f"""
 import resource, sys
-from tests.study.conftest import FakeTrainer, accuracy_by_id
+from tests.study.conftest import FakeTrainer
+from tests.study.sources import accuracy_by_id
 import hwnas.study.searching as module
 from hwnas.core import HwnasError
 module.TrainedEvaluator = FakeTrainer(accuracy_by_id, [])

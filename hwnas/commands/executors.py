@@ -1,0 +1,97 @@
+"""Options about where trials run and where they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hwnas.executors import ExecutorSettings
+
+Workers = Annotated[int, typer.Option(min=1, help="Trials that run at once.")]
+Executor = Annotated[
+    str,
+    typer.Option(
+        help="Where trials run: serial, processes, ray; auto takes processes where there are several workers."
+    ),
+]
+TrialTimeout = Annotated[
+    str | None, typer.Option(help="How long a trial may take, for example 90s, 20min or 2h; it is ended then.")
+]
+Attempts = Annotated[int, typer.Option(min=1, help="How often a trial is begun whose worker is lost.")]
+Address = Annotated[
+    str | None, typer.Option(help="Of a Ray cluster, for example auto; without one, a cluster of this machine alone.")
+]
+WorkerGpus = Annotated[float, typer.Option(min=0.0, help="GPUs of the Ray cluster for each worker; 0.5 shares one.")]
+WorkerResources = Annotated[
+    list[str] | None, typer.Option(help="NAME=1 of the Ray cluster for each worker. May be repeated.")
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        help="Keeps the trials: journal:FILE, postgresql+psycopg://USER@HOST/DATABASE or another Optuna storage; by "
+        "default a file in the run folder."
+    ),
+]
+
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+def executor_of(
+    name: str,
+    workers: int,
+    trial_timeout: str | None,
+    *,
+    address: str | None,
+    gpus: float,
+    resources: Sequence[str] | None,
+) -> ExecutorSettings:
+    """The settings of an executor from the options.
+
+    Raises:
+        typer.BadParameter: A text is not of its form.
+    """
+    from hwnas.executors import ExecutorSettings
+
+    return ExecutorSettings(
+        name=name,
+        workers=workers,
+        limit_s=None if trial_timeout is None else seconds_of(trial_timeout),
+        address=address,
+        gpus=gpus,
+        resources=dict(_resource_of(text) for text in resources or []),
+    )
+
+
+def seconds_of(text: str) -> float:
+    """A time as people write it, in seconds.
+
+    Raises:
+        typer.BadParameter: It is none, or not above 0.
+    """
+    for unit in sorted(_SECONDS, key=len, reverse=True):
+        number = text.strip().removesuffix(unit)
+        if number != text.strip():
+            try:
+                seconds = float(number) * _SECONDS[unit]
+            except ValueError:
+                break
+            if 0 < seconds < float("inf"):
+                return seconds
+            break
+    raise typer.BadParameter(f"expected a time such as 90s, 20min or 2h, received {text}", param_hint="--trial-timeout")
+
+
+def _resource_of(text: str) -> tuple[str, float]:
+    name, _, amount = text.partition("=")
+    try:
+        value = float(amount)
+    except ValueError:
+        value = 0.0
+    if not name or not 0 < value < float("inf"):
+        raise typer.BadParameter(
+            f"expected NAME=1 with a number above 0, received {text}", param_hint="--worker-resource"
+        )
+    return name, value
