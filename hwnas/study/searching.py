@@ -89,7 +89,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     drawing = require_inner(algorithm, inner)
     wanted = recipe or Recipe()
     require_teacher(wanted, None)
-    if executor is None:  # else the trials run where there may be another device
+    if executor is None or executor.name != "ray":  # whose workers may have other devices than this machine
         device_of(wanted.device)
     known_table = table if isinstance(table, LatencyTable) else read_table(table)
     goals = objectives(targets)

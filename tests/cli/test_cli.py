@@ -129,6 +129,17 @@ def test_a_users_mistake_is_one_message_with_its_status(
     assert answer.out == ""
 
 
+def test_training_on_a_gpu_that_is_not_there_exits_3_before_anything_is_measured(
+    hwnas: Hwnas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    answer = hwnas("search", *TINY, "--train-on", "gpu", "--out", "run")
+    assert answer.status == 3
+    assert "no GPU to train on" in answer.err
+    assert not Path("run").exists()
+    assert not Path("hwnas-tables").exists()
+
+
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["hwnas", "--debug", "report", "nowhere"])
     with pytest.raises(ValueError, match="no run folder"):
