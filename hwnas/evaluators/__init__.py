@@ -1,8 +1,11 @@
 """From an architecture to the values that cost something."""
 
 from hwnas.evaluators.accel import ACCEL_DEVICES, ACCEL_FILE, AccelEvaluator, accel_evaluator
+from hwnas.evaluators.function import FunctionError, FunctionEvaluator
 from hwnas.evaluators.ofa import LATENCY_FILE, PREDICTOR_FILE, OfaEvaluator, ofa_evaluator, ofa_space
 from hwnas.evaluators.outcome import Outcome, outcome_of
+from hwnas.evaluators.proxy import DEFAULT_SCORES, ProxyEvaluator
+from hwnas.evaluators.proxy_scores import SCORES
 from hwnas.evaluators.tabular import (
     MACRO_FILE,
     NASBENCH201_FILE,
@@ -12,17 +15,29 @@ from hwnas.evaluators.tabular import (
     read_columns,
 )
 from hwnas.evaluators.trained import TrainedEvaluator, TrainedSource, training_seed
+from hwnas.evaluators.weight_sharing import FewShotEvaluator, SupernetEvaluator
+from hwnas.evaluators.wrappers import Cached, Counted, Noisy
 
 __all__ = [
     "ACCEL_DEVICES",
     "ACCEL_FILE",
+    "DEFAULT_SCORES",
     "LATENCY_FILE",
     "MACRO_FILE",
     "NASBENCH201_FILE",
     "PREDICTOR_FILE",
+    "SCORES",
     "AccelEvaluator",
+    "Cached",
+    "Counted",
+    "FewShotEvaluator",
+    "FunctionError",
+    "FunctionEvaluator",
+    "Noisy",
     "OfaEvaluator",
     "Outcome",
+    "ProxyEvaluator",
+    "SupernetEvaluator",
     "TabularEvaluator",
     "TrainedEvaluator",
     "TrainedSource",

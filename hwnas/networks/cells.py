@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from hwnas.networks.layers import PlainLayer, through
@@ -18,12 +18,15 @@ class Edge:
         layers: In order of execution; without any, the edge copies what it reads.
         key: Canonical name of these layers and of their sum with the edges before, if a runtime compiles them the same
             way wherever it stands; ``None`` if the edge belongs to its block as a whole, empty if it comes to nothing.
+        place: Which edge of the space it is, whatever simplification makes of its ends; ``None`` where no choice made
+            it. Weights are shared by it; it says nothing of what is computed.
     """
 
     source: int
     target: int
     layers: tuple[PlainLayer, ...] = ()
     key: str | None = None
+    place: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,6 +123,12 @@ def _chain(layers: Sequence[Layer]) -> nn.Sequential:
     return nn.Sequential(*(_MODULES[type(layer)](layer) for layer in layers))
 
 
+def hollow_module(blocks: Sequence[Block]) -> nn.Sequential:
+    """The torch module of a network without memory for its weights: what it is made of, and under which names."""
+    with torch.device("meta"):  # builds without drawing from the process-wide generator
+        return nn.Sequential(*(_Block(block) for block in blocks))
+
+
 def network_module(blocks: Sequence[Block], *, seed: int) -> nn.Sequential:
     """The torch module of a network, freshly initialised.
 
@@ -134,8 +140,7 @@ def network_module(blocks: Sequence[Block], *, seed: int) -> nn.Sequential:
         blocks: The network.
         seed: Of the weights.
     """
-    with torch.device("meta"):  # builds without drawing from the process-wide generator
-        module = nn.Sequential(*(_Block(block) for block in blocks))
+    module = hollow_module(blocks)
     module.to_empty(device="cpu")
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -97,7 +97,9 @@ def _cell(operations: tuple[str, ...], channels: int) -> Cell:
     """The cell; where nothing comes from its input to its output, zeros do."""
     layers = _operations(channels)
     wired = zip(EDGES, operations, strict=True)
-    edges = tuple(Edge(source=i, target=j, layers=layers[name]) for (i, j), name in wired if name != "none")
+    edges = tuple(
+        Edge(source=i, target=j, layers=layers[name], place=f"{i}_{j}") for (i, j), name in wired if name != "none"
+    )
     if not Cell(nodes=NODES, edges=edges).live:
         edges = (*edges, Edge(source=0, target=NODES - 1, layers=layers["none"]))
     cell = Cell(nodes=NODES, edges=edges).simplified

@@ -180,11 +180,13 @@ class StudyRecord:
     def _end(self, number: int, attributes: Mapping[str, Any], values: Sequence[float] | None) -> None:
         def tell() -> None:
             trial_id = self._trial_id(number)
-            if self._storage.get_trial(trial_id).state.is_finished():
+            entry = self._storage.get_trial(trial_id)
+            if entry.state.is_finished():
                 return  # the answer got lost, not the end
             try:
                 for name, value in attributes.items():
-                    self._storage.set_trial_user_attr(trial_id, name, value)
+                    if entry.user_attrs.get(name) != value:  # most are known since the beginning
+                        self._storage.set_trial_user_attr(trial_id, name, value)
                 state = TrialState.FAIL if values is None else TrialState.COMPLETE
                 self._storage.set_trial_state_values(trial_id, state=state, values=values)
             except UpdateFinishedTrialError as error:

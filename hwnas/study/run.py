@@ -7,7 +7,7 @@ import io
 import json
 import platform
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -122,9 +122,13 @@ class Run:
         """Hypervolume of some trials."""
         return hypervolume(self.cost_matrix(trials), self.reference_costs)
 
-    def front(self) -> list[Trial]:
-        """Non-dominated trials, the fastest first."""
-        trials = self.trials()
+    def front(self, finished: Sequence[Trial] | None = None) -> list[Trial]:
+        """Non-dominated trials, the fastest first.
+
+        Args:
+            finished: All trials that ended, where they are at hand; else they are read.
+        """
+        trials = [trial for trial in finished if trial.failed is None] if finished is not None else self.trials()
         kept = [trial for trial, good in zip(trials, non_dominated(self.cost_matrix(trials)), strict=True) if good]
         return sorted(kept, key=lambda trial: (trial.values["latency_ms"], trial.number))
 
@@ -194,13 +198,17 @@ class Run:
         }
         write_atomically(self.folder / "run.json", json.dumps(content, indent=2) + "\n")
 
-    def write_front(self) -> Path:
-        """Writes ``front.csv``: a line for each non-dominated trial."""
+    def write_front(self, finished: Sequence[Trial] | None = None) -> Path:
+        """Writes ``front.csv``: a line for each non-dominated trial.
+
+        Args:
+            finished: As of ``front``.
+        """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         columns = ["accuracy", "latency_ms", "flops_m", "params_m"]
         writer.writerow(["trial", "id", *columns, "architecture"])
-        for trial in self.front():
+        for trial in self.front(finished):
             figures = [trial.values[name] for name in columns]
             writer.writerow([trial.number, trial.architecture.id, *figures, json.dumps(dict(trial.architecture))])
         return write_atomically(self.folder / "front.csv", text.getvalue())

@@ -161,9 +161,10 @@ def _work(
     on_progress: Callable[[SearchProgress], None] | None,
 ) -> None:
     """Evaluates until the budget is spent; the front on disk is that of the trials finished so far."""
-    run.write_front()
+    finished = run.record.finished()
+    run.write_front(finished)
     progress = Progress(run, on_progress)
-    progress(None)
+    progress(None, finished)
     if run.is_finished():
         return
     executor = open_executor(where)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass, replace
 from functools import partial
@@ -48,7 +48,7 @@ class Work:
         evaluator: Gives the evaluator; where the executor has other processes, picklable.
         doubts: What measures in the course of the search.
         attempts: How often a trial is begun whose worker is lost.
-        on_end: Called after every trial that ended.
+        on_end: Called after every trial that ended, with it and all that have.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Work:
         evaluator: Callable[[], Evaluator],
         doubts: Doubts | None,
         attempts: int,
-        on_end: Callable[[Trial], None],
+        on_end: Callable[[Trial, Sequence[Trial]], None],
     ) -> None:
         self._run, self._searcher, self._executor = run, searcher, executor
         self._evaluate = partial(outcome_of, evaluator)
@@ -137,9 +137,10 @@ class Work:
                 values = self._doubts.settle_front(task.architecture, values) if self._doubts else values
             finally:
                 self._run.record.finish(task.number, values)  # a device that is lost does not cost the training
-        self._run.write_front()
-        self._on_end(trial)
-        self._require_progress()
+        finished = self._run.record.finished()
+        self._run.write_front(finished)
+        self._on_end(trial, finished)
+        _require_progress(finished)
 
     def _judged(self, task: _Task, outcome: Outcome) -> Trial:
         """The trial, with its known costs; failed where a value is no number."""
@@ -156,13 +157,14 @@ class Work:
     def _known(self, architecture: Architecture) -> dict[str, float]:
         return {name: float(values[0]) for name, values in self._run.costs.values([architecture]).items()}
 
-    def _require_progress(self) -> None:
-        recent = self._run.record.finished()[-_FAILURES_IN_A_ROW:]
-        if len(recent) == _FAILURES_IN_A_ROW and all(trial.failed for trial in recent):
-            raise StudyError(
-                f"the last {_FAILURES_IN_A_ROW} trials failed, the latest with: {recent[-1].failed}. Mend the cause; "
-                "the same command then goes on"
-            )
+
+def _require_progress(finished: Sequence[Trial]) -> None:
+    recent = finished[-_FAILURES_IN_A_ROW:]
+    if len(recent) == _FAILURES_IN_A_ROW and all(trial.failed for trial in recent):
+        raise StudyError(
+            f"the last {_FAILURES_IN_A_ROW} trials failed, the latest with: {recent[-1].failed}. Mend the cause; the "
+            "same command then goes on"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,12 +202,12 @@ class Progress:
         self._run, self._tell = run, tell
         self._begun, self._start = len(run.record.finished()), time.monotonic()
 
-    def __call__(self, trial: Trial | None) -> None:
-        """To be called at the start and after every trial."""
+    def __call__(self, trial: Trial | None, finished: Sequence[Trial]) -> None:
+        """To be called at the start and after every trial, with all that ended."""
         if self._tell is None:
             return
-        run = self._run
-        trials, done = run.trials(), len(run.record.finished())
+        run, done = self._run, len(finished)
+        trials = [one for one in finished if one.failed is None]
         best = {}
         for goal in run.objectives if trials else ():
             best[goal.name] = goal.from_cost(min(goal.to_cost(entry.values[goal.name]) for entry in trials))
@@ -218,7 +220,7 @@ class Progress:
                 trial=trial,
                 done=done,
                 total=run.settings.trials,
-                front_size=len(run.front()),
+                front_size=len(run.front(finished)),
                 hypervolume=run.hypervolume(trials),
                 best=best,
                 eta_s=eta_s,

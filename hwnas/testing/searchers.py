@@ -1,8 +1,7 @@
 """What a searcher must do, as tests: subclass ``SearcherConformance`` in your own test suite and say how to make one.
 
-``InnerConformance`` does the same for inner searchers. Every test is a plain method that raises ``AssertionError``;
-pytest collects them, and nothing else is needed to run them. The problems they are run on, with made-up accuracies that
-cost nothing, are there to be used in tests of one's own.
+``InnerConformance`` does the same for inner searchers. The problems they are run on, with made-up accuracies that cost
+nothing, are there to be used in tests of one's own.
 """
 
 from __future__ import annotations
