@@ -183,9 +183,18 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         typer.Option(help="What proposes in its regions: random, mutation, nsga2, …; by default its own."),
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Architectures to train.")] = 24,
+    recipe: Annotated[
+        str, typer.Option(help="How they are trained: default, quick, nasbench201 or mobile; see docs/training.md.")
+    ] = "default",
     epochs: Annotated[
-        int, typer.Option(min=1, help="Passes over the data for each; the winners get twice as many.")
-    ] = 6,
+        int | None,
+        typer.Option(
+            min=1, help="Passes over the data for each, by default the recipe's; the winners get twice as many."
+        ),
+    ] = None,
+    train_on: Annotated[
+        str, typer.Option(help="Where they are trained: auto, cpu or gpu; auto takes a GPU that PyTorch can use.")
+    ] = "auto",
     max_latency: Annotated[str | None, typer.Option(help="Limit, for example 5ms or 300us.")] = None,
     max_params: Annotated[str | None, typer.Option(help="Limit, for example 1M or 300k.")] = None,
     max_flops: Annotated[str | None, typer.Option(help="Limit, for example 20M; one MAC is two FLOPs.")] = None,
@@ -219,13 +228,15 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     import hwnas
     from hwnas.objectives import COSTS, objectives, parse_quantity
     from hwnas.searchers import require_inner
-    from hwnas.training import Recipe
+    from hwnas.training import TRAINING_DEVICES, Recipe, device_of
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its remarks on opening a study would break the display
     targets = target or ["latency"]
     objectives(targets)
     require_one_of(missing, (*_missing_policies(), MEASURE), option="--missing")
     require_inner(algorithm, inner)
+    require_one_of(train_on, TRAINING_DEVICES, option="--train-on")
+    training = Recipe.preset(recipe, device=train_on, **({} if epochs is None else {"epochs": epochs}))
     given = {
         "latency": max_latency,
         "params": max_params,
@@ -240,6 +251,8 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         if text is not None
     }
     where = executor_of(executor, workers, trial_timeout, address=address, gpus=worker_gpus, resources=worker_resource)
+    if where.name != "ray":
+        device_of(training.device)  # refused now, and not after a table has been made
     if table is None and not (out / "run.json").exists() and ("energy" in targets or max_energy):
         message = "energy is known from a table alone: make one with `hwnas profile --energy` and name it with --table"
         raise typer.BadParameter(message, param_hint="--target energy")
@@ -261,7 +274,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 trials=trials,
                 limits=limits,
                 seed=seed,
-                recipe=Recipe(epochs=epochs),
+                recipe=training,
                 missing=cast("Any", "error" if missing == MEASURE else missing),
                 meter=_meter(family, rows, backend) if measure else None,
                 executor=where,

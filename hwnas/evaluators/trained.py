@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from hwnas.core import Architecture, DataError
 from hwnas.networks import NetworkFamily, network_family
-from hwnas.training import ImageData, Recipe, accuracy, load_data, train
+from hwnas.training import ImageData, Recipe, Teacher, accuracy, load_data, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,24 +22,33 @@ class TrainedEvaluator:
         recipe: How long and how fast.
         seed: With the architecture it fixes initial weights and the order of the images, so an architecture has the
             same accuracy whenever it is evaluated.
+        teacher: What networks learn from beside the labels, where the recipe distils.
+        folder: Where trainings under way are kept, so that one that was cut off goes on; ``None`` to begin it anew.
     """
 
     family: NetworkFamily
     data: ImageData
     recipe: Recipe
     seed: int
+    teacher: Teacher | None = None
+    folder: Path | None = None
 
     def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
-        """``accuracy`` on the validation images (0 to 1) and ``train_s``, the seconds it took.
+        """``accuracy`` on the validation images (0 to 1) and ``train_s``, the seconds it took, this time.
 
         Raises:
+            UsageError: The recipe distils and there is no teacher, or the other way round.
             TrainingDivergedError: The loss became NaN or infinite.
+            MachineError: The recipe wants a GPU and there is none, or memory does not do.
+            CheckpointError: What a training that was cut off left behind is damaged.
+            OSError: The folder cannot be written.
         """
         start = time.monotonic()
         seed = training_seed(self.seed, architecture)
         module = self.family.module(architecture, seed=seed)
         size = self.family.resolution(architecture)
-        train(module, self.data, self.recipe, size=size, seed=seed)
+        checkpoint = self.folder / f"{architecture.id}.safetensors" if self.folder else None
+        train(module, self.data, self.recipe, size=size, seed=seed, teacher=self.teacher, checkpoint=checkpoint)
         found = accuracy(module, self.data.validation, self.data, size=size)
         return {"accuracy": found, "train_s": round(time.monotonic() - start, 3)}
 

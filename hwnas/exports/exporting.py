@@ -81,6 +81,8 @@ def export(
     Raises:
         UsageError: No such candidate.
         RunMismatchError: The data have changed since the run.
+        TrainingDivergedError: The loss became NaN or infinite.
+        CheckpointError: What a training that was cut off left behind is damaged.
         VerificationError: A check failed; the files are written all the same, and the card says what failed.
         MachineError: ONNX Runtime is not installed.
         OSError: The files cannot be written.
@@ -159,6 +161,7 @@ def _trained(run: Run, trial: Trial, data: ImageData, recipe: Recipe, on_step: C
         recipe,
         size=size,
         seed=seed,
+        checkpoint=run.trainings / f"{trial.architecture.id}-full.safetensors",
         on_epoch=lambda epoch: on_step(f"training, epoch {epoch} of {recipe.epochs}"),
     )
     return module
@@ -183,7 +186,16 @@ def _stored_metadata(file: Path) -> dict[str, str] | None:
             found = stored.metadata()
     except (SafetensorError, OSError):
         return None
-    return dict(found) if found else None
+    return _with_present_fields(found) if found else None
+
+
+def _with_present_fields(stored: Mapping[str, str]) -> dict[str, str]:
+    """The recipe as it is written today, where the file is of before a field was added."""
+    try:
+        recipe = Recipe.from_json(json.loads(stored["recipe"]))
+    except (KeyError, ValueError, TypeError):
+        return dict(stored)
+    return {**stored, "recipe": json.dumps(recipe.to_json(), sort_keys=True)}
 
 
 def _verified_onnx(module: nn.Module, images: torch.Tensor) -> tuple[bytes, Parity, str]:

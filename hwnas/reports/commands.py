@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 from hwnas.objectives import COSTS
 from hwnas.study import Run
+from hwnas.training import preset_name
+
+ON_THE_COMMAND_LINE = ("epochs", "device")  # fields of a recipe that have an option of their own
 
 
 def search_command(run: Run, *, out: str) -> str:
@@ -22,7 +25,9 @@ def search_command(run: Run, *, out: str) -> str:
     options += [("--algorithm", settings.algorithm)]
     options += [("--inner", settings.inner)] if settings.inner else []
     options += [("--trials", str(settings.trials))]
-    options += [("--epochs", str(settings.recipe.epochs)), ("--seed", str(settings.seed))]
+    options += [("--recipe", preset_name(settings.recipe, but=ON_THE_COMMAND_LINE) or "default")]
+    options += [("--epochs", str(settings.recipe.epochs)), ("--train-on", settings.recipe.device)]
+    options += [("--seed", str(settings.seed))]
     for target, cost in COSTS.items():
         if cost.name in settings.limits:
             # repr: the shortest text that gives exactly this number back

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from hwnas.reports.numbers import COST_LABELS, COST_UNITS, Numbers, collect
 from hwnas.reports.partition import partition_figure, partition_of, told
 from hwnas.reports.templates import environment
 from hwnas.study import PICKS, Run
+from hwnas.training import preset_name
 from latency_tables import write_atomically
 
 
@@ -46,7 +46,8 @@ def _content(numbers: Numbers) -> dict[str, Any]:
     run = numbers.run
     folder, targets = str(run.folder), [objective.name for objective in run.objectives[1:]]
     partition = partition_of(run)
-    usual = type(run.settings.recipe)()  # what the command line trains with
+    recipe = run.settings.recipe
+    preset = preset_name(recipe, but=commands.ON_THE_COMMAND_LINE)
     return {
         "n": numbers,
         "part": None if numbers.evaluation is None else evaluation_part(numbers.evaluation),
@@ -66,7 +67,8 @@ def _content(numbers: Numbers) -> dict[str, Any]:
         "again": commands.search_command(run, out=f"{folder}-again"),
         "exports": {pick: commands.export_command(run, pick) for pick in PICKS},
         "report_command": commands.report_command(run),
-        "usual_recipe": run.settings.recipe == replace(usual, epochs=run.settings.recipe.epochs),
+        "preset": preset,
+        "recipe_in_python": ", ".join(f"{name}={value!r}" for name, value in recipe.changes().items()),
     }
 
 

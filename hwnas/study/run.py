@@ -70,6 +70,11 @@ class Run:
         """Latency from the run's own table."""
         return LatencyPredictor.of(self.table, self.family, missing=self.settings.missing)
 
+    @property
+    def trainings(self) -> Path:
+        """Folder of the trainings under way."""
+        return self.folder / "trainings"
+
     @cached_property
     def measured(self) -> MeasuredNetworks:
         """Networks measured in the course of the search."""

@@ -19,7 +19,7 @@ from hwnas.study.run import Run, begin_run, exclusive, open_run
 from hwnas.study.settings import RunSettings
 from hwnas.study.storage import Place, require_url
 from hwnas.study.work import Progress, SearchProgress, Work
-from hwnas.training import ImageData, Recipe, load_data
+from hwnas.training import ImageData, Recipe, device_of, load_data, require_teacher
 from latency_tables import LatencyTable, read_table, table_sha256
 
 DEFAULT_TRIALS = 24
@@ -61,7 +61,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         trials: Architectures to evaluate.
         limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit.
         seed: The same seed gives the same trials with the same table, data and versions.
-        recipe: How candidates are trained.
+        recipe: How candidates are trained; nothing distils here, since there is no teacher.
         missing: What to do where the table lacks a row: ``"error"``, ``"step"`` or ``"regress"``; see
             ``hwnas.predictors.RowEstimates``.
         meter: The device of the table. With it, candidates whose predicted latency lies across a limit or the front
@@ -88,6 +88,10 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     if trials < 1:
         raise UsageError(f"expected at least 1 trial, received {trials}")
     drawing = require_inner(algorithm, inner)
+    wanted = recipe or Recipe()
+    require_teacher(wanted, None)
+    if executor is None or executor.name != "ray":  # whose workers may have other devices than this machine
+        device_of(wanted.device)
     known_table = table if isinstance(table, LatencyTable) else read_table(table)
     goals = objectives(targets)
     images = data if isinstance(data, ImageData) else load_data(data)
@@ -104,7 +108,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         trials=trials,
         limits=dict(limits or {}),
         seed=seed,
-        recipe=recipe or Recipe(),
+        recipe=wanted,
         missing=require_policy(missing),
         table_sha256=table_sha256(known_table),
     )
@@ -193,7 +197,9 @@ def _evaluator(run: Run, images: ImageData, *, elsewhere: bool) -> Callable[[], 
             recipe=settings.recipe,
             seed=settings.seed,
         )
-    evaluator = TrainedEvaluator(family=run.family, data=images, recipe=settings.recipe, seed=settings.seed)
+    evaluator = TrainedEvaluator(
+        family=run.family, data=images, recipe=settings.recipe, seed=settings.seed, folder=run.trainings
+    )
     return lambda: evaluator
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from hwnas.core import RunMismatchError, StudyError
+from hwnas.core import RunMismatchError, StudyError, UsageError
 from hwnas.predictors import Missing
 from hwnas.training import Recipe
 
@@ -66,8 +66,8 @@ class RunSettings:
         """
         try:
             known = {entry.name: value[entry.name] for entry in fields(cls)}
-            return cls(**{**known, "targets": tuple(known["targets"]), "recipe": Recipe(**known["recipe"])})
-        except (KeyError, TypeError) as error:
+            return cls(**{**known, "targets": tuple(known["targets"]), "recipe": Recipe.from_json(known["recipe"])})
+        except (KeyError, TypeError, UsageError) as error:
             raise StudyError(
                 f"the settings recorded in the run folder are damaged or of another version: {error}"
             ) from error
@@ -89,11 +89,16 @@ class RunSettings:
             if name != _BUDGET and recorded[name] != wanted[name]
         }
         if differences:
-            listing = "; ".join(
-                f"{name}: recorded {old!r}, asked for {new!r}" for name, (old, new) in differences.items()
-            )
+            listing = "; ".join(_told(name, old, new) for name, (old, new) in differences.items())
             raise RunMismatchError(
                 f"{folder} was begun with other settings ({listing}). Repeat its own command to go on with it, or give "
                 "another --out to begin a new run.",
                 differences=differences,
             )
+
+
+def _told(name: str, old: Any, new: Any) -> str:
+    """How a setting differs; of a recipe only the fields that do."""
+    if name == "recipe":
+        return "; ".join(_told(f"{name}: {key}", old[key], new[key]) for key in old if old[key] != new[key])
+    return f"{name}: recorded {old!r}, asked for {new!r}"

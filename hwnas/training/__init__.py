@@ -1,17 +1,40 @@
 """Data and training."""
 
+from hwnas.training.averaging import WeightAverage, recalibrate
+from hwnas.training.checkpoints import CheckpointError, TrainingState, read_checkpoint, write_checkpoint
 from hwnas.training.data import ImageData, Split
-from hwnas.training.loop import Recipe, TrainingDivergedError, accuracy, logits, prepared, train
+from hwnas.training.devices import device_of
+from hwnas.training.judging import HeldImages, accuracy, logits, prepared
+from hwnas.training.loop import train
+from hwnas.training.losses import Teacher, require_teacher
+from hwnas.training.presets import PRESETS, preset_name
+from hwnas.training.recipe import TRAINING_DEVICES, Recipe
 from hwnas.training.sources import load_data
+from hwnas.training.stepping import TrainingDivergedError
+from hwnas.training.training import Training
 
 __all__ = [
+    "PRESETS",
+    "TRAINING_DEVICES",
+    "CheckpointError",
+    "HeldImages",
     "ImageData",
     "Recipe",
     "Split",
+    "Teacher",
+    "Training",
     "TrainingDivergedError",
+    "TrainingState",
+    "WeightAverage",
     "accuracy",
+    "device_of",
     "load_data",
     "logits",
     "prepared",
+    "preset_name",
+    "read_checkpoint",
+    "recalibrate",
+    "require_teacher",
     "train",
+    "write_checkpoint",
 ]

@@ -20,6 +20,7 @@ import pytest
 import cli
 from hwnas.networks import network_family
 from hwnas.study import open_run
+from hwnas.training import PRESETS, Recipe
 from latency_tables import LatencyTable, read_table, write_table
 from profilers import open_device
 from tests.builders import made_up_table
@@ -77,6 +78,11 @@ def test_every_command_has_help(hwnas: Hwnas, command: str) -> None:
     assert "--json" in answer.out
 
 
+def test_the_help_names_every_recipe(hwnas: Hwnas) -> None:
+    said = " ".join(hwnas("search", "--help").out.split())
+    assert all(name in said for name in PRESETS)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -102,6 +108,9 @@ def test_every_command_has_help(hwnas: Hwnas, command: str) -> None:
         (["search", "--data", "nowhere/data.npz"], 2, "no data at nowhere/data.npz"),
         (["search", "--data", "nowhere:make"], 2, "no module nowhere: expected nowhere.py in the current folder"),
         (["search", "--data", "digits?size=9"], 2, "digits takes no options"),
+        (["search", "--recipe", "nasbench"], 2, "unknown recipe 'nasbench'.*Did you mean 'nasbench201'"),
+        (["search", "--epochs", "0"], 2, "--epochs"),
+        (["search", "--train-on", "tpu"], 2, "--train-on: expected one of auto, cpu, gpu, received 'tpu'"),
         (["search", "--seed", "-1"], 2, "--seed"),
         (["search", "--trials", "many"], 2, "--trials.*integer"),
         (["search", "--table", "nowhere.jsonl"], 2, "expected the path of a table .*received 'nowhere.jsonl'"),
@@ -120,6 +129,17 @@ def test_a_users_mistake_is_one_message_with_its_status(
     assert re.search(message, answer.err), answer.err
     assert "Traceback" not in answer.err
     assert answer.out == ""
+
+
+def test_training_on_a_gpu_that_is_not_there_exits_3_before_anything_is_measured(
+    hwnas: Hwnas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    answer = hwnas("search", *TINY, "--train-on", "gpu", "--out", "run")
+    assert answer.status == 3
+    assert "no GPU to train on" in answer.err
+    assert not Path("run").exists()
+    assert not Path("hwnas-tables").exists()
 
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +276,8 @@ def test_profile_search_export_report_in_one_folder(hwnas: Hwnas, short_protocol
     assert Path("cpu.jsonl").stat().st_mtime_ns == stamp
 
     targets = ("--target", "latency", "--target", "flops")
-    command = ["search", *targets, *TINY, *BRIEF, "--table", "cpu.jsonl", "--trials", "6"]
+    training = ("--recipe", "quick", "--train-on", "cpu", *BRIEF)
+    command = ["search", *targets, *TINY, *training, "--table", "cpu.jsonl", "--trials", "6"]
     searched = hwnas(*command, "--json")
     assert searched.status in {0, 4}, searched.err  # 4: a machine too restless for the latency check
     run = Path("runs/search")
@@ -267,6 +288,7 @@ def test_profile_search_export_report_in_one_folder(hwnas: Hwnas, short_protocol
     assert {"study.db", "front.csv", "report.html", "latency_table.jsonl", "run.json"} <= {
         f.name for f in run.iterdir()
     }
+    assert open_run(run).settings.recipe == Recipe.preset("quick", epochs=1, device="cpu")
     again = hwnas(*command)
     assert "finished: 6 of 6 trials" in again.err
     refused = hwnas(*command, "--seed", "3")

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from hwnas.objectives import parse_quantity
+from hwnas.reports.commands import search_command
 from hwnas.reports.numbers import collect
 from hwnas.study import Run
+from hwnas.training import PRESETS, Recipe
 from tests.reports.pages import ACCURACIES, SECTIONS, AddTrials, Draw, MakeCard, MakeRun, Read
 
 
@@ -132,6 +134,24 @@ def test_the_commands_repeat_the_run(make_run: MakeRun, add_trials: AddTrials, r
     assert dict(options)["--out"] == f"{run.folder}-again"
     assert lines[-1][:5] == ["hwnas", "export", str(run.folder), "--pick", "knee"]
     assert lines[-1][5:] == ["hwnas", "report", str(run.folder)]
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_a_run_is_repeated_with_its_recipe(make_run: MakeRun, read: Read, name: str) -> None:
+    run = make_run(recipe=Recipe.preset(name, epochs=3, device="cpu"))
+    words = shlex.split(search_command(run, out="again").replace("\\\n", ""))
+    options = dict(_options(words[2:]))
+    assert (options["--recipe"], options["--epochs"], options["--train-on"]) == (name, "3", "cpu")
+    page = read(run)
+    assert f"recipe {name}" in page.said
+    assert "recipe of its own" not in page.said
+
+
+def test_a_recipe_that_the_command_line_does_not_take_is_told_as_python(make_run: MakeRun, read: Read) -> None:
+    recipe = Recipe(batch=32, optimizer="sgd", channels_last=True)
+    page = read(make_run(recipe=recipe))
+    assert "go on with it from Python" in page.said
+    assert "Recipe(batch=32, optimizer='sgd', channels_last=True)" in page.said
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,7 @@ from hwnas.core import (
 )
 from hwnas.networks import NetworkFamily
 from hwnas.study import Run, SearchProgress, open_run
-from hwnas.training import TrainingDivergedError
+from hwnas.training import Recipe, TrainingDivergedError
 from latency_tables import LatencyTable, MissingRowError, Row, TableMismatchError, keyed
 from tests.study.conftest import FakeTrainer
 from tests.study.sources import accuracy_by_id
@@ -248,6 +248,41 @@ def test_more_trials_than_architectures_are_refused(begin: Begin, tiny_family: N
         begin(trials=tiny_family.space.size + 1)
     with pytest.raises(UsageError, match="at least 1 trial"):
         begin(trials=0)
+
+
+def test_a_run_of_before_recipes_had_so_many_fields_is_opened_and_gone_on_with(finished: Run, begin: Begin) -> None:
+    content = json.loads((finished.folder / "run.json").read_text())
+    fields = ("epochs", "batch", "learning_rate", "weight_decay", "label_smoothing", "threads")
+    content["settings"]["recipe"] = {name: content["settings"]["recipe"][name] for name in fields}
+    (finished.folder / "run.json").write_text(json.dumps(content))
+    assert open_run(finished.folder).settings.recipe == Recipe()
+    begin()
+
+
+def test_a_recipe_nobody_can_read_is_an_error_that_names_the_field(finished: Run) -> None:
+    content = json.loads((finished.folder / "run.json").read_text())
+    content["settings"]["recipe"]["dropout"] = 0.2
+    (finished.folder / "run.json").write_text(json.dumps(content))
+    with pytest.raises(StudyError, match="unknown recipe setting 'dropout'"):
+        open_run(finished.folder)
+
+
+def test_of_another_recipe_the_fields_that_differ_are_named(finished: Run, begin: Begin) -> None:
+    with pytest.raises(RunMismatchError) as caught:
+        begin(recipe=Recipe(batch=32, optimizer="sgd"))
+    assert "(recipe: batch: recorded 64, asked for 32; recipe: optimizer: recorded 'adamw'" in str(caught.value)
+    assert list(caught.value.differences) == ["recipe"]
+
+
+def test_a_recipe_that_no_trial_could_follow_is_refused_before_anything_is_written(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UsageError, match="expected a teacher, received none"):
+        begin(recipe=Recipe(distillation=0.5))
+    with pytest.raises(MachineError, match="no GPU to train on"):
+        begin(recipe=Recipe(device="gpu"))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"schema_version": 99}', '{"schema_version": 1}'])

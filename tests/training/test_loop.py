@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from hwnas.core import Architecture, HwnasError
+from hwnas.core import Architecture, HwnasError, UsageError
 from hwnas.networks import NetworkFamily
 from hwnas.training import (
+    PRESETS,
+    HeldImages,
     ImageData,
     Recipe,
     Split,
     TrainingDivergedError,
     accuracy,
+    judging,
     load_data,
     logits,
     prepared,
     train,
 )
+from tests.training.trainings import ALL_OF_IT, CPU, SIZE, few_digits, network, same, state, training_of
 
-SIZE = 8
-SHORT = Recipe(epochs=1, batch=32)
+SHORT = Recipe(epochs=1, batch=32, device="cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -42,12 +47,9 @@ def digits() -> ImageData:
 
 
 @pytest.fixture(scope="module")
-def few(digits: ImageData) -> ImageData:
+def few() -> ImageData:
     """A hundred of the digits."""
-    train_part = Split(digits.train.images[:100], digits.train.labels[:100])
-    return ImageData(
-        name="few", class_names=digits.class_names, train=train_part, validation=digits.validation, test=digits.test
-    )
+    return few_digits()
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +64,6 @@ def colour_data(n: int = 12, *, size: tuple[int, int] = (10, 14), seed: int = 0)
     images = (rng.integers(0, 120, (n, *size, 3)) + np.array([0, 60, 130])).astype(np.uint8)
     split = Split(images, np.arange(n, dtype=np.int64) % 2)
     return ImageData(name="colour", class_names=("a", "b"), train=split, validation=split, test=split)
-
-
-def state(module: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in module.state_dict().items()}
-
-
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 # --- what networks read
@@ -213,6 +207,154 @@ def test_a_batch_larger_than_the_data_is_all_of_the_data(
     assert not same(found[0], before)
 
 
+def test_the_default_recipe_is_adamw_with_torchs_one_cycle_written_out_here_bit_for_bit(few: ImageData) -> None:
+    """What figures were recorded with: a change of the loop must not change them."""
+    module, recipe = network(), Recipe(epochs=2, batch=32, device="cpu")
+    images, labels = prepared(few.train.images, few, size=SIZE), torch.from_numpy(few.train.labels)
+    generator = torch.Generator().manual_seed(7)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=8e-3, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 8e-3, total_steps=2 * 3)
+    loss_function = nn.CrossEntropyLoss(label_smoothing=0.05)
+    module.train()
+    for _ in range(2):
+        order = torch.randperm(100, generator=generator)
+        for step in range(3):
+            picked = order[step * 32 : (step + 1) * 32]
+            loss = loss_function(module(images[picked]), labels[picked])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    trained = network()
+    train(trained, few, recipe, size=SIZE, seed=7)
+    assert same(state(module), state(trained))
+
+
+# --- epoch by epoch
+
+
+def test_a_training_driven_epoch_by_epoch_is_train(few: ImageData) -> None:
+    training = training_of(CPU, seed=3)
+    losses = [training.epoch() for _ in range(3)]
+    training.finish()
+    module = network()
+    train(module, few, CPU, size=SIZE, seed=3)
+    assert same(state(training.module), state(module))
+    assert not training.module.training
+    assert losses[-1] < losses[0]
+
+
+def test_there_is_no_epoch_after_the_last() -> None:
+    training = training_of(SHORT)
+    training.epoch()
+    with pytest.raises(UsageError, match="the recipe has 1 epochs, and all are done: expected no further one"):
+        training.epoch()
+    assert training.epochs_done == 1
+
+
+@pytest.mark.parametrize("recipe", [CPU, ALL_OF_IT], ids=["default", "everything"])
+def test_a_finished_training_goes_on_only_from_a_state_of_before(recipe: Recipe) -> None:
+    training = training_of(recipe)
+    training.epoch()
+    kept = training.state()
+    training.finish()
+    for after in (training.epoch, training.state, training.finish):
+        with pytest.raises(UsageError, match="the training is finished: load a state of before, or begin anew"):
+            after()
+    training.load(kept)
+    other = training_of(recipe)
+    other.load(kept)
+    assert training.epoch() == other.epoch()
+
+
+def test_a_training_cut_off_within_an_epoch_is_neither_kept_nor_gone_on_with(few: ImageData) -> None:
+    class Stopping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = network()
+            self.steps = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.steps += 1
+            if self.steps == 5:
+                raise KeyboardInterrupt
+            found: torch.Tensor = self.inner(x)
+            return found
+
+    training = training_of(CPU, module=Stopping())
+    training.epoch()
+    kept = training.state()
+    with pytest.raises(KeyboardInterrupt):
+        training.epoch()
+    for after in (training.epoch, training.state, training.finish):
+        with pytest.raises(UsageError, match="cut off within an epoch: load a state of before, or begin anew"):
+            after()
+    training.load(kept)
+    training.epoch()
+    training.epoch()
+    training.finish()
+    whole = network()
+    train(whole, few, CPU, size=SIZE, seed=0)
+    assert same(state(training.module.inner), state(whole))  # type: ignore[arg-type]
+
+
+def test_the_order_of_the_images_does_not_hang_on_what_is_done_to_them(few: ImageData) -> None:
+    class Labels(nn.Module):
+        """Tells images apart by their sum, which mirroring leaves alone."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(SIZE * SIZE, 10)
+            self.seen: list[torch.Tensor] = []
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.seen.append(x.sum((1, 2, 3)))
+            found: torch.Tensor = self.linear(x.flatten(1))
+            return found
+
+    plain, mirrored = Labels(), Labels()
+    train(plain, few, SHORT, size=SIZE, seed=0)
+    train(mirrored, few, replace(SHORT, flip="always"), size=SIZE, seed=0)
+    assert torch.allclose(torch.cat(plain.seen), torch.cat(mirrored.seen), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"precision": "bf16"}, {"precision": "fp16"}, {"channels_last": True}, {"recalibration_images": 50}],
+    ids=str,
+)
+def test_how_it_is_computed_changes_the_result_a_little(few: ImageData, changes: dict[str, Any]) -> None:
+    module, exact = network(), network()
+    train(module, few, replace(SHORT, **changes), size=SIZE, seed=0)
+    train(exact, few, SHORT, size=SIZE, seed=0)
+    pairs = zip(module.parameters(), exact.parameters(), strict=True)
+    difference = sum(float((one - other).detach().norm()) for one, other in pairs)
+    assert difference < 0.2 * sum(float(parameter.detach().norm()) for parameter in exact.parameters())
+    assert all(parameter.is_contiguous() and parameter.dtype == torch.float32 for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_preset_learns(digits: ImageData, name: str) -> None:
+    module = network()
+    train(module, digits, Recipe.preset(name, epochs=3, batch=64, device="cpu"), size=SIZE, seed=0)
+    assert accuracy(module, digits.validation, digits, size=SIZE) > 0.25  # guessing gives 0.1
+
+
+def test_images_too_many_to_be_held_ready_give_the_same_network(
+    few: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colour, device = colour_data(), torch.device("cpu")
+    picked = torch.tensor([5, 0, 7])
+    ready = HeldImages(colour.train.images, colour, size=9, device=device).at(picked)
+    held = network()
+    train(held, few, SHORT, size=SIZE, seed=0)
+    monkeypatch.setattr(judging, "_HELD_BYTES", 0)
+    assert torch.equal(HeldImages(colour.train.images, colour, size=9, device=device).at(picked), ready)
+    unheld = network()
+    train(unheld, few, SHORT, size=SIZE, seed=0)
+    assert same(state(held), state(unheld))
+
+
 # --- divergence
 
 
@@ -267,8 +409,3 @@ def test_the_split_into_batches_does_not_change_the_outputs(
     assert not whole.requires_grad
     for batch in (1, 7, 50):
         assert torch.allclose(logits(module, images, batch=batch), whole, atol=1e-5)
-
-
-def test_a_recipe_is_recorded_field_by_field() -> None:
-    recipe = Recipe(epochs=3, batch=17, learning_rate=0.5, weight_decay=0.25, label_smoothing=0.125)
-    assert Recipe(**recipe.to_json()) == recipe  # type: ignore[arg-type]
