@@ -16,7 +16,7 @@ from hwnas.evaluators.trained import training_seed
 from hwnas.networks import NetworkFamily
 from hwnas.supernets import fixed_part
 from hwnas.training import ImageData, prepared
-from hwnas.training.loop import _torch_threads
+from hwnas.training.devices import torch_threads
 
 DEFAULT_SCORES = ("naswot", "synflow", "zico")
 _IMAGES = 64
@@ -83,5 +83,5 @@ class ProxyEvaluator:
             images=prepared(part.images, self.data, size=self.family.resolution(architecture)),
             labels=torch.from_numpy(part.labels),
         )
-        with _torch_threads(1):
+        with torch_threads(1):
             return np.array([SCORES[name](network) for name in self.scores], dtype=np.float64)
