@@ -15,8 +15,7 @@ from hwnas.evaluators.proxy_scores import SCORES, Untrained
 from hwnas.evaluators.trained import training_seed
 from hwnas.networks import NetworkFamily
 from hwnas.supernets import fixed_part
-from hwnas.training import ImageData, prepared
-from hwnas.training.loop import _torch_threads
+from hwnas.training import ImageData, prepared, torch_threads
 
 DEFAULT_SCORES = ("naswot", "synflow", "zico")
 _IMAGES = 64
@@ -83,5 +82,5 @@ class ProxyEvaluator:
             images=prepared(part.images, self.data, size=self.family.resolution(architecture)),
             labels=torch.from_numpy(part.labels),
         )
-        with _torch_threads(1):
+        with torch_threads(1):
             return np.array([SCORES[name](network) for name in self.scores], dtype=np.float64)

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hwnas.training import ImageData, Split, prepared
-from hwnas.training.loop import _torch_threads
+from hwnas.training import ImageData, Split, prepared, torch_threads
 
 _BATCH = 128
 _SEED = 0  # one part of the images for every run, so that runs can be compared
@@ -39,7 +38,7 @@ def recalibrate(module: nn.Module, data: ImageData, *, size: int, images: int) -
     module.train()
     shown = prepared(fixed_part(data, images).images, data, size=size)
     batches = max(1, round(len(shown) / _BATCH))  # of nearly equal size: batch normalisation dislikes tiny batches
-    with _torch_threads(1):
+    with torch_threads(1):
         for batch in shown.tensor_split(batches):
             module(batch)
     for part, momentum in zip(norms, before, strict=True):

@@ -16,8 +16,7 @@ from hwnas.supernets.checkpoint import read_checkpoint, write_checkpoint
 from hwnas.supernets.paths import has_order, networks_of_a_step
 from hwnas.supernets.recipe import SupernetRecipe
 from hwnas.supernets.supernet import Supernet
-from hwnas.training import ImageData, TrainingDivergedError, prepared
-from hwnas.training.loop import _torch_threads
+from hwnas.training import ImageData, TrainingDivergedError, prepared, torch_threads
 
 _IMAGES, _PATHS = 0, 1  # streams of random numbers
 
@@ -82,7 +81,7 @@ def learn(
     step = read_checkpoint(checkpoint, supernet, optimizer, about=known) if checkpoint else 0
     pass_length = recipe.steps_an_epoch(learning.data)
     supernet.train()
-    with _torch_threads(recipe.threads):
+    with torch_threads(recipe.threads):
         while step < learning.steps:
             order = _stream(learning.seed, _IMAGES, step // pass_length).permutation(len(learning.data.train.images))
             for _ in range(min(pass_length - step % pass_length, learning.steps - step)):

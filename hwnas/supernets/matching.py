@@ -19,8 +19,7 @@ from hwnas.spaces import SearchSpace
 from hwnas.supernets.calibration import fixed_part
 from hwnas.supernets.splitting import splittable
 from hwnas.supernets.supernet import Supernet
-from hwnas.training import ImageData, prepared
-from hwnas.training.loop import _torch_threads
+from hwnas.training import ImageData, prepared, torch_threads
 
 _IMAGES = 64
 _CONTEXTS = 4  # random networks around each option
@@ -46,7 +45,7 @@ def gradient_match(
     options = space.by_name[choice].options
     rng = np.random.default_rng([seed % 2**32, space.choices.index(space.by_name[choice])])
     total = np.zeros((len(options), len(options)))
-    with _torch_threads(1):
+    with torch_threads(1):
         for _ in range(_CONTEXTS):
             context = {one.name: one.drawn(rng) for one in space.choices}
             gradients = [
