@@ -40,6 +40,7 @@ from hwnas.commands.options import (
     Space,
     batches_of,
     cpus_of,
+    images_of,
     require_no_model_options,
     require_one_of,
     shapes_of,
@@ -255,7 +256,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     if table is None and not (out / "run.json").exists() and ("energy" in targets or max_energy):
         message = "energy is known from a table alone: make one with `hwnas profile --energy` and name it with --table"
         raise typer.BadParameter(message, param_hint="--target energy")
-    images = hwnas.load_data(data)
+    images = images_of(data)
     family = hwnas.network_family(space, channels=images.channels, classes=images.classes)
     rows, backend = _table_for(
         out, family, device=device, table=table, other=allow_other_device, grow=missing == MEASURE
@@ -266,7 +267,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 table=rows,
                 out=out,
                 space=space,
-                data=data,
+                data=images,
                 targets=targets,
                 algorithm=algorithm,
                 inner=inner,

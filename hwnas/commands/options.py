@@ -7,16 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from hwnas.commands.printing import say
+
+if TYPE_CHECKING:
+    from hwnas.training import ImageData
 
 Device = Annotated[str, typer.Option(help="auto, cpu or gpu; auto takes the GPU where one is usable.")]
 Space = Annotated[
     str,
     typer.Option(help="Search space: mobilenet (the same as mobilenet:small), mobilenet:tiny, :ofa, or nasbench201."),
 ]
-Data = Annotated[str, typer.Option(help="digits, fashion-mnist, cifar10, PATH.npz or a folder of images by class.")]
+Data = Annotated[
+    str,
+    typer.Option(
+        help="digits, fashion-mnist, cifar10, cifar10-small, PATH.npz, a folder of images by class, torchvision:NAME, "
+        "hf:NAME or MODULE:FUNCTION; see docs/data.md."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 OtherDevice = Annotated[
     bool,
@@ -36,6 +47,20 @@ InputShapes = Annotated[
 ]
 OutFile = Annotated[Path, typer.Option(help="The file to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the file that --out names.")]
+
+
+def images_of(data: str) -> ImageData:
+    """The data of ``--data``; what a user should know about them is said.
+
+    Raises:
+        HwnasError: They cannot be read, or not be learned from.
+    """
+    from hwnas import load_data
+
+    images = load_data(data)
+    for note in images.notes:
+        say(f"data {data}: {note}")
+    return images
 
 
 def words_of(given: Sequence[str] | None) -> list[str]:

@@ -1,7 +1,7 @@
 """The vocabulary everything else speaks: architectures, objectives, trials, interfaces and errors."""
 
 from hwnas.core.architecture import Architecture, Value
-from hwnas.core.data_folder import in_data_folder
+from hwnas.core.data_folder import in_data_folder, named_data_folder
 from hwnas.core.errors import (
     DataError,
     HwnasError,
@@ -38,5 +38,6 @@ __all__ = [
     "VerificationError",
     "cost_matrix",
     "in_data_folder",
+    "named_data_folder",
     "unknown",
 ]

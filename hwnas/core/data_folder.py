@@ -10,6 +10,12 @@ from hwnas.core.errors import MachineError
 VARIABLE = "HWNAS_DATA"
 
 
+def named_data_folder() -> Path | None:
+    """The folder that the environment variable ``HWNAS_DATA`` names; ``None`` where it is not set."""
+    folder = os.environ.get(VARIABLE)
+    return Path(folder) if folder else None
+
+
 def in_data_folder(file: str, *, purpose: str, about: str) -> Path:
     """A file in the folder that the environment variable ``HWNAS_DATA`` names.
 
@@ -21,12 +27,12 @@ def in_data_folder(file: str, *, purpose: str, about: str) -> Path:
     Raises:
         MachineError: The variable is not set, or the file is not there.
     """
-    folder = os.environ.get(VARIABLE)
-    if not folder:
+    folder = named_data_folder()
+    if folder is None:
         raise MachineError(
             f"{purpose} needs the environment variable {VARIABLE}: the folder that holds {file} ({about})"
         )
-    path = Path(folder, file)
+    path = folder / file
     if not path.is_file():
         raise MachineError(f"{purpose}: {path} does not exist; {VARIABLE} should name the folder that holds {file}")
     return path

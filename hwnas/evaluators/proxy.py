@@ -15,7 +15,8 @@ from hwnas.evaluators.proxy_scores import SCORES, Untrained
 from hwnas.evaluators.trained import training_seed
 from hwnas.networks import NetworkFamily
 from hwnas.supernets import fixed_part
-from hwnas.training import ImageData, prepared, torch_threads
+from hwnas.training import ImageData, prepared
+from hwnas.training.devices import torch_threads
 
 DEFAULT_SCORES = ("naswot", "synflow", "zico")
 _IMAGES = 64

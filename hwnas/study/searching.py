@@ -31,7 +31,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     table: LatencyTable | str | Path,
     out: str | Path,
     space: str = "mobilenet",
-    data: str = "digits",
+    data: str | ImageData = "digits",
     targets: Sequence[str] = ("latency",),
     algorithm: str = "lamoo",
     inner: str | None = None,
@@ -52,7 +52,8 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         table: The device's latency table, or its file.
         out: The run folder.
         space: Name of the search space.
-        data: Name or path of the data; see ``load_data``.
+        data: Name or path of the data, or what ``load_data`` gave for it; exports and workers in other processes read
+            it again by that name.
         targets: Costs to trade against accuracy: ``latency``, ``flops``, ``macs``, ``params``, ``memory``, ``energy``.
         algorithm: One of ``hwnas.searchers.ALGORITHMS``: ``lamoo``, ``la-mcts``, ``lanas``, ``alphax``, or an inner
             searcher's name for it alone over the whole space.
@@ -93,11 +94,11 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         device_of(wanted.device)
     known_table = table if isinstance(table, LatencyTable) else read_table(table)
     goals = objectives(targets)
-    images = load_data(data)
+    images = data if isinstance(data, ImageData) else load_data(data)
     family = network_family(space, channels=images.channels, classes=images.classes)
     settings = RunSettings(
         space=family.space.name,
-        data=data,
+        data=images.name,
         data_sha256=images.fingerprint,
         channels=images.channels,
         classes=images.classes,

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from hwnas.training import ImageData, Split, prepared, torch_threads
+from hwnas import training
+from hwnas.training import HeldImages, ImageData, Split
+from hwnas.training.devices import torch_threads
 
 _BATCH = 128
 _SEED = 0  # one part of the images for every run, so that runs can be compared
@@ -18,11 +20,8 @@ def fixed_part(data: ImageData, n: int) -> Split:
     return Split(data.train.images[picked], data.train.labels[picked])
 
 
-@torch.no_grad()
 def recalibrate(module: nn.Module, data: ImageData, *, size: int, images: int) -> None:
     """Takes the statistics of every batch normalisation anew, and leaves the module in evaluation mode.
-
-    They are the plain means over the batches, in one pass without learning.
 
     Args:
         module: Whose.
@@ -30,17 +29,6 @@ def recalibrate(module: nn.Module, data: ImageData, *, size: int, images: int) -
         size: Height and width of the images in pixels.
         images: How many.
     """
-    norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
-    before = [part.momentum for part in norms]
-    for part in norms:
-        part.reset_running_stats()
-        part.momentum = None  # a plain mean over batches
-    module.train()
-    shown = prepared(fixed_part(data, images).images, data, size=size)
-    batches = max(1, round(len(shown) / _BATCH))  # of nearly equal size: batch normalisation dislikes tiny batches
+    shown = HeldImages(fixed_part(data, images).images, data, size=size, device=torch.device("cpu"))
     with torch_threads(1):
-        for batch in shown.tensor_split(batches):
-            module(batch)
-    for part, momentum in zip(norms, before, strict=True):
-        part.momentum = momentum
-    module.eval()
+        training.recalibrate(module, shown, count=images, batch=_BATCH)

@@ -16,7 +16,8 @@ from hwnas.supernets.checkpoint import read_checkpoint, write_checkpoint
 from hwnas.supernets.paths import has_order, networks_of_a_step
 from hwnas.supernets.recipe import SupernetRecipe
 from hwnas.supernets.supernet import Supernet
-from hwnas.training import ImageData, TrainingDivergedError, prepared, torch_threads
+from hwnas.training import ImageData, TrainingDivergedError, prepared
+from hwnas.training.devices import torch_threads
 
 _IMAGES, _PATHS = 0, 1  # streams of random numbers
 

@@ -19,7 +19,8 @@ from hwnas.spaces import SearchSpace
 from hwnas.supernets.calibration import fixed_part
 from hwnas.supernets.splitting import splittable
 from hwnas.supernets.supernet import Supernet
-from hwnas.training import ImageData, prepared, torch_threads
+from hwnas.training import ImageData, prepared
+from hwnas.training.devices import torch_threads
 
 _IMAGES = 64
 _CONTEXTS = 4  # random networks around each option

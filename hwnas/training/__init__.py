@@ -3,7 +3,7 @@
 from hwnas.training.averaging import WeightAverage, recalibrate
 from hwnas.training.checkpoints import CheckpointError, TrainingState, read_checkpoint, write_checkpoint
 from hwnas.training.data import ImageData, Split
-from hwnas.training.devices import device_of, torch_threads
+from hwnas.training.devices import device_of
 from hwnas.training.judging import HeldImages, accuracy, logits, prepared
 from hwnas.training.loop import train
 from hwnas.training.losses import Teacher, require_teacher
@@ -35,7 +35,6 @@ __all__ = [
     "read_checkpoint",
     "recalibrate",
     "require_teacher",
-    "torch_threads",
     "train",
     "write_checkpoint",
 ]

@@ -6,6 +6,7 @@ The search sees the validation images, the report gives figures of the test imag
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.core import DataError
-
-Images = NDArray[np.uint8]
-Labels = NDArray[np.int64]
+from hwnas.training.arrays import Images, Labels, as_pixels, as_targets, brightest
+from hwnas.training.duplicates import shared_images
 
 _SPLIT_SEED = 0  # one split for every run, so that runs can be compared
 _VALIDATION_SHARE = 0.2
@@ -47,6 +47,7 @@ class ImageData:
         train: What networks learn from.
         validation: What a search compares them on.
         test: What is reported, never searched on.
+        notes: What a user should know about the data: sentences.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ImageData:
     train: Split
     validation: Split
     test: Split
+    notes: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -82,13 +84,18 @@ class ImageData:
         return digest.hexdigest()
 
 
+Pair = tuple[NDArray[Any], NDArray[Any]]  # images and their labels, as they came
+
+
 def checked(
     name: str,
     images: NDArray[Any],
     labels: NDArray[Any],
     *,
     class_names: tuple[str, ...] | None = None,
-    test: tuple[NDArray[Any], NDArray[Any]] | None = None,
+    validation: Pair | None = None,
+    test: Pair | None = None,
+    notes: tuple[str, ...] = (),
 ) -> ImageData:
     """Checks raw arrays and splits them.
 
@@ -97,13 +104,42 @@ def checked(
         images: Shape ``(n, h, w)`` or ``(n, h, w, c)``; whole numbers 0 to 255, or floats 0 to 1.
         labels: Shape ``(n,)``, whole numbers from 0.
         class_names: Name of each class; numbers where there are none.
-        test: Test images and labels, where the data come with them; otherwise they are split off.
+        validation: Validation images and labels, where the data come with them; otherwise they are split off.
+        test: The same of test images.
+        notes: What a user should know; what is found here is added.
 
     Raises:
-        DataError: Wrong shape or type, not finite, out of range, one class only, or too few images of a class.
+        DataError: Wrong shape or type, not finite, out of range, one class only, too few images of a class, or a part
+            that is mostly in another one.
     """
-    pixels, targets = _pixels(name, images), _targets(name, labels, len(images))
+    parts = {"validation": validation, "test": test}
+    given = {part: pair for part, pair in parts.items() if pair is not None}
+    pixels, targets = as_pixels(name, images), as_targets(name, labels, len(images))
     names = class_names or tuple(str(i) for i in range(int(targets.max()) + 1))
+    _require_classes(name, targets, names, numbered=class_names is None, whole=len(given) == len(parts))
+    splits = {part: _alike(name, part, pair, pixels, names) for part, pair in given.items()}
+    _require_one_scale(name, {"training": images} | {part: pair[0] for part, pair in given.items()})
+    rng = np.random.default_rng(_SPLIT_SEED)
+    rest = np.arange(len(targets))
+    for part, share in (("test", _TEST_SHARE), ("validation", _VALIDATION_SHARE)):
+        if part not in splits:
+            kept, taken = _stratified(targets[rest], share * len(targets) / len(rest), rng)
+            splits[part] = Split(pixels[rest[taken]], targets[rest[taken]])
+            rest = rest[kept]
+    learned = Split(pixels[rest], targets[rest]) if len(rest) < len(targets) else Split(pixels, targets)
+    ordered = {"training": learned, "validation": splits["validation"], "test": splits["test"]}
+    return ImageData(
+        name=name,
+        class_names=names,
+        train=learned,
+        validation=splits["validation"],
+        test=splits["test"],
+        notes=tuple(dict.fromkeys((*notes, *_lacking(splits, names), *shared_images(name, ordered, given=given)))),
+    )
+
+
+def _require_classes(name: str, targets: Labels, names: tuple[str, ...], *, numbered: bool, whole: bool) -> None:
+    """Refuses labels without a name, a single class, and classes too small to be split."""
     counts = np.bincount(targets, minlength=len(names))
     if len(counts) > len(names):
         raise DataError(f"data {name}: label {len(counts) - 1} has no class name: there are {len(names)} names")
@@ -111,33 +147,44 @@ def checked(
         raise DataError(
             f"data {name}: expected at least two classes, received only class {names[int(counts.argmax())]!r}"
         )
-    if counts.min() < _SMALLEST_CLASS:
+    least = 1 if whole else _SMALLEST_CLASS
+    if counts.min() < least:
+        gap = numbered and counts.min() == 0
         raise DataError(
             f"data {name}: class {names[int(counts.argmin())]!r} has {counts.min()} images; each class needs at least "
-            f"{_SMALLEST_CLASS}, to be trained, validated and tested on"
+            f"{least}, to be {'trained on' if whole else 'trained, validated and tested on'}"
+            + (". Labels have no gaps: renumber them with np.unique(labels, return_inverse=True)[1]" if gap else "")
         )
-    rng = np.random.default_rng(_SPLIT_SEED)
-    if test is None:
-        rest, held_out = _stratified(targets, _TEST_SHARE, rng)
-        test_split = Split(pixels[held_out], targets[held_out])
-    else:
-        test_split = Split(_pixels(f"{name} (test)", test[0]), _targets(f"{name} (test)", test[1], len(test[0])))
-        if test_split.images.shape[1:] != pixels.shape[1:]:
-            raise DataError(
-                f"data {name}: training images are {pixels.shape[1:]}, test images {test_split.images.shape[1:]}"
-            )
-        if test_split.labels.max() >= len(names):
-            raise DataError(f"data {name}: test label {test_split.labels.max()} does not occur in training")
-        rest = np.arange(len(targets))
-    share = _VALIDATION_SHARE * len(targets) / len(rest)
-    learned, validated = _stratified(targets[rest], share, rng)
-    return ImageData(
-        name=name,
-        class_names=names,
-        train=Split(pixels[rest[learned]], targets[rest[learned]]),
-        validation=Split(pixels[rest[validated]], targets[rest[validated]]),
-        test=test_split,
-    )
+
+
+def _require_one_scale(name: str, parts: Mapping[str, NDArray[Any]]) -> None:
+    """Refuses floats of which one part goes to 1 and another to 255: they cannot mean the same grey."""
+    scales = {part: brightest(found) for part, found in parts.items() if np.issubdtype(found.dtype, np.floating)}
+    if len(set(scales.values())) > 1:
+        told = ", ".join(f"{part} images 0 to {scale:g}" for part, scale in scales.items())
+        raise DataError(f"data {name}: expected floats of one range in all parts, received {told}")
+
+
+def _alike(name: str, part: str, pair: Pair, pixels: Images, names: tuple[str, ...]) -> Split:
+    """A part that came with the data, refused where it does not go with the training images."""
+    about = f"{name} ({part})"
+    split = Split(as_pixels(about, pair[0]), as_targets(about, pair[1], len(pair[0])))
+    if split.images.shape[1:] != pixels.shape[1:]:
+        raise DataError(f"data {name}: training images are {pixels.shape[1:]}, {part} images {split.images.shape[1:]}")
+    if split.labels.max() >= len(names):
+        raise DataError(f"data {name}: {part} label {split.labels.max()} does not occur in training")
+    return split
+
+
+def _lacking(splits: Mapping[str, Split], names: tuple[str, ...]) -> tuple[str, ...]:
+    """A sentence for each part that has no image of some class."""
+    notes = []
+    for part in ("validation", "test"):
+        absent = [names[i] for i in np.setdiff1d(np.arange(len(names)), splits[part].labels)]
+        if absent:
+            few = ", ".join(repr(label) for label in absent[:5]) + (", …" if len(absent) > 5 else "")
+            notes.append(f"no {part} image is of class {few}")
+    return tuple(notes)
 
 
 def _stratified(labels: Labels, share: float, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -148,39 +195,3 @@ def _stratified(labels: Labels, share: float, rng: np.random.Generator) -> tuple
         second.append(members[: max(1, round(share * len(members)))])
     taken = np.sort(np.concatenate(second))
     return np.setdiff1d(np.arange(len(labels)), taken), taken
-
-
-def _pixels(name: str, images: NDArray[Any]) -> Images:
-    if images.ndim not in {3, 4} or (images.ndim == 4 and images.shape[-1] not in {1, 3}):
-        raise DataError(
-            f"data {name}: expected images (n, height, width) or (n, height, width, 1 or 3), "
-            f"received shape {images.shape}"
-        )
-    if len(images) == 0 or min(images.shape[1:3]) < 4:
-        raise DataError(f"data {name}: expected images of at least 4 x 4 pixels, received shape {images.shape}")
-    if images.dtype == np.uint8:
-        pixels = images
-    elif np.issubdtype(images.dtype, np.integer) or np.issubdtype(images.dtype, np.floating):
-        if not np.isfinite(images).all():
-            raise DataError(f"data {name}: {int((~np.isfinite(images)).sum())} pixel values are NaN or infinite")
-        top = 1.0 if np.issubdtype(images.dtype, np.floating) and images.max() <= 1.0 else 255.0
-        if images.min() < 0 or images.max() > top:
-            raise DataError(
-                f"data {name}: expected pixel values 0 to 255, or floats 0 to 1, "
-                f"received {images.min():g} to {images.max():g}"
-            )
-        pixels = np.rint(images * (255.0 / top)).astype(np.uint8)
-    else:
-        raise DataError(f"data {name}: expected numbers as pixels, received {images.dtype}")
-    return pixels if pixels.ndim == 4 else pixels[..., None]
-
-
-def _targets(name: str, labels: NDArray[Any], n: int) -> Labels:
-    if labels.shape != (n,):
-        raise DataError(f"data {name}: expected one label for each of {n} images, received shape {labels.shape}")
-    real = np.issubdtype(labels.dtype, np.integer) or np.issubdtype(labels.dtype, np.floating)
-    if not real or not np.isfinite(labels).all() or (labels % 1 != 0).any():
-        raise DataError(f"data {name}: expected whole numbers from 0 as labels, received {labels.dtype}")
-    if labels.min() < 0 or labels.max() > 100_000:
-        raise DataError(f"data {name}: expected labels from 0, received {labels.min()} to {labels.max()}")
-    return labels.astype(np.int64)

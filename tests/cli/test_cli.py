@@ -106,6 +106,8 @@ def test_the_help_names_every_recipe(hwnas: Hwnas) -> None:
         (["search", "--max-params", "0"], 2, "expected a quantity above 0"),
         (["search", "--data", "mnist"], 2, "unknown data 'mnist'"),
         (["search", "--data", "nowhere/data.npz"], 2, "no data at nowhere/data.npz"),
+        (["search", "--data", "nowhere:make"], 2, "no module nowhere: expected nowhere.py in the current folder"),
+        (["search", "--data", "digits?size=9"], 2, "digits takes no options"),
         (["search", "--recipe", "nasbench"], 2, "unknown recipe 'nasbench'.*Did you mean 'nasbench201'"),
         (["search", "--epochs", "0"], 2, "--epochs"),
         (["search", "--train-on", "tpu"], 2, "--train-on: expected one of auto, cpu, gpu, received 'tpu'"),
@@ -205,6 +207,16 @@ def test_a_table_that_lacks_kernels_names_the_command_that_measures_them(hwnas: 
     assert answer.status == 2
     assert "the table holds no block stem(in=3" in answer.err
     assert "hwnas profile" in answer.err
+
+
+def test_what_a_user_should_know_about_the_data_is_said_before_anything_is_trained(
+    hwnas: Hwnas, here_table: Path
+) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (60, 8, 8), dtype=np.uint8)
+    images[1] = images[0]
+    np.savez("twice.npz", images=images, labels=np.arange(60) % 3)
+    answer = hwnas("search", *TINY, "--table", str(here_table), "--data", "twice.npz", "--max-latency", "1ns")
+    assert "data twice.npz: 1 images stand in the data more than once, under different labels" in answer.err
 
 
 def test_an_impossible_limit_names_the_nearest_feasible_value_before_any_training(

@@ -19,6 +19,7 @@ _ORDINAL = 2.0  # by which ordered choices are stretched, so that their ends dif
 # variance 1. With them a part hardly varies over a column on its own, and a good deal over all of them together.
 _CHOICES = ((-1.0, 1.0), (-1.2, 1.0))
 _EXTRAS = ((0.5, 1.0), (-3.0, 1.0))
+_FEATURES = ((1.5, 1.0), (-5.0, 1.0))  # nearly a plane: figures that sum a network up act almost linearly
 _BAG = ((0.0, 1.0), (-3.0, 1.0))
 
 
@@ -61,7 +62,7 @@ class Description:
         costs: tuple[Columns, ...] = tuple((column,) for column in range(start, start + len(self._cost_means)))
         if self._problem.space.features:
             bag = max(self._groups, key=len)
-            return Kernel([_part((*self._groups, *costs), _EXTRAS), _part((bag,), _BAG)])
+            return Kernel([_part((*self._groups, *costs), _FEATURES), _part((bag,), _BAG)])
         choices = _part(self._groups, _CHOICES)
         return Kernel([choices, _part(costs, _EXTRAS)] if costs else [choices])
 

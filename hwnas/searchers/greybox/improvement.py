@@ -30,6 +30,10 @@ class Belief:
     means: Values
     variances: Values
 
+    def widened(self, factor: float) -> Belief:
+        """The same means, with every standard deviation so many times as large."""
+        return Belief(self.warp, self.means, factor**2 * self.variances)
+
     def at(self, rows: NDArray[np.intp] | slice) -> Belief:
         """The belief about some of the candidates."""
         return Belief(self.warp, self.means[rows], self.variances[rows])

@@ -29,12 +29,12 @@ class GreyBoxInner:
     believed to turn out as expected. Beyond 600 evaluations the surrogates learn from those nearest to the front and a
     spread of the rest.
 
-    One proposal in so many is a mutant of the front: where the surrogate is sure and wrong, nothing else would find
-    out. Mutants also stand in where no surrogate can be fitted, and where no improvement is expected; ``notes`` of the
-    request then say so.
+    One proposal in so many is exploratory: chosen as if the surrogate were half as sure as it is. Mutants of the front
+    stand in where no surrogate can be fitted, and where no improvement is expected; ``notes`` of the request then say
+    so.
 
     Args:
-        explore_every: One proposal in so many is a mutant of the front; 0 for none.
+        explore_every: One proposal in so many is exploratory; 0 for none.
     """
 
     name = "grey-ehvi"
@@ -44,11 +44,11 @@ class GreyBoxInner:
         self._modeller: Modeller | None = None
 
     def propose(self, n: int, request: Request) -> list[Architecture]:
-        """The batch with the largest expected improvement, and mutants in the exploratory slots."""
+        """The batch with the largest expected improvement, its exploratory places among it."""
         if len(request.history.trials) < _FEWEST:
             request.notes["surrogate"] = "not fitted yet: too few evaluations"
             return self._first(n, request)
-        found = self._by_model(n - self._explored(n, request), request)
+        found = self._by_model(n, request)
         return found + MutationInner(random_share=0.0).propose(n - len(found), request)
 
     def _explored(self, n: int, request: Request) -> int:
@@ -76,7 +76,7 @@ class GreyBoxInner:
         if not best:
             request.notes["surrogate"] = "expects no improvement: mutants of the front instead"
             return []
-        found = [best[i] for i in model.choose(n, model.describe(best))]
+        found = [best[i] for i in model.choose(n, model.describe(best), bold=self._explored(n, request))]
         request.taken.update(architecture.id for architecture in found)
         return found
 

@@ -29,6 +29,7 @@ from hwnas.searchers.history import History
 from hwnas.searchers.problem import SearchProblem
 
 _REMEMBERED = 8  # hyperparameters of so many earlier steps
+_BOLDNESS = 2.0  # by which deviations are stretched for exploratory choices
 
 
 @dataclass(frozen=True)
@@ -102,17 +103,21 @@ class Model:
         costs = np.concatenate([self._costs, self._expected(candidates, beliefs)])
         return Model(self._problem, self._description, sure, costs)
 
-    def choose(self, n: int, candidates: Candidates) -> list[int]:
+    def choose(self, n: int, candidates: Candidates, *, bold: int = 0) -> list[int]:
         """Positions of the ``n`` best candidates as one batch, the best first.
 
-        Each choice is believed to turn out as expected before the next is made: its mean then changes nothing else, and
-        variances shrink by what it explains (kriging believer; Ginsbourger, Le Riche and Carraro, 2010, section 3.2).
+        The last ``bold`` of them are chosen as if every standard deviation were twice what the surrogates say: where
+        they are sure and wrong, nothing else would find out. Each choice is believed to turn out as expected before the
+        next is made: its mean then changes nothing else, and variances shrink by what it explains (kriging believer;
+        Ginsbourger, Le Riche and Carraro, 2010, section 3.2).
         """
         beliefs = self.beliefs(candidates)
         explained = [process.covariance(candidates.rows) for _, process in self._surrogates]
         costs, chosen = self._costs, list[int]()
-        for _ in range(min(n, len(candidates.rows))):
-            worth = self._value(self._boxes(costs), candidates, beliefs)
+        n = min(n, len(candidates.rows))
+        for place in range(n):
+            held = beliefs if place < n - bold else [belief.widened(_BOLDNESS) for belief in beliefs]
+            worth = self._value(self._boxes(costs), candidates, held)
             worth[chosen] = -1.0
             best = int(np.argmax(worth))
             chosen.append(best)
