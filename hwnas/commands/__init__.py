@@ -8,6 +8,7 @@ Contents:
     adapting: ``hwnas predictor choose`` and ``adapt``.
     benching: ``hwnas bench``.
     endings: errors as one message and an exit status.
+    executors: options about where trials run and where they are kept.
     options: options that several commands share, and how their texts are read.
     predictions: what the commands that predict, or judge predictions, share and say.
     printing: results as JSON, or as texts and tables.
