@@ -195,6 +195,13 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     train_on: Annotated[
         str, typer.Option(help="Where they are trained: auto, cpu or gpu; auto takes a GPU that PyTorch can use.")
     ] = "auto",
+    evaluator: Annotated[
+        str,
+        typer.Option(help="What finds accuracies: trained, supernet, few-shot, or FILE.py:FUNCTION, one of yours."),
+    ] = "trained",
+    supernet_epochs: Annotated[
+        int, typer.Option(min=1, help="Passes over the data for weights that networks share.")
+    ] = 30,
     max_latency: Annotated[str | None, typer.Option(help="Limit, for example 5ms or 300us.")] = None,
     max_params: Annotated[str | None, typer.Option(help="Limit, for example 1M or 300k.")] = None,
     max_flops: Annotated[str | None, typer.Option(help="Limit, for example 20M; one MAC is two FLOPs.")] = None,
@@ -226,6 +233,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     import optuna
 
     import hwnas
+    from hwnas.evaluators import require_evaluator
     from hwnas.objectives import COSTS, objectives, parse_quantity
     from hwnas.searchers import require_inner
     from hwnas.training import TRAINING_DEVICES, Recipe, device_of
@@ -235,6 +243,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     objectives(targets)
     require_one_of(missing, (*_missing_policies(), MEASURE), option="--missing")
     require_inner(algorithm, inner)
+    require_evaluator(evaluator)
     require_one_of(train_on, TRAINING_DEVICES, option="--train-on")
     training = Recipe.preset(recipe, device=train_on, **({} if epochs is None else {"epochs": epochs}))
     given = {
@@ -277,6 +286,8 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 recipe=training,
                 missing=cast("Any", "error" if missing == MEASURE else missing),
                 meter=_meter(family, rows, backend) if measure else None,
+                evaluator=evaluator,
+                supernet_epochs=supernet_epochs,
                 executor=where,
                 attempts=attempts,
                 storage=storage,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from hwnas.commands.printing import say, stderr
 
 if TYPE_CHECKING:
+    from rich.live import Live
+
     from hwnas.study import SearchProgress
 
 
@@ -56,6 +58,9 @@ def search_progress() -> Iterator[Callable[[SearchProgress], None]]:
     with Live(console=stderr(), refresh_per_second=4) as live:
 
         def show(progress: SearchProgress) -> None:
+            if progress.stage is not None:
+                _show_stage(live, progress)
+                return
             if progress.trial is None and progress.done == progress.total:
                 say(f"This search is finished: {progress.done} of {progress.total} trials; nothing is left to train.")
                 return
@@ -76,6 +81,15 @@ def search_progress() -> Iterator[Callable[[SearchProgress], None]]:
             live.update(table)
 
         yield show
+
+
+def _show_stage(live: Live, progress: SearchProgress) -> None:
+    """What goes on beside the trials: a live line, or elsewhere twenty lines at the most."""
+    text = f"{progress.stage}: {progress.done}/{progress.total}"
+    if live.console.is_terminal:
+        live.update(text)
+    elif progress.done == progress.total or progress.done % max(1, progress.total // 20) == 0:
+        say(f"search: {text}")
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def front_parts(run: Run, page: Path) -> list[Any]:
     """The front of a run with what was measured of its winners, and where everything is."""
     from rich.table import Table
 
-    table = Table(title=f"{len(run.front())} networks on the front, of {len(run.trials())} trained")
+    table = Table(title=f"{len(run.front())} networks on the front, of {len(run.trials())} evaluated")
     for name in ("id", "trial", "accuracy", "latency\nms", "measured\nms", "FLOPs\nM", "params\nM", "role"):
         table.add_column(name, justify="left" if name in {"id", "role"} else "right", no_wrap=name == "id")
     roles: dict[int, list[str]] = {}

@@ -6,6 +6,7 @@ from hwnas.evaluators.ofa import LATENCY_FILE, PREDICTOR_FILE, OfaEvaluator, ofa
 from hwnas.evaluators.outcome import Outcome, outcome_of
 from hwnas.evaluators.proxy import DEFAULT_SCORES, ProxyEvaluator
 from hwnas.evaluators.proxy_scores import SCORES
+from hwnas.evaluators.sources import ESTIMATES, EVALUATORS, EvaluatorSource, require_evaluator
 from hwnas.evaluators.tabular import (
     MACRO_FILE,
     NASBENCH201_FILE,
@@ -14,7 +15,7 @@ from hwnas.evaluators.tabular import (
     nasbench201_table,
     read_columns,
 )
-from hwnas.evaluators.trained import TrainedEvaluator, TrainedSource, training_seed
+from hwnas.evaluators.trained import TrainedEvaluator, training_seed
 from hwnas.evaluators.weight_sharing import FewShotEvaluator, SupernetEvaluator
 from hwnas.evaluators.wrappers import Cached, Counted, Noisy
 
@@ -22,6 +23,8 @@ __all__ = [
     "ACCEL_DEVICES",
     "ACCEL_FILE",
     "DEFAULT_SCORES",
+    "ESTIMATES",
+    "EVALUATORS",
     "LATENCY_FILE",
     "MACRO_FILE",
     "NASBENCH201_FILE",
@@ -30,6 +33,7 @@ __all__ = [
     "AccelEvaluator",
     "Cached",
     "Counted",
+    "EvaluatorSource",
     "FewShotEvaluator",
     "FunctionError",
     "FunctionEvaluator",
@@ -40,7 +44,6 @@ __all__ = [
     "SupernetEvaluator",
     "TabularEvaluator",
     "TrainedEvaluator",
-    "TrainedSource",
     "accel_evaluator",
     "macro_table",
     "nasbench201_table",
@@ -48,5 +51,6 @@ __all__ = [
     "ofa_space",
     "outcome_of",
     "read_columns",
+    "require_evaluator",
     "training_seed",
 ]

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwnas.core import Architecture, DataError
-from hwnas.networks import NetworkFamily, network_family
-from hwnas.training import ImageData, Recipe, Teacher, accuracy, load_data, train
+from hwnas.core import Architecture
+from hwnas.networks import NetworkFamily
+from hwnas.training import ImageData, Recipe, Teacher, accuracy, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,41 +51,6 @@ class TrainedEvaluator:
         train(module, self.data, self.recipe, size=size, seed=seed, teacher=self.teacher, checkpoint=checkpoint)
         found = accuracy(module, self.data.validation, self.data, size=size)
         return {"accuracy": found, "train_s": round(time.monotonic() - start, 3)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainedSource:
-    """Makes a ``TrainedEvaluator`` in another process or on another machine, from what they know by name.
-
-    Attributes:
-        space: Name of the search space.
-        data: Name or path of the data; it has to be there as well.
-        data_sha256: The hash that images, labels and split must have.
-        recipe: How candidates are trained.
-        seed: Of the run.
-    """
-
-    space: str
-    data: str
-    data_sha256: str
-    recipe: Recipe
-    seed: int
-
-    def __call__(self) -> TrainedEvaluator:
-        """The evaluator.
-
-        Raises:
-            DataError: The data are not those of the run.
-            UsageError: The data cannot be found.
-            MachineError: The data folder is missing.
-        """
-        images = load_data(self.data)
-        if images.fingerprint != self.data_sha256:
-            raise DataError(
-                f"data {self.data} are not the same here as where the search began: give every machine the same files"
-            )
-        family = network_family(self.space, channels=images.channels, classes=images.classes)
-        return TrainedEvaluator(family=family, data=images, recipe=self.recipe, seed=self.seed)
 
 
 def training_seed(seed: int, architecture: Architecture) -> int:

@@ -193,7 +193,7 @@ def collect(run: Run) -> Numbers:
     Raises:
         StudyError: The record cannot be read.
     """
-    trials = run.trials()
+    trials = run.judged(run.record.finished())
     picks = run.picks() if trials else {}
     rows = _rows(run, {trial.number for trial in run.front()}, picks)
     by_number = {row.number: row for row in rows}
@@ -225,8 +225,10 @@ def _evaluation(run: Run) -> tuple[Evaluation | None, Unreadable | None]:
 
 def _rows(run: Run, front: set[int], picks: Mapping[str, Trial]) -> tuple[TrialRow, ...]:
     recorded, measured = run.record.attributes(), run.measured.latencies
+    finished = run.record.finished()
+    judged = {trial.number: trial for trial in run.judged(finished)}
     states: list[tuple[Trial, State]] = []
-    for trial in run.record.finished():
+    for trial in (judged.get(one.number, one) for one in finished):
         good: State = "front" if trial.number in front else "dominated"
         states.append((trial, "failed" if trial.failed is not None else good))
     for number, architecture in run.record.unfinished():

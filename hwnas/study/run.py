@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import ArgumentError
 
 from hwnas.core import Objective, StudyError, Trial, UsageError, cost_matrix
+from hwnas.evaluators import ESTIMATES
 from hwnas.networks import NetworkFamily, network_family
 from hwnas.objectives import KnownCosts, Limits, objectives
 from hwnas.pareto import hypervolume, knee, non_dominated
@@ -32,6 +33,7 @@ from hwnas.study.storage import Place, require_url
 from latency_tables import LatencyTable, read_table, write_atomically, write_table
 
 PICKS = ("knee", "fastest", "best")
+_TRAINED, _UNTRAINABLE = "trained_accuracy_", "training_failed_"  # begin the names of notes on the study
 _PACKAGES = ("hwnas", "torch", "onnx", "onnxruntime", "onnxruntime-gpu", "optuna", "scikit-learn", "numpy")
 
 
@@ -109,6 +111,41 @@ class Run:
         """Finished trials that did not fail, in order."""
         return [trial for trial in self.record.finished() if trial.failed is None]
 
+    def judged(self, finished: Sequence[Trial]) -> list[Trial]:
+        """Trials that did not fail; where a search went by estimates, those really trained, with what that gave.
+
+        The estimate is their ``estimated_accuracy`` then. Before any is trained, all, with their estimates.
+        """
+        trials = [trial for trial in finished if trial.failed is None]
+        trained = self.trained() if self.settings.evaluator in ESTIMATES else {}
+        if not trained:
+            return trials
+        return [
+            replace(one, values={**one.values, "accuracy": trained[one.number], "estimated_accuracy": accuracy})
+            for one, accuracy in ((one, one.values["accuracy"]) for one in trials)
+            if one.number in trained
+        ]
+
+    def trained(self) -> dict[int, float]:
+        """Accuracy by real training of trials whose own is an estimate, by the trial's number."""
+        return {number: float(value) for number, value in self._noted(_TRAINED).items()}
+
+    def untrainable(self) -> dict[int, str]:
+        """Why the training of such trials failed."""
+        return {number: str(value) for number, value in self._noted(_UNTRAINABLE).items()}
+
+    def note_trained(self, number: int, accuracy: float) -> None:
+        """Keeps the accuracy by real training of a trial that ended."""
+        self.record.note(f"{_TRAINED}{number}", accuracy)
+
+    def note_untrainable(self, number: int, reason: str) -> None:
+        """Keeps why the training of a trial that ended failed."""
+        self.record.note(f"{_UNTRAINABLE}{number}", reason)
+
+    def _noted(self, prefix: str) -> dict[int, Any]:
+        notes = self.record.notes()
+        return {int(name.removeprefix(prefix)): value for name, value in notes.items() if name.startswith(prefix)}
+
     def cost_matrix(self, trials: list[Trial]) -> NDArray[np.float64]:
         """Costs of trials, shape ``(n, m)``, minimised."""
         return cost_matrix(trials, self.objectives)
@@ -128,7 +165,7 @@ class Run:
         Args:
             finished: All trials that ended, where they are at hand; else they are read.
         """
-        trials = [trial for trial in finished if trial.failed is None] if finished is not None else self.trials()
+        trials = self.judged(self.record.finished() if finished is None else finished)
         kept = [trial for trial, good in zip(trials, non_dominated(self.cost_matrix(trials)), strict=True) if good]
         return sorted(kept, key=lambda trial: (trial.values["latency_ms"], trial.number))
 
@@ -150,7 +187,7 @@ class Run:
             return max(front, key=lambda trial: (trial.values["accuracy"], -trial.values["latency_ms"]))
         if which == "knee":
             return front[knee(self.cost_matrix(front))]
-        for trial in self.trials():
+        for trial in [*front, *self.trials()]:
             if which in {trial.architecture.id, str(trial.number)}:
                 return trial
         raise UsageError(

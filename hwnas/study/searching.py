@@ -7,14 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from hwnas.core import Evaluator, LatencyMeter, Objective, RunMismatchError, UsageError
-from hwnas.evaluators import TrainedEvaluator, TrainedSource
-from hwnas.executors import ExecutorSettings, SerialExecutor, open_executor
+from hwnas.evaluators import (
+    EvaluatorSource,
+    FewShotEvaluator,
+    SupernetEvaluator,
+    require_evaluator,
+)
+from hwnas.executors import AnyExecutor, ExecutorSettings, SerialExecutor, open_executor
 from hwnas.networks import network_family
 from hwnas.objectives import KnownCosts, Limits, lowest, objectives
 from hwnas.predictors import LatencyPredictor, Missing, require_policy
 from hwnas.searchers import make_searcher, require_inner
 from hwnas.study.measuring import Doubts
 from hwnas.study.problem import problem_of
+from hwnas.study.reranking import rerank, to_train
 from hwnas.study.run import Run, begin_run, exclusive, open_run
 from hwnas.study.settings import RunSettings
 from hwnas.study.storage import Place, require_url
@@ -39,6 +45,8 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     limits: Mapping[str, float] | None = None,
     seed: int = 0,
     recipe: Recipe | None = None,
+    evaluator: str = "trained",
+    supernet_epochs: int = 30,
     missing: Missing = "error",
     meter: LatencyMeter | None = None,
     executor: ExecutorSettings | None = None,
@@ -62,6 +70,9 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit.
         seed: The same seed gives the same trials with the same table, data and versions.
         recipe: How candidates are trained; nothing distils here, since there is no teacher.
+        evaluator: What finds accuracies: ``"trained"``, ``"supernet"``, ``"few-shot"``, or a function of your own as
+            ``"file.py:function"``. After a search by shared weights, the best are trained and ranked by that.
+        supernet_epochs: Passes over the training images for weights that networks share.
         missing: What to do where the table lacks a row: ``"error"``, ``"step"`` or ``"regress"``; see
             ``hwnas.predictors.RowEstimates``.
         meter: The device of the table. With it, candidates whose predicted latency lies across a limit or the front
@@ -110,6 +121,8 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         seed=seed,
         recipe=wanted,
         missing=require_policy(missing),
+        evaluator=require_evaluator(evaluator),
+        supernet_epochs=supernet_epochs,
         table_sha256=table_sha256(known_table),
     )
     folder = Path(out)
@@ -166,41 +179,53 @@ def _work(
     run.write_front(finished)
     progress = Progress(run, on_progress)
     progress(None, finished)
-    if run.is_finished():
+    if run.is_finished() and not to_train(run, finished):
         return
     executor = open_executor(where)
     try:
-        doubts = Doubts(run, meter, executor.paused) if meter else None
-        problem = problem_of(run, feasible=run.possible.feasible if doubts else None)
-        searcher = make_searcher(run.settings.algorithm, problem, seed=run.settings.seed, inner=run.settings.inner)
-        Work(
-            run,
-            searcher,
-            executor=executor,
-            evaluator=_evaluator(run, images, elsewhere=not isinstance(executor, SerialExecutor)),
-            doubts=doubts,
-            attempts=attempts,
-            on_end=progress,
-        ).to_the_end()
+        if not run.is_finished():
+            doubts = Doubts(run, meter, executor.paused) if meter else None
+            problem = problem_of(run, feasible=run.possible.feasible if doubts else None)
+            searcher = make_searcher(run.settings.algorithm, problem, seed=run.settings.seed, inner=run.settings.inner)
+            Work(
+                run,
+                searcher,
+                executor=executor,
+                evaluator=_evaluator(run, run.settings.evaluator, images, executor, progress),
+                doubts=doubts,
+                attempts=attempts,
+                on_end=progress,
+            ).to_the_end()
+        if to_train(run, run.record.finished()):
+            rerank(
+                run,
+                executor=executor,
+                evaluator=_evaluator(run, "trained", images, executor, progress),
+                on_trained=lambda done, total: progress.stage("winners", done, total),
+            )
     finally:
         executor.shutdown(wait=False, cancel_futures=True)  # Ctrl-C: what is under way is begun anew the next time
 
 
-def _evaluator(run: Run, images: ImageData, *, elsewhere: bool) -> Callable[[], Evaluator]:
-    """What gives the evaluator; to other processes goes how to make it, and not the data."""
+def _evaluator(
+    run: Run, name: str, images: ImageData, executor: AnyExecutor, progress: Progress
+) -> Callable[[], Evaluator]:
+    """What gives an evaluator; to other processes goes how to make it, and not the data."""
     settings = run.settings
-    if elsewhere:
-        return TrainedSource(
-            space=settings.space,
-            data=settings.data,
-            data_sha256=settings.data_sha256,
-            recipe=settings.recipe,
-            seed=settings.seed,
-        )
-    evaluator = TrainedEvaluator(
-        family=run.family, data=images, recipe=settings.recipe, seed=settings.seed, folder=run.trainings
+    source = EvaluatorSource(
+        name=name,
+        space=settings.space,
+        data=settings.data,
+        data_sha256=settings.data_sha256,
+        recipe=settings.recipe,
+        supernet_epochs=settings.supernet_epochs,
+        seed=settings.seed,
+        folder=run.folder.resolve(),
     )
-    return lambda: evaluator
+    evaluator = source.made(images, run.family, on_progress=lambda now: progress.stage(now.stage, now.done, now.total))
+    if isinstance(evaluator, SupernetEvaluator | FewShotEvaluator):
+        evaluator.prepare()  # once, before others need it
+    return (lambda: evaluator) if isinstance(executor, SerialExecutor) else source
 
 
 def _reference(costs: KnownCosts, bounds: Limits, goals: Sequence[Objective], *, classes: int) -> dict[str, float]:

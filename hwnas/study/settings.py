@@ -36,6 +36,8 @@ class RunSettings:
         recipe: How candidates are trained.
         table_sha256: Hash of the latency table.
         missing: What was done where the table lacked a row.
+        evaluator: What found the accuracies.
+        supernet_epochs: Passes over the training images for weights that networks shared.
     """
 
     space: str
@@ -52,6 +54,8 @@ class RunSettings:
     table_sha256: str = ""
     missing: Missing = "error"
     inner: str | None = None
+    evaluator: str = "trained"
+    supernet_epochs: int = 30
 
     def to_json(self) -> dict[str, Any]:
         """Field by field, as lists, numbers and strings."""
@@ -65,7 +69,8 @@ class RunSettings:
             StudyError: A field is missing or unknown.
         """
         try:
-            known = {entry.name: value[entry.name] for entry in fields(cls)}
+            found = {"evaluator": cls.evaluator, "supernet_epochs": cls.supernet_epochs, **value}  # later additions
+            known = {entry.name: found[entry.name] for entry in fields(cls)}
             return cls(**{**known, "targets": tuple(known["targets"]), "recipe": Recipe.from_json(known["recipe"])})
         except (KeyError, TypeError, UsageError) as error:
             raise StudyError(

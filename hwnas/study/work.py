@@ -179,6 +179,8 @@ class SearchProgress:
         hypervolume: Of all finished trials.
         best: Best value of each objective, by name.
         eta_s: Seconds left at the present pace; ``None`` before the first trial of this process.
+        stage: What goes on before the first trial or after the last one: ``"supernet"``, ``"part 2 of 4"`` (shared
+            weights are trained), ``"winners"`` (the best are trained); ``done`` and ``total`` are its steps then.
     """
 
     trial: Trial | None
@@ -188,6 +190,7 @@ class SearchProgress:
     hypervolume: float
     best: Mapping[str, float]
     eta_s: float | None
+    stage: str | None = None
 
 
 class Progress:
@@ -201,6 +204,15 @@ class Progress:
     def __init__(self, run: Run, tell: Callable[[SearchProgress], None] | None) -> None:
         self._run, self._tell = run, tell
         self._begun, self._start = len(run.record.finished()), time.monotonic()
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """To be called in the course of what is done beside the trials."""
+        if self._tell is not None:
+            self._tell(
+                SearchProgress(
+                    trial=None, done=done, total=total, front_size=0, hypervolume=0.0, best={}, eta_s=None, stage=name
+                )
+            )
 
     def __call__(self, trial: Trial | None, finished: Sequence[Trial]) -> None:
         """To be called at the start and after every trial, with all that ended."""

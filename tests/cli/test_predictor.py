@@ -91,7 +91,7 @@ def finished(monkeypatch: pytest.MonkeyPatch, fake_table: Path, tiny_family: Net
         def evaluate(self, architecture: Architecture) -> dict[str, float]:
             return {"accuracy": macs_m(tiny_family.blocks(architecture)) ** 0.1 / 2, "train_s": 0.0}
 
-    monkeypatch.setattr("hwnas.study.searching.TrainedEvaluator", FakeTrainer)
+    monkeypatch.setattr("hwnas.evaluators.sources.TrainedEvaluator", FakeTrainer)
     run = search(table=fake_table, out=tmp_path / "run", space="mobilenet:tiny", trials=12)
     run.record.close()
     return run.folder

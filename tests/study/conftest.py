@@ -43,7 +43,7 @@ class FakeTrainer:
 @pytest.fixture
 def trainer(monkeypatch: pytest.MonkeyPatch) -> FakeTrainer:
     fake = FakeTrainer(accuracy_by_id, [])
-    monkeypatch.setattr("hwnas.study.searching.TrainedEvaluator", fake)
+    monkeypatch.setattr("hwnas.evaluators.sources.TrainedEvaluator", fake)
     return fake
 
 
@@ -73,7 +73,7 @@ def searched(tiny_table: LatencyTable, tmp_path_factory: pytest.TempPathFactory)
     """The folder of a search that ended, as ``begin()`` leaves it; copy it."""
     out = tmp_path_factory.mktemp("searched") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hwnas.study.searching.TrainedEvaluator", FakeTrainer(accuracy_by_id, []))
+        patch.setattr("hwnas.evaluators.sources.TrainedEvaluator", FakeTrainer(accuracy_by_id, []))
         search(table=tiny_table, out=out, space="mobilenet:tiny", trials=15)
     return out
 

@@ -34,6 +34,9 @@ class FaultySource:
     def __call__(self) -> FaultyEvaluator:
         return FaultyEvaluator(self)
 
+    def made(self, *_: object, **__: object) -> FaultyEvaluator:
+        return self()
+
 
 @dataclass
 class FaultyEvaluator:

@@ -314,9 +314,10 @@ def test_a_full_disk_loses_nothing_and_the_same_search_goes_on(
 import resource, sys
 from tests.study.conftest import FakeTrainer
 from tests.study.sources import accuracy_by_id
+import hwnas.evaluators.sources as made
 import hwnas.study.searching as module
 from hwnas.core import HwnasError
-module.TrainedEvaluator = FakeTrainer(accuracy_by_id, [])
+made.TrainedEvaluator = FakeTrainer(accuracy_by_id, [])
 def fill(progress):
     if progress.done == 6:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

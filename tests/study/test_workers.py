@@ -36,7 +36,7 @@ def work(begin: Begin, notes: Path, monkeypatch: pytest.MonkeyPatch) -> Begin:
 
     def start(faults: dict[int, str] | None = None, **changes: object) -> Run:
         source = FaultySource(notes, tuple((faults or {}).items()))
-        monkeypatch.setattr("hwnas.study.searching.TrainedSource", lambda **_: source)
+        monkeypatch.setattr("hwnas.study.searching.EvaluatorSource", lambda **_: source)
         return begin(**{"algorithm": "mutation", "executor": TWO, **changes})
 
     return start
@@ -91,7 +91,7 @@ from hwnas.executors import ExecutorSettings
 from tests.study.sources import FaultySource
 if __name__ == "__main__":
     source = FaultySource(Path({str(notes)!r}), seconds=0.2)
-    module.TrainedSource = lambda **_: source
+    module.EvaluatorSource = lambda **_: source
     module.search(table={str(tmp_path / "table.jsonl")!r}, out={str(tmp_path / "run")!r}, space="mobilenet:tiny",
                   trials=15, algorithm="mutation", executor=ExecutorSettings(name="processes", workers=2))
 """

@@ -1,0 +1,96 @@
+"""Evaluators by name, made where they are needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwnas.core import DataError, Evaluator, unknown
+from hwnas.evaluators.function import FunctionEvaluator
+from hwnas.evaluators.trained import TrainedEvaluator
+from hwnas.evaluators.weight_sharing import FewShotEvaluator, SupernetEvaluator
+from hwnas.networks import NetworkFamily, network_family
+from hwnas.supernets import SupernetRecipe
+from hwnas.supernets.recipe import OnProgress
+from hwnas.training import ImageData, Recipe, load_data
+
+EVALUATORS = ("trained", "supernet", "few-shot")  # and functions of the user's own
+ESTIMATES = ("supernet", "few-shot")  # whose accuracies are guesses: those of the winners have to be found by training
+
+
+def require_evaluator(name: str) -> str:
+    """Checks the name of an evaluator; ``file.py:function`` and ``package.module:function`` are names, too.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    if name not in EVALUATORS and ":" not in name:
+        raise unknown("evaluator", name, (*EVALUATORS, "FILE.py:FUNCTION"))
+    return name
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatorSource:
+    """Makes an evaluator: here, or in another process or on another machine from what they know by name.
+
+    Attributes:
+        name: As of ``require_evaluator``.
+        space: Name of the search space.
+        data: Name or path of the data; where the evaluator is made they have to be there as well.
+        data_sha256: The hash that images, labels and split must have.
+        recipe: How networks are trained.
+        supernet_epochs: Passes over the training images for weights that are shared.
+        seed: Of the run.
+        folder: Of the run, where trainings under way and shared weights are kept.
+    """
+
+    name: str
+    space: str
+    data: str
+    data_sha256: str
+    recipe: Recipe
+    supernet_epochs: int
+    seed: int
+    folder: Path
+
+    def __call__(self) -> Evaluator:
+        """The evaluator, from data read anew.
+
+        Raises:
+            DataError: The data are not those of the run.
+            UsageError: The data cannot be found, or there is no such function.
+            MachineError: The data folder is missing.
+        """
+        images = load_data(self.data)
+        if images.fingerprint != self.data_sha256:
+            raise DataError(
+                f"data {self.data} are not the same here as where the search began: give every machine the same files"
+            )
+        family = network_family(self.space, channels=images.channels, classes=images.classes)
+        return self.made(images, family)
+
+    def made(self, images: ImageData, family: NetworkFamily, *, on_progress: OnProgress | None = None) -> Evaluator:
+        """The evaluator for data that were read.
+
+        Args:
+            images: The data.
+            family: Its networks.
+            on_progress: Told how far the training of shared weights is.
+
+        Raises:
+            UsageError: There is no such function, or the space cannot be split.
+        """
+        if self.name == "trained":
+            trainings = self.folder / "trainings"
+            return TrainedEvaluator(family=family, data=images, recipe=self.recipe, seed=self.seed, folder=trainings)
+        if self.name in ESTIMATES:
+            kind = SupernetEvaluator if self.name == "supernet" else FewShotEvaluator
+            return kind(
+                family=family,
+                data=images,
+                recipe=SupernetRecipe(epochs=self.supernet_epochs),
+                seed=self.seed,
+                folder=self.folder / self.name,
+                on_progress=on_progress,
+            )
+        return FunctionEvaluator(function=self.name, family=family, seed=self.seed)
