@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -97,6 +97,10 @@ class NetworkFamily:
     design: Design
     batch: int = 1
     precision: str = "fp32"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: what follows from the rest is worked out anew there."""
+        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
 
     def at(self, *, batch: int, precision: str) -> NetworkFamily:
         """The same family at another batch and precision."""
