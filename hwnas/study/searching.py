@@ -178,9 +178,11 @@ def _work(
     finished = run.record.finished()
     run.write_front(finished)
     progress = Progress(run, on_progress)
-    progress(None, finished)
-    if run.is_finished() and not to_train(run, finished):
-        return
+    winners_left = run.is_finished() and bool(to_train(run, finished))
+    if not winners_left:
+        progress(None, finished)
+        if run.is_finished():
+            return
     executor = open_executor(where)
     try:
         if not run.is_finished():
