@@ -236,6 +236,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     from hwnas.evaluators import require_evaluator
     from hwnas.objectives import COSTS, objectives, parse_quantity
     from hwnas.searchers import require_inner
+    from hwnas.study.storage import require_url
     from hwnas.training import TRAINING_DEVICES, Recipe, device_of
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its remarks on opening a study would break the display
@@ -262,6 +263,8 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     where = executor_of(executor, workers, trial_timeout, address=address, gpus=worker_gpus, resources=worker_resource)
     if where.name != "ray":
         device_of(training.device)  # refused now, and not after a table has been made
+    if storage is not None:
+        require_url(storage)
     if table is None and not (out / "run.json").exists() and ("energy" in targets or max_energy):
         message = "energy is known from a table alone: make one with `hwnas profile --energy` and name it with --table"
         raise typer.BadParameter(message, param_hint="--target energy")

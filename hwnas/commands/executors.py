@@ -52,10 +52,12 @@ def executor_of(
 
     Raises:
         typer.BadParameter: A text is not of its form.
+        UsageError: The options do not go together.
+        MissingExtraError: What the executor needs is not installed.
     """
-    from hwnas.executors import ExecutorSettings
+    from hwnas.executors import ExecutorSettings, require_executor
 
-    return ExecutorSettings(
+    settings = ExecutorSettings(
         name=name,
         workers=workers,
         limit_s=None if trial_timeout is None else seconds_of(trial_timeout),
@@ -63,6 +65,8 @@ def executor_of(
         gpus=gpus,
         resources=dict(_resource_of(text) for text in resources or []),
     )
+    require_executor(settings)
+    return settings
 
 
 def seconds_of(text: str) -> float:

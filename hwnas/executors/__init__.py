@@ -4,7 +4,7 @@ Each executor has the interface of ``concurrent.futures.Executor``. Devices are 
 a device spoil both figures.
 """
 
-from hwnas.executors.catalog import EXECUTORS, AnyExecutor, ExecutorSettings, open_executor
+from hwnas.executors.catalog import EXECUTORS, AnyExecutor, ExecutorSettings, open_executor, require_executor
 from hwnas.executors.contract import TimeLimitError, WorkerLostError
 from hwnas.executors.serial import SerialExecutor
 from hwnas.executors.workers import Worker, WorkerExecutor
@@ -19,4 +19,5 @@ __all__ = [
     "WorkerExecutor",
     "WorkerLostError",
     "open_executor",
+    "require_executor",
 ]

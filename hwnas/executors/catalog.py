@@ -35,12 +35,15 @@ class ExecutorSettings:
     resources: Mapping[str, float] = field(default_factory=dict)
 
 
-def open_executor(settings: ExecutorSettings) -> AnyExecutor:
-    """Makes an executor; whoever asks for it shuts it down.
+def require_executor(settings: ExecutorSettings) -> str:
+    """Checks settings without opening anything.
+
+    Returns:
+        The executor's name, never ``"auto"``.
 
     Raises:
         UsageError: No such executor, a number that makes no sense, or options that belong to another one.
-        MachineError: What it needs is not installed, or cannot be reached.
+        MissingExtraError: What it needs is not installed.
     """
     name = settings.name
     if name == "auto":
@@ -51,16 +54,29 @@ def open_executor(settings: ExecutorSettings) -> AnyExecutor:
         raise UsageError(f"expected at least 1 worker, received {settings.workers}")
     if settings.limit_s is not None and not settings.limit_s > 0:
         raise UsageError(f"expected a time limit above 0 s, received {settings.limit_s:g}")
+    if name == "serial" and settings.workers != 1:
+        raise UsageError(f"the executor serial runs one trial at a time, received {settings.workers} workers")
+    if name == "serial" and settings.limit_s is not None:
+        raise UsageError("a trial in this very process cannot be ended: a time limit needs the executor processes")
     if name != "ray" and (settings.address or settings.gpus or settings.resources):
         raise UsageError(f"an address, GPUs and resources are for the executor ray; this one is {name}")
-    return EXECUTORS[name](settings)
+    if name == "ray" and find_spec("ray") is None:
+        raise MissingExtraError(package="ray", extra="ray", purpose="the executor ray")
+    return name
 
 
-def _serial(settings: ExecutorSettings) -> AnyExecutor:
-    if settings.workers != 1:
-        raise UsageError(f"the executor serial runs one trial at a time, received {settings.workers} workers")
-    if settings.limit_s is not None:
-        raise UsageError("a trial in this very process cannot be ended: a time limit needs the executor processes")
+def open_executor(settings: ExecutorSettings) -> AnyExecutor:
+    """Makes an executor; whoever asks for it shuts it down.
+
+    Raises:
+        UsageError: As ``require_executor``.
+        MissingExtraError: As ``require_executor``.
+        MachineError: What it needs cannot be reached.
+    """
+    return EXECUTORS[require_executor(settings)](settings)
+
+
+def _serial(_: ExecutorSettings) -> AnyExecutor:
     return SerialExecutor()
 
 
@@ -71,8 +87,6 @@ def _processes(settings: ExecutorSettings) -> AnyExecutor:
 
 
 def _ray(settings: ExecutorSettings) -> AnyExecutor:
-    if find_spec("ray") is None:
-        raise MissingExtraError(package="ray", extra="ray", purpose="the executor ray")
     from hwnas.executors.ray import connect  # noqa: PLC0415  (an extra, and seconds to import)
 
     hire = connect(settings.address, gpus=settings.gpus, resources=settings.resources)

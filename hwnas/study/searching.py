@@ -13,7 +13,7 @@ from hwnas.evaluators import (
     SupernetEvaluator,
     require_evaluator,
 )
-from hwnas.executors import AnyExecutor, ExecutorSettings, SerialExecutor, open_executor
+from hwnas.executors import AnyExecutor, ExecutorSettings, SerialExecutor, open_executor, require_executor
 from hwnas.networks import network_family
 from hwnas.objectives import KnownCosts, Limits, lowest, objectives
 from hwnas.predictors import LatencyPredictor, Missing, require_policy
@@ -98,10 +98,16 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     """
     if trials < 1:
         raise UsageError(f"expected at least 1 trial, received {trials}")
+    if attempts < 1:
+        raise UsageError(f"expected at least 1 attempt, received {attempts}")
+    where = executor or ExecutorSettings()
+    require_executor(where)
+    if storage is not None:
+        require_url(storage)
     drawing = require_inner(algorithm, inner)
     wanted = recipe or Recipe()
     require_teacher(wanted, None)
-    if executor is None or executor.name != "ray":  # whose workers may have other devices than this machine
+    if where.name != "ray":  # whose workers may have other devices than this machine
         device_of(wanted.device)
     known_table = table if isinstance(table, LatencyTable) else read_table(table)
     goals = objectives(targets)
@@ -145,7 +151,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
             reference = _reference(costs, bounds, goals, classes=images.classes)
             run = begin_run(folder, settings, known_table, reference, storage=storage)
         try:
-            _work(run, images, executor or ExecutorSettings(), meter=meter, attempts=attempts, on_progress=on_progress)
+            _work(run, images, where, meter=meter, attempts=attempts, on_progress=on_progress)
         finally:
             run.record.close()
     return run
