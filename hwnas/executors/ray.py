@@ -69,6 +69,10 @@ def _require_listening(address: str | None) -> None:
 class _Runner:
     """The actor."""
 
+    def ready(self) -> bool:
+        """Comes back when the actor is there."""
+        return True
+
     def run(self, task: Callable[[], Any]) -> Any:
         """Runs a task where the actor is."""
         return task()
@@ -89,10 +93,13 @@ class RayWorker:
         if resources:
             options["resources"] = dict(resources)
         self._actor: Any = ray.remote(_Runner).options(**options).remote()
+        self._there = False
 
     def run(self, task: Callable[[], Any], *, limit_s: float | None) -> Any:
-        """As ``Worker.run``."""
+        """As ``Worker.run``; time in which the cluster has no room for the actor, or begins it, does not count."""
         try:
+            if not self._there:
+                self._there = ray.get(self._actor.ready.remote())
             return ray.get(self._actor.run.remote(task), timeout=limit_s)
         except GetTimeoutError as error:
             raise TimeLimitError(f"took longer than the limit of {limit_s:g} s") from error
