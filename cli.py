@@ -182,7 +182,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         str | None,
         typer.Option(help="What proposes in its regions: random, mutation, nsga2, …; by default its own."),
     ] = None,
-    trials: Annotated[int, typer.Option(min=1, help="Architectures to train.")] = 24,
+    trials: Annotated[int, typer.Option(min=1, help="Architectures to evaluate.")] = 24,
     recipe: Annotated[
         str, typer.Option(help="How they are trained: default, quick, nasbench201 or mobile; see docs/training.md.")
     ] = "default",

@@ -6,7 +6,7 @@ from hwnas.evaluators.ofa import LATENCY_FILE, PREDICTOR_FILE, OfaEvaluator, ofa
 from hwnas.evaluators.outcome import Outcome, outcome_of
 from hwnas.evaluators.proxy import DEFAULT_SCORES, ProxyEvaluator
 from hwnas.evaluators.proxy_scores import SCORES
-from hwnas.evaluators.sources import ESTIMATES, EVALUATORS, EvaluatorSource, require_evaluator
+from hwnas.evaluators.sources import ESTIMATES, EVALUATORS, TRAININGS, EvaluatorSource, require_evaluator
 from hwnas.evaluators.tabular import (
     MACRO_FILE,
     NASBENCH201_FILE,
@@ -30,6 +30,7 @@ __all__ = [
     "NASBENCH201_FILE",
     "PREDICTOR_FILE",
     "SCORES",
+    "TRAININGS",
     "AccelEvaluator",
     "Cached",
     "Counted",

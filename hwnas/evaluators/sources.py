@@ -14,6 +14,7 @@ from hwnas.supernets import SupernetRecipe
 from hwnas.supernets.recipe import OnProgress
 from hwnas.training import ImageData, Recipe, load_data
 
+TRAININGS = "trainings"  # folder in that of a run, with the trainings under way
 EVALUATORS = ("trained", "supernet", "few-shot")  # and functions of the user's own
 ESTIMATES = ("supernet", "few-shot")  # whose accuracies are guesses: those of the winners have to be found by training
 
@@ -81,7 +82,7 @@ class EvaluatorSource:
             UsageError: There is no such function, or the space cannot be split.
         """
         if self.name == "trained":
-            trainings = self.folder / "trainings"
+            trainings = self.folder / TRAININGS
             return TrainedEvaluator(family=family, data=images, recipe=self.recipe, seed=self.seed, folder=trainings)
         if self.name in ESTIMATES:
             kind = SupernetEvaluator if self.name == "supernet" else FewShotEvaluator

@@ -113,7 +113,7 @@ class RayWorker:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Goes on: a device that is searched for is not one of the cluster's nodes."""
+        """Goes on: which machine an actor is on is the cluster's affair."""
         yield
 
     def close(self) -> None:

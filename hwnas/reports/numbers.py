@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -195,7 +195,7 @@ def collect(run: Run) -> Numbers:
     """
     trials = run.judged(run.record.finished())
     picks = run.picks() if trials else {}
-    rows = _rows(run, {trial.number for trial in run.front()}, picks)
+    rows = _rows(run, trials, {trial.number for trial in run.front()}, picks)
     by_number = {row.number: row for row in rows}
     cards, unreadable = read_cards(run.folder)
     evaluation, problem = _evaluation(run)
@@ -223,12 +223,11 @@ def _evaluation(run: Run) -> tuple[Evaluation | None, Unreadable | None]:
         return None, Unreadable(file=path.name, reason=str(error))
 
 
-def _rows(run: Run, front: set[int], picks: Mapping[str, Trial]) -> tuple[TrialRow, ...]:
+def _rows(run: Run, trials: Sequence[Trial], front: set[int], picks: Mapping[str, Trial]) -> tuple[TrialRow, ...]:
     recorded, measured = run.record.attributes(), run.measured.latencies
-    finished = run.record.finished()
-    judged = {trial.number: trial for trial in run.judged(finished)}
+    judged = {trial.number: trial for trial in trials}
     states: list[tuple[Trial, State]] = []
-    for trial in (judged.get(one.number, one) for one in finished):
+    for trial in (judged.get(one.number, one) for one in run.record.finished()):
         good: State = "front" if trial.number in front else "dominated"
         states.append((trial, "failed" if trial.failed is not None else good))
     for number, architecture in run.record.unfinished():

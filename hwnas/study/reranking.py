@@ -40,6 +40,7 @@ def to_train(run: Run, finished: Sequence[Trial]) -> list[Trial]:
 
 def rerank(
     run: Run,
+    candidates: Sequence[Trial],
     *,
     executor: AnyExecutor,
     evaluator: Callable[[], Evaluator],
@@ -49,6 +50,7 @@ def rerank(
 
     Args:
         run: A run whose budget is spent.
+        candidates: What ``to_train`` says of it.
         executor: Where to train.
         evaluator: Gives what trains; where the executor has other processes, picklable.
         on_trained: Told how many are trained, and of how many.
@@ -57,7 +59,7 @@ def rerank(
         WorkerLostError: A worker was lost; the same command trains what is left.
         MachineError: The record cannot be written.
     """
-    waiting = deque(to_train(run, run.record.finished()))
+    waiting = deque(candidates)
     total, train = len(waiting), partial(outcome_of, evaluator)
     under_way: dict[Future[Outcome], Trial] = {}
     lost: WorkerLostError | None = None

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import ArgumentError
 
 from hwnas.core import Objective, StudyError, Trial, UsageError, cost_matrix
-from hwnas.evaluators import ESTIMATES
+from hwnas.evaluators import ESTIMATES, TRAININGS
 from hwnas.networks import NetworkFamily, network_family
 from hwnas.objectives import KnownCosts, Limits, objectives
 from hwnas.pareto import hypervolume, knee, non_dominated
@@ -75,7 +75,7 @@ class Run:
     @property
     def trainings(self) -> Path:
         """Folder of the trainings under way."""
-        return self.folder / "trainings"
+        return self.folder / TRAININGS
 
     @cached_property
     def measured(self) -> MeasuredNetworks:

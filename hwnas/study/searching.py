@@ -184,14 +184,15 @@ def _work(
     finished = run.record.finished()
     run.write_front(finished)
     progress = Progress(run, on_progress)
-    winners_left = run.is_finished() and bool(to_train(run, finished))
-    if not winners_left:
+    spent = run.is_finished()
+    candidates = to_train(run, finished) if spent else []
+    if not candidates:
         progress(None, finished)
-        if run.is_finished():
+        if spent:
             return
     executor = open_executor(where)
     try:
-        if not run.is_finished():
+        if not spent:
             doubts = Doubts(run, meter, executor.paused) if meter else None
             problem = problem_of(run, feasible=run.possible.feasible if doubts else None)
             searcher = make_searcher(run.settings.algorithm, problem, seed=run.settings.seed, inner=run.settings.inner)
@@ -204,9 +205,11 @@ def _work(
                 attempts=attempts,
                 on_end=progress,
             ).to_the_end()
-        if to_train(run, run.record.finished()):
+            candidates = to_train(run, run.record.finished())
+        if candidates:
             rerank(
                 run,
+                candidates,
                 executor=executor,
                 evaluator=_evaluator(run, "trained", images, executor, progress),
                 on_trained=lambda done, total: progress.stage("winners", done, total),

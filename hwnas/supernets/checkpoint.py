@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
+from hwnas import training
 from hwnas.core import RunMismatchError, StudyError
 from hwnas.supernets.supernet import Supernet
-from latency_tables import write_atomically
+from hwnas.training import CheckpointError, TrainingState
 
 _WEIGHT, _STATE = "weight:", "optimizer:"
 
@@ -38,7 +37,7 @@ def write_checkpoint(
         tensors[_WEIGHT + name] = parameter.detach().contiguous()
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"{_STATE}{key}:{name}"] = value.contiguous()
-    write_atomically(path, save(tensors, {"about": json.dumps(dict(about), sort_keys=True), "step": str(step)}))
+    training.write_checkpoint(TrainingState(tensors=tensors, values={"about": dict(about), "step": step}), path)
 
 
 def read_checkpoint(
@@ -51,24 +50,21 @@ def read_checkpoint(
 
     Raises:
         RunMismatchError: The file is about something else.
-        StudyError: The file is damaged.
-        OSError: It cannot be read.
+        StudyError: The file is damaged, or cannot be read.
     """
     if not path.exists():
         return 0
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            recorded, step = json.loads(metadata["about"]), int(metadata["step"])
-            _require_same(path, recorded, json.loads(json.dumps(dict(about))))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+        state = training.read_checkpoint(path)
+        tensors, step = state.tensors, int(state.values["step"])
+        _require_same(path, state.values["about"], json.loads(json.dumps(dict(about))))
         parameters = dict(supernet.named_parameters())
         with torch.no_grad():
             for name, parameter in parameters.items():
                 parameter.copy_(tensors[_WEIGHT + name])
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        if isinstance(error, RunMismatchError):
-            raise
+    except RunMismatchError:
+        raise
+    except (CheckpointError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StudyError(f"{path} is damaged ({error}): remove it, and the supernet is trained anew") from error
     if optimizer is not None:
         for name, tensor in tensors.items():

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-import torch
 
 from hwnas.networks import NetworkFamily, network_family
 from hwnas.training import ImageData, Split, load_data
@@ -13,12 +10,8 @@ from tests.supernets.small import narrow
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """These networks are so small that more threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def _small(one_thread: None) -> None:
+    """All networks here are small."""
 
 
 @pytest.fixture(scope="session")
