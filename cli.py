@@ -495,11 +495,15 @@ def _profile_space(
 ) -> None:
     from dataclasses import replace
 
-    from hwnas import load_data, network_family
+    from hwnas.networks import network_family
     from latency_tables import alignment, table_sha256
 
-    images = load_data(data) if data else None
-    channels, classes = (images.channels, images.classes) if images else (None, None)
+    channels = classes = None
+    if data:
+        from hwnas.training import load_data  # with torch, which a device that only measures can do without
+
+        images = load_data(data)
+        channels, classes = images.channels, images.classes
     family = network_family(space, channels=channels, classes=classes)
     path = out or _default_table(backend, family)
     table = _profile(family, backend, path, settings=replace(settings, space=family.space.name), batches=batches)
@@ -812,13 +816,13 @@ def _table_to_judge(
 def _measured(plan: EvaluationPlan, backend: Backend, out: Path, *, rounds: int) -> Evaluation:
     """Measures what an evaluation needs, all in the same rounds, and judges the predictor by it."""
     from dataclasses import replace
-    from datetime import UTC, datetime
+    from datetime import datetime, timezone
 
     from profilers import CampaignSettings, time_networks
 
     settings = CampaignSettings(space=plan.family.space.name, precisions=(plan.family.precision,))
     protocol = replace(settings.protocol, rounds=rounds, most_rounds=max(rounds, settings.protocol.most_rounds))
-    when = datetime.now(UTC).isoformat(timespec="seconds")
+    when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     with profile_progress(out) as on_progress:
         timed = time_networks(
             plan.workloads(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from operator import attrgetter
 from typing import Any
 
@@ -53,7 +53,7 @@ def manifest_of(run: Rounds, conditions: Mapping[str, Any], measured: Sequence[R
         space=settings.space,
         protocol={**settings.protocol.to_json(), "key_version": KEY_VERSION, "method": run.method},
         fingerprint=dict(conditions),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         conditions=seen,
         unknown={**run.unknown, **_memory_unknown(measured)},
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from profilers.guards import checked_times
 from profilers.models import sentinel_model
 from profilers.protocol import MeasuringProtocol
 from profilers.statistics import quiet_runs
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _USUAL = 0.10  # the sentinel's usual best: its 10th percentile, since the very best may be one lucky reading
 

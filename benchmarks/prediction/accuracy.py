@@ -77,7 +77,7 @@ def regressed(table: LatencyTable) -> LatencyTable:
     for key in table.kernels:
         shape = kernel_shape(key)
         if shape is not None:
-            kinds[shape.kind, *sorted(shape.logs)].append((key, shape))
+            kinds[(shape.kind, *sorted(shape.logs))].append((key, shape))
     found = dict(table.kernels)
     for members in kinds.values():
         if len(members) < FEWEST:

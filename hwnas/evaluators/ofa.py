@@ -141,7 +141,7 @@ def _latencies(space: SearchSpace) -> tuple[Array, Array]:
                 source = _CHANNELS[stage + bool(later)]
                 inner = source * _EXPANSIONS[e]
                 sizes = (source, _CHANNELS[stage + 1], inner, _KERNELS[k], 1 if later else _STRIDES[stage])
-                blocks[i, n, k, e] = rows["expanded_conv", pixels, *sizes]
+                blocks[i, n, k, e] = rows[("expanded_conv", pixels, *sizes)]
     except KeyError as error:
         raise DataError(f"{LATENCY_FILE} lacks a row of the space: {error}") from error
     return ends, blocks

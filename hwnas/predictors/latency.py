@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from hwnas.predictors.measured import SURE
 from hwnas.predictors.rows import Missing, PartCost, RowEstimates
 from hwnas.spaces import ArchitectureCodes, Codes, SearchSpace, Share, ShareTable
 from latency_tables import Coordinates, LatencyTable, NetworkRow
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _DOUBTFUL = 0.1  # relative standard deviation given to a row that is flagged as noisy
 

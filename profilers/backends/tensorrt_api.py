@@ -108,13 +108,33 @@ def precision_flags(model: onnx.ModelProto) -> tuple[str, ...]:
 
 def readable(trt: Any, model: onnx.ModelProto) -> onnx.ModelProto:
     """The model as the parser of this version reads it; the very same one since TensorRT 10."""
-    opset = next((entry for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), None)
-    if major(trt) >= 10 or opset is None or opset.version <= _OPSET_OF_8:
+    if major(trt) >= 10:
         return model
     lowered = onnx.ModelProto()
     lowered.CopyFrom(model)
-    held = {weight.name: weight for weight in lowered.graph.initializer}
-    for node in lowered.graph.node:
+    _name_windows(lowered.graph)
+    opset = next((entry for entry in lowered.opset_import if entry.domain in {"", "ai.onnx"}), None)
+    if opset is not None and opset.version > _OPSET_OF_8:
+        _reduce_by_attribute(lowered.graph)
+        opset.version = _OPSET_OF_8
+    return lowered
+
+
+def _name_windows(graph: onnx.GraphProto) -> None:
+    """Writes the window of a convolution out where its weights are computed: the parser does not look at them."""
+    shapes = {weight.name: tuple(weight.dims) for weight in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in shapes:
+            shapes[node.output[0]] = shapes[node.input[0]]
+        named = any(entry.name == "kernel_shape" for entry in node.attribute)
+        if node.op_type == "Conv" and not named and node.input[1] in shapes:
+            node.attribute.append(onnx.helper.make_attribute("kernel_shape", shapes[node.input[1]][2:]))
+
+
+def _reduce_by_attribute(graph: onnx.GraphProto) -> None:
+    """Writes the axes of reductions as they were written before opset 18."""
+    held = {weight.name: weight for weight in graph.initializer}
+    for node in graph.node:
         if node.op_type.startswith("Reduce") and node.op_type != "ReduceSum" and len(node.input) > 1:
             axes = held.get(node.input[1])
             if axes is not None:
@@ -124,8 +144,6 @@ def readable(trt: Any, model: onnx.ModelProto) -> onnx.ModelProto:
             kept = [one for one in node.attribute if one.name != "noop_with_empty_axes"]
             del node.attribute[:]
             node.attribute.extend(kept)
-    next(entry for entry in lowered.opset_import if entry.domain in {"", "ai.onnx"}).version = _OPSET_OF_8
-    return lowered
 
 
 def parser_errors(parser: Any, model: onnx.ModelProto) -> list[str]:

@@ -11,10 +11,13 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol
 
 from latency_tables.schema import Json
 from profilers.devices.nvml import NvmlDevice, open_nvml
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # Numbers of NVML's C interface: fixed by its ABI, while older bindings lack some of the names.
 _CLOCK_SM, _CLOCK_MEMORY, _TEMPERATURE_GPU = 1, 2, 0

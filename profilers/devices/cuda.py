@@ -16,11 +16,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from profilers.errors import DeviceError, DeviceMemoryError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _HOST_TO_DEVICE, _DEVICE_TO_HOST = 1, 2
 _NON_BLOCKING = 1  # a stream that the default stream neither waits for nor stops
