@@ -159,15 +159,32 @@ def _fix(value: onnx.ValueInfoProto, wanted: Sequence[int] | None, batch: int, a
             f"no input is as large as {max(size or 0 for size in sizes)} in one direction: {value.name!r}"
         )
     if not tensor.HasField("shape") or any(size is None or size < 1 for size in sizes):
-        example = "1x3x224x224" if len(found) in {0, 4} else "x".join(str(size or 1) for size in found)
-        raise ModelError(
-            f"input {value.name!r} has shape {'x'.join(names) or 'unknown'}: expected fixed sizes. "
-            f"Give them with `--shape {value.name}={example}`."
-        )
+        raise _unfixed(value.name, names, found)
     for size, fixed in zip(tensor.shape.dim, sizes, strict=True):
         size.Clear()
         size.dim_value = fixed or 1
     return sizes != found
+
+
+def require_fixed(model: onnx.ModelProto) -> None:
+    """Refuses a model with inputs of open sizes, which some runtimes would fill in as they like.
+
+    Raises:
+        ModelError: It has one.
+    """
+    for value in model_inputs(model.graph):
+        sizes = value.type.tensor_type.shape.dim
+        if any(is_open(size) for size in sizes):
+            found = [None if is_open(size) else size.dim_value for size in sizes]
+            raise _unfixed(value.name, [size.dim_param or str(size.dim_value or "?") for size in sizes], found)
+
+
+def _unfixed(name: str, shown: Sequence[str], sizes: Sequence[int | None]) -> ModelError:
+    example = "1x3x224x224" if len(sizes) in {0, 4} else "x".join(str(size or 1) for size in sizes)
+    return ModelError(
+        f"input {name!r} has shape {'x'.join(shown) or 'unknown'}: expected fixed sizes. "
+        f"Give them with `--shape {name}={example}`."
+    )
 
 
 def _name_nodes(graph: onnx.GraphProto, seen: set[str], *, by_output: bool) -> None:

@@ -63,13 +63,15 @@ def model_parts(result: Mapping[str, Any], *, most: int = 30) -> list[Any]:
 
 def diagnosis_parts(diagnosis: Mapping[str, Any]) -> list[Any]:
     """The checks of a machine, what ``--device auto`` takes, and whether it is fit to measure."""
+    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title="hwnas doctor")
     for name in ("check", "status", "found", "cure"):
         table.add_column(name, overflow="fold")
     for check in diagnosis["checks"]:
-        table.add_row(check["name"], check["status"], check["found"], check["cure"] or "")
+        table.add_row(*(Text(check[name] or "") for name in ("name", "status", "found", "cure")))
     fit = diagnosis["fit_to_measure"]
     verdict = "fit to measure" if fit else "not fit to measure: " + "; ".join(diagnosis["reasons"])
-    return [table, f"--device auto takes the {diagnosis['device'].upper()}. This machine is {verdict}."]
+    return [table, f"--device auto takes the {diagnosis['device'].upper()}. This machine is {escape(verdict)}."]

@@ -72,6 +72,7 @@ def front_rows(run: Run) -> list[dict[str, Any]]:
 
 def front_parts(run: Run, page: Path) -> list[Any]:
     """The front of a run with what was measured of its winners, and where everything is."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=f"{len(run.front())} networks on the front, of {len(run.trials())} evaluated")
@@ -95,7 +96,8 @@ def front_parts(run: Run, page: Path) -> list[Any]:
             f"{row['params_m']:.3f}",
             ", ".join(roles.get(row["trial"], [])),
         )
-    return [table, f"Accuracy is on validation images. Models: {run.folder / 'models'}. Report: {page}"]
+    where = escape(f"Models: {run.folder / 'models'}. Report: {page}")
+    return [table, f"Accuracy is on validation images. {where}"]
 
 
 def card_text(model: Path, card: Mapping[str, Any]) -> str:

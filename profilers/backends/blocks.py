@@ -43,6 +43,8 @@ def run_block(run: Callable[[], float | None], plan: RunPlan) -> BlockTimes:
     start = time.perf_counter()
     first_ms = _timed(run)[0]
     _warm_up(run, plan)
+    if plan.began is not None:
+        plan.began()
     device_ms, host_ms, preempted = [], [], []
     for count in range(plan.runs):
         if count >= plan.least_runs and (time.perf_counter() - start) * 1e3 > plan.budget_ms:

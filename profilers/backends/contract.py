@@ -7,7 +7,7 @@ methods, and takes one of the longer protocols.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -64,6 +64,8 @@ class RunPlan:
         budget_ms: Time after which a block ends early.
         seed: Decides where in memory inputs lie; another one each round. Whether two buffers fall on the same lines of
             a cache can change a kernel's time by a quarter, and stays as it is for as long as a session lives.
+        began: Called when the first counted run is next, so that whoever watches the device meanwhile sees nothing of
+            loading and warming up.
     """
 
     warmup_runs: int = 5
@@ -71,6 +73,7 @@ class RunPlan:
     least_runs: int = 8
     budget_ms: float = 2000.0
     seed: int = 0
+    began: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

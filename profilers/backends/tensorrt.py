@@ -28,7 +28,7 @@ from profilers.backends.tensorrt_layers import PROVIDER, layer_uses, read_layers
 from profilers.devices.cuda import CudaRuntime, device_failure
 from profilers.devices.fingerprint import device_name, fingerprint
 from profilers.errors import DeviceError, ModelError, ProfilerError
-from profilers.models import parse_model, prepared, random_feeds
+from profilers.models import parse_model, prepared, random_feeds, require_fixed
 
 _BYTES_PER_MIB = 2**20
 _MOST_KEPT = 2**30  # bytes of serialised engines on the host
@@ -283,8 +283,9 @@ class TensorRtBackend:
         return self._plans[key]
 
     def _build(self, model: bytes) -> _Plan:
-        trt = self._trt
-        named = parse_model(prepared(parse_model(model)))
+        trt, given = self._trt, parse_model(model)
+        require_fixed(given)  # `prepared` would take an open batch for one image
+        named = parse_model(prepared(given))
         readable = api.readable(trt, named)
         self._logger.drain()
         start = time.perf_counter()

@@ -41,8 +41,10 @@ _ELEMENTS = (
     (r"Bool", "bool", 1.0),
 )
 _WIDTHS = {"two": 2, "four": 4, "eight": 8, "sixteen": 16, "thirty-two": 32}
-# Names, and what the builder chose by the clock.
-_NO_PARAMETERS = {"Name", "LayerType", "Inputs", "Outputs", "Metadata", "TacticName", "TacticValue", "StreamId"}
+# What is told elsewhere in a key, and what the builder chose by the clock: the layer's type among it, which in TensorRT
+# 8 names the runner (one convolution is a ``CaskConvolution`` or a ``FusedConvActConvolution``, from build to build).
+_NO_PARAMETERS = {"Name", "LayerType", "ParameterType", "Inputs", "Outputs", "Metadata", "HasReLU", "StreamId"}
+_CHOSEN = "Tactic"
 _LONGEST = 40  # characters of a parameter's value; longer ones are hashed
 _SEPARATORS = re.compile(r"[+,\s()\[\]{}\x1e\x1f]|\.\.\.")
 _ONNX_LAYER = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
@@ -112,7 +114,7 @@ def _use(layer: Mapping[str, Any], name: str, part: str, operators: Sequence[str
     if operators:
         parameters.append(f"ops={'+'.join(operators)}")
     sizes = [tensor.size_bytes for tensor in (*read, *written)]
-    kind = str(layer.get("LayerType", "Unknown"))
+    kind = str(layer.get("ParameterType") or layer.get("LayerType", "Unknown"))
     text = f"{','.join(map(str, read))})->{','.join(map(str, written))}"
     return KernelUse(
         node=name,
@@ -159,7 +161,7 @@ def _layout(told: str) -> str:
 def _parameters(layer: Mapping[str, Any]) -> Iterator[str]:
     """What a layer computes, sorted; what is zero or empty says that it does not."""
     for name in sorted(set(layer) - _NO_PARAMETERS):
-        text = _value(layer[name])
+        text = "" if _CHOSEN in name else _value(layer[name])
         if text:
             short = text if len(text) <= _LONGEST else f"#{hashlib.sha256(text.encode()).hexdigest()[:8]}"
             yield f"{name}={short}"

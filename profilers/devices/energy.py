@@ -22,6 +22,7 @@ from profilers.errors import CampaignError, DeviceError
 # told 187 J where the integral of power was 327 J (ml-energy/zeus#181); under load the two agree within 1 %
 # (ml-energy/zeus#12). Two seconds make the ticks small beside what is counted.
 MIN_WINDOW_S = 2.0
+_LEAST_SHARE = 0.01  # of what the idle device draws: it is not known better than that
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +54,20 @@ class EnergyUnknown:
 
     Attributes:
         reason: Why not, with the cure where there is one.
+        too_short: Whether the runs together took less time than the counters need.
     """
 
     reason: str
+    too_short: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """For a record: no energy, and the reason."""
         return {"energy_mj": None, "reason": self.reason}
+
+
+Work = Callable[[Callable[[], None]], int]
+"""Runs, already warm, each finished by the device before the next; calls what it is given right before the first of
+them and returns how many they were."""
 
 
 class EnergyMeter(Protocol):
@@ -109,10 +117,9 @@ def energy_meter(device: str, *, index: int | None = None, root: Path = Path("/"
 
 
 def measure_energy(
-    run: Callable[[], object],
+    work: Work,
     meter: EnergyMeter,
     *,
-    window_s: float = MIN_WINDOW_S,
     idle_s: float = 1.0,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
@@ -120,10 +127,8 @@ def measure_energy(
     """Measures the energy of a run: first the idle device, then runs, one after the other, for a whole window.
 
     Args:
-        run: One run, already warm, that returns when the device has finished it. Its result is dropped, and what it
-            raises is passed on.
+        work: Many runs; what it raises is passed on.
         meter: From ``energy_meter``; left open.
-        window_s: Shortest time to keep running, in seconds.
         idle_s: Time to watch the idle device first, in seconds.
         clock: Monotonic time in seconds.
         sleep: Waits for a number of seconds.
@@ -132,23 +137,26 @@ def measure_energy(
         The energy of a run beyond idling, or the reason why it is unknown.
 
     Raises:
-        CampaignError: The window is too short for the counters, or the idle time is not positive.
+        CampaignError: The idle time is not positive.
     """
-    if window_s < MIN_WINDOW_S:
-        raise CampaignError(
-            f"expected a window of {MIN_WINDOW_S:g} s or more, received {window_s:g} s: counters tick too coarsely"
-        )
     if idle_s <= 0:
         raise CampaignError(f"expected an idle time above 0 s, received {idle_s:g} s: it gives the baseline")
     if isinstance(begin := _mark(meter, clock), EnergyUnknown):
         return begin
     sleep(idle_s)
-    if isinstance(start := _mark(meter, clock), EnergyUnknown):
-        return start
-    runs = _run_for(run, until_s=start.at_s + window_s, clock=clock)
-    if isinstance(end := _mark(meter, clock), EnergyUnknown):
-        return end
-    return _beyond_idling((begin, start, end), runs=runs, method=meter.method)
+    idled = _mark(meter, clock)
+    starts: list[_Mark | EnergyUnknown] = []
+    runs = work(lambda: starts.append(_mark(meter, clock)))
+    marks = [idled, *starts[-1:], _mark(meter, clock)]
+    for mark in marks:
+        if isinstance(mark, EnergyUnknown):
+            return mark
+    if not starts:
+        return EnergyUnknown(
+            "the backend does not tell when its counted runs begin: profilers.backends.run_block does so for it"
+        )
+    known = [mark for mark in marks if isinstance(mark, _Mark)]
+    return _beyond_idling((begin, known[0]), (known[1], known[2]), runs=runs, method=meter.method)
 
 
 def _mark(meter: EnergyMeter, clock: Callable[[], float]) -> _Mark | EnergyUnknown:
@@ -159,22 +167,20 @@ def _mark(meter: EnergyMeter, clock: Callable[[], float]) -> _Mark | EnergyUnkno
     return _Mark(clock(), energy_mj)
 
 
-def _run_for(run: Callable[[], object], *, until_s: float, clock: Callable[[], float]) -> int:
-    runs = 0
-    while runs == 0 or clock() < until_s:
-        run()
-        runs += 1
-    return runs
-
-
-def _beyond_idling(marks: tuple[_Mark, _Mark, _Mark], *, runs: int, method: str) -> EnergyReading | EnergyUnknown:
-    begin, start, end = marks
-    idle_s, window_s = start.at_s - begin.at_s, end.at_s - start.at_s
-    idle_mj, busy_mj = start.energy_mj - begin.energy_mj, end.energy_mj - start.energy_mj
+def _beyond_idling(
+    idle: tuple[_Mark, _Mark], busy: tuple[_Mark, _Mark], *, runs: int, method: str
+) -> EnergyReading | EnergyUnknown:
+    idle_s, window_s = (stop.at_s - start.at_s for start, stop in (idle, busy))
+    idle_mj, busy_mj = (stop.energy_mj - start.energy_mj for start, stop in (idle, busy))
+    if window_s < MIN_WINDOW_S:
+        return EnergyUnknown(
+            f"{runs} runs took {window_s:.3g} s, and counters tick too coarsely for less than {MIN_WINDOW_S:g} s",
+            too_short=True,
+        )
     if idle_mj <= 0 or idle_s <= 0:  # no device draws nothing: the counter does not tick, or too seldom
         return EnergyUnknown(f"the {method} stood still for {idle_s:.3g} s of idling: watch the idle device for longer")
     beyond_mj = busy_mj - idle_mj / idle_s * window_s
-    if beyond_mj <= 0:
+    if beyond_mj <= _LEAST_SHARE * idle_mj / idle_s * window_s:
         return EnergyUnknown(
             f"the window of {window_s:.3g} s shows no energy above idle ({method}): "
             "keep the device quiet otherwise, or make the window longer"

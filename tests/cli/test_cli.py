@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 
 import cli
+from hwnas.commands.printing import render
+from hwnas.commands.profile_words import diagnosis_parts
 from hwnas.networks import network_family
 from hwnas.study import open_run
 from hwnas.training import PRESETS, Recipe
@@ -273,6 +275,16 @@ def test_doctor_says_what_there_is(hwnas: Hwnas) -> None:
     assert answer.status == 0
     assert json.loads(answer.out)["device"] in {"cpu", "gpu"}
     assert "onnxruntime" in hwnas("doctor").out
+
+
+def test_a_diagnosis_shows_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    cure = 'pip install "hwnas[gpu]"'
+    checks = [{"name": "GPU", "status": "absent", "found": "[none]", "cure": cure}]
+    found = {"checks": checks, "fit_to_measure": False, "reasons": [f"no GPU: {cure}"], "device": "cpu"}
+    render(found, lambda: diagnosis_parts(found), as_json=False)
+    shown = capsys.readouterr().out
+    assert shown.count("[gpu]") == 2
+    assert "[none]" in shown
 
 
 def test_profile_search_export_report_in_one_folder(hwnas: Hwnas, short_protocol: None) -> None:

@@ -205,6 +205,10 @@ class PlainFake:
             raise error
         return moment
 
+    def _work(self, busy_ms: float, *, idle_ms: float = 0.0) -> None:
+        self.clock_ms += idle_ms + busy_ms
+        self.busy_ms += busy_ms
+
     def _answer(self, moment: Moment, runs: Runs) -> Runs:
         self.calls.append(moment)
         answer: Runs = self.distort(moment, runs)
@@ -217,9 +221,10 @@ class PlainFake:
         rng = np.random.default_rng(zlib.crc32(f"{moment.kind} {moment.what} {moment.visit}".encode()))
         run_ms = usual_ms * self.draw(rng, runs)
         first_ms = usual_ms if self.first_ms is None else self.first_ms
-        spent_ms = first_ms + usual_ms * plan.warmup_runs + float(run_ms.sum())
-        self.clock_ms += spent_ms + (self.load_ms or 0.0)
-        self.busy_ms += spent_ms
+        self._work(first_ms + usual_ms * plan.warmup_runs, idle_ms=self.load_ms or 0.0)
+        if plan.began is not None:
+            plan.began()
+        self._work(float(run_ms.sum()))
         return TimedRuns(
             run_ms=run_ms,
             preempted=np.full(runs, self.preempted(moment)),

@@ -739,6 +739,13 @@ def test_the_energy_of_a_network_is_what_its_runs_draw_beyond_idling(
     assert meter.closed
 
 
+def test_loading_and_a_long_first_run_are_in_no_energy(out: Path, metered: tuple[FakeBackend, FakeMeter]) -> None:
+    backend, meter = metered
+    backend.load_ms, backend.first_ms = 300.0, 900.0
+    for row in campaign(backend, out, energy=True).networks.values():
+        assert row.energy_mj == pytest.approx(meter.extra_w * row.timing.latency_ms, rel=0.01)
+
+
 def test_energy_is_measured_once_and_kept_with_its_window(
     out: Path, metered: tuple[FakeBackend, FakeMeter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -791,7 +798,7 @@ def test_a_counter_that_stops_costs_the_energy_of_that_network_and_never_tells_z
     out: Path, metered: tuple[FakeBackend, FakeMeter]
 ) -> None:
     backend, meter = metered
-    meter.answers = 4
+    meter.answers = 5  # four for a network
     table = campaign(backend, out, energy=True)
     known = [name for name, row in table.networks.items() if row.energy_mj is not None]
     unknown = [name for name, row in table.networks.items() if row.energy_mj is None]

@@ -22,7 +22,9 @@ from profilers.backends.tensorrt_layers import layer_uses, read_layers
 from profilers.devices.cuda import CudaRuntime
 from profilers.errors import DeviceError, ModelError
 from profilers.models import parse_model
+from profilers.precision import with_precision
 from profilers.registry import load_backend
+from profilers.testing import chain
 from tests.profilers.fakes_cuda import FakeCuda
 from tests.profilers.fakes_tensorrt import FakeTensorRt, fake_tensorrt
 
@@ -227,6 +229,24 @@ def test_8_reads_the_axes_of_a_reduction_as_an_attribute(version: str, opened: O
         assert (list(node.input), opset) == (["image", "p/axes"], 18)
 
 
+@every_generation
+def test_8_is_told_the_window_of_a_convolution_whose_weights_are_integers(
+    version: str, opened: Open, trt: FakeTensorRt
+) -> None:
+    model = with_precision(chain((2, 2)).model, "int8", symmetric=True)
+    opened(version).time(model, PLAN)
+    (conv,) = [node for node in trt.parsed[-1].graph.node if node.op_type == "Conv"]
+    windows = [helper.get_attribute_value(one) for one in conv.attribute if one.name == "kernel_shape"]
+    assert windows == ([[3, 3]] if version.startswith("8") else [])
+
+
+@every_generation
+def test_open_sizes_are_refused_and_not_taken_for_one(version: str, opened: Open, trt: FakeTensorRt) -> None:
+    with pytest.raises(ModelError, match=r"input 'image' has shape nx2x8x8: expected fixed sizes"):
+        opened(version).time(chain((2, 2), open_batch=True).model, PLAN)
+    assert not trt.parsed
+
+
 def test_the_fingerprint_has_the_versions(opened: Open) -> None:
     found = opened().fingerprint()
     wanted = {"runtime": "tensorrt 10.16.1.11", "provider": "TensorRT", "cuda": "13.0", "tf32": False}
@@ -356,18 +376,25 @@ def test_a_key_has_the_work_and_not_the_tactic() -> None:
     layers = read_layers(layers_of_8())
     uses, shared = layer_uses(layers, [layer["Name"] for layer in layers], operators=OPERATORS, parts=PARTS)
     assert [use.key for use in uses] == [
-        "TensorRT.Reformat(float[1x3x8x8])->float[1x3x8x8]@hwc4{Origin=REFORMAT,ParameterType=Reformat}",
+        "TensorRT.Reformat(float[1x3x8x8])->float[1x3x8x8]@hwc4{Origin=REFORMAT}",
         (
-            "TensorRT.CaskConvolution(float[1x3x8x8]@hwc4)->float[1x4x8x8]{Activation=RELU,Groups=1,HasBias=1,"
-            "Kernel=3x3,PaddingMode=kEXPLICIT_ROUND_DOWN,ParameterType=Convolution,PrePadding=1x1,Weights=Floatx108,"
-            "ops=Conv+Relu}"
+            "TensorRT.Convolution(float[1x3x8x8]@hwc4)->float[1x4x8x8]{Activation=RELU,Groups=1,HasBias=1,"
+            "Kernel=3x3,PaddingMode=kEXPLICIT_ROUND_DOWN,PrePadding=1x1,Weights=Floatx108,ops=Conv+Relu}"
         ),
     ]
     assert [use.part for use in uses] == ["p", "p"]
-    assert [use.op_type for use in uses] == ["Reformat", "CaskConvolution"]
+    assert [use.op_type for use in uses] == ["Reformat", "Convolution"]
     assert uses[1].elements == ("float",)
     assert uses[1].memory_mib == pytest.approx((3 + 4) * 64 * 4 / 2**20, rel=1e-5)
     assert shared == 0
+
+
+def test_a_key_does_not_change_with_what_the_builder_chose() -> None:
+    _, conv = json.loads(layers_of_8())["Layers"]
+    chosen = {"LayerType": "FusedConvActConvolution", "ConvolutionTacticIndex": 137, "HasReLU": 1, "TacticName": "b"}
+    (first,), _ = layer_uses([conv], [conv["Name"]], operators=OPERATORS, parts=PARTS)
+    (second,), _ = layer_uses([conv | chosen], [conv["Name"]], operators=OPERATORS, parts=PARTS)
+    assert first.key == second.key
 
 
 def test_layers_of_the_compiler_go_by_their_metadata_and_the_rest_by_their_tensors() -> None:

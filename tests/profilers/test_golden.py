@@ -1,0 +1,68 @@
+"""What real GPU runtimes said, word for word: no test here needs a GPU. `tests/golden/README.md` tells how it was made.
+
+The laws: real descriptions are understood whole, and what two runtimes tell of one network agrees with the network.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from profilers.backends.tensorrt_layers import layer_uses, read_layers
+from profilers.kernels import NodeRun, TensorType, kernel_uses
+from profilers.models import parse_model, prepared
+from profilers.testing import chain
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+TENSORRT = GOLDEN / "tensorrt-8.5.3"
+ONNXRUNTIME = GOLDEN / "onnxruntime-1.30.0-cuda"
+
+
+def told(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def operators() -> dict[str, str]:
+    """Of the network that was measured, which was as deep and wider."""
+    named = parse_model(prepared(parse_model(chain((2, 2, 2, 2)).model)))
+    return {node.name: node.op_type for node in named.graph.node}
+
+
+def test_layers_of_a_real_engine_are_one_fused_convolution_for_each_part(operators: dict[str, str]) -> None:
+    layers = read_layers((TENSORRT / "tensorrt-8.5.3-layers.json").read_text(encoding="utf-8"))
+    runs = told(TENSORRT / "tensorrt-8.5.3-times.json")
+    timed = [name for name, _ in runs[0]]
+    uses, shared = layer_uses(layers, timed, operators=operators, parts=dict.fromkeys(("p0", "p1", "p2"), "conv"))
+    assert [use.part for use in uses] == ["p0", "p1", "p2"]
+    assert {use.key for use in uses} == {
+        (
+            "TensorRT.Convolution(float[1x256x56x56])->float[1x256x56x56]{Activation=RELU,Bias=Floatx0,Dilation=1x1,"
+            "Groups=1,Kernel=3x3,OutMaps=256,PaddingMode=kEXPLICIT_ROUND_DOWN,PostPadding=1x1,PrePadding=1x1,Stride=1x1,"
+            "Weights=Floatx589824,ops=Conv+Relu}"
+        )
+    }
+    assert shared == 0
+    assert all([name for name, _ in run] == timed for run in runs)
+    assert all(0.09 < time_ms < 0.13 for run in runs for _, time_ms in run)
+
+
+def test_a_graph_that_the_cuda_provider_optimised_has_keys_for_all_its_nodes() -> None:
+    graph = onnx.load(ONNXRUNTIME / "optimised.onnx").graph
+    ran = {node.name: NodeRun(outputs=(TensorType(element="float", shape=(1, 8, 8, 8)),)) for node in graph.node}
+    uses = kernel_uses(onnx.load(ONNXRUNTIME / "optimised.onnx"), ran, {"p0": "conv", "p1": "conv"})
+    assert [use.part for use in uses] == ["p0", "p0", "p1", "p1"]
+    keys = [use.key for use in uses]
+    convolution = "Conv(float[1x8x8x8],float[8x8x3x3])->float[1x8x8x8]{pads=1x1x1x1}"
+    assert keys == [convolution, "Relu(float[1x8x8x8])->float[1x8x8x8]"] * 2
+
+
+@pytest.mark.parametrize("folder", [TENSORRT, ONNXRUNTIME], ids=lambda folder: folder.name)
+def test_what_was_measured_on_is_kept_beside_it(folder: Path) -> None:
+    conditions = told(folder / "conditions.json")
+    assert conditions["gpu"] == "NVIDIA H200"
+    assert conditions["runtime"].replace(" ", "-").startswith(folder.name.removesuffix("-cuda"))
