@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from slow_quality import MEAN_S
 
 import hwnas
 from hwnas.executors import ExecutorSettings
@@ -42,7 +43,7 @@ def drive(out: Path, *, executor: str, workers: int, trials: int) -> None:
 
 def started(out: Path, arguments: argparse.Namespace, *, trials: int, workers: int, executor: str) -> psutil.Process:
     command = [sys.executable, __file__, "--drive", str(out), "--executor", executor, "--workers", str(workers)]
-    environment = {**os.environ, "HWNAS_FAULTS_SLEEP_S": str(arguments.sleep_s)}
+    environment = {**os.environ, MEAN_S: str(arguments.sleep_s)}
     return psutil.Popen([*command, "--trials", str(trials)], env=environment, stderr=subprocess.DEVNULL)
 
 

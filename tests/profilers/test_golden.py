@@ -12,6 +12,7 @@ from typing import Any
 import onnx
 import pytest
 
+from latency_tables import read_table, validate
 from profilers.backends.tensorrt_layers import layer_uses, read_layers
 from profilers.kernels import NodeRun, TensorType, kernel_uses
 from profilers.models import parse_model, prepared
@@ -59,6 +60,15 @@ def test_a_graph_that_the_cuda_provider_optimised_has_keys_for_all_its_nodes() -
     keys = [use.key for use in uses]
     convolution = "Conv(float[1x8x8x8],float[8x8x3x3])->float[1x8x8x8]{pads=1x1x1x1}"
     assert keys == [convolution, "Relu(float[1x8x8x8])->float[1x8x8x8]"] * 2
+
+
+def test_a_table_made_on_a_gpu_is_sound_and_every_row_tells_what_ran_it() -> None:
+    table = read_table(ONNXRUNTIME / "nasbench201.jsonl")
+    assert not [finding for finding in validate(table) if finding.severity == "error"]
+    rows = [*table.kernels.values(), *table.networks.values()]
+    assert (len(table.kernels), len(table.networks)) == (29, 20)
+    assert {row.provider for row in rows} == {table.manifest.provider} == {"CUDAExecutionProvider"}
+    assert {row.arithmetic for row in table.kernels.values()} == {"fp32"}
 
 
 @pytest.mark.parametrize("folder", [TENSORRT, ONNXRUNTIME], ids=lambda folder: folder.name)
