@@ -56,8 +56,8 @@ clean:
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info runs/demo hwnas-tables
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	  { echo "hwnas needs Python 3.10 or newer: make PYTHON=/path/to/python3.10 $(MAKECMDGOALS)"; exit 3; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "hwnas needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 3; }
 	@mkdir -p $(TMPDIR)
 	$(PYTHON) -m venv $(VENV)
 
