@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, get_args
 
@@ -45,7 +45,7 @@ def out(tmp_path: Path) -> Path:
 
 @every_method
 def test_it_says_what_was_measured_where_and_how(out: Path, method: Method) -> None:
-    before = datetime.now(UTC).replace(microsecond=0)
+    before = datetime.now(timezone.utc).replace(microsecond=0)
     backend = FakeBackend(method=method)
     manifest = campaign(backend, out).manifest
     assert (manifest.runtime, manifest.runtime_version, manifest.provider) == ("fakeruntime", "0.0", PROVIDER)
@@ -55,7 +55,7 @@ def test_it_says_what_was_measured_where_and_how(out: Path, method: Method) -> N
     assert manifest.protocol == {**PROTOCOL.to_json(), "key_version": KEY_VERSION, "method": method}
     created = datetime.fromisoformat(manifest.created)
     assert created.tzinfo == UTC
-    assert before <= created <= datetime.now(UTC)
+    assert before <= created <= datetime.now(timezone.utc)
 
 
 def test_the_method_is_the_one_chosen_and_not_the_backends_own(out: Path) -> None:
