@@ -54,7 +54,7 @@ def test_it_says_what_was_measured_where_and_how(out: Path, method: Method) -> N
     assert manifest.fingerprint == backend.fingerprint()
     assert manifest.protocol == {**PROTOCOL.to_json(), "key_version": KEY_VERSION, "method": method}
     created = datetime.fromisoformat(manifest.created)
-    assert created.tzinfo == UTC
+    assert created.tzinfo == timezone.utc
     assert before <= created <= datetime.now(timezone.utc)
 
 
