@@ -17,6 +17,8 @@ export XDG_CONFIG_HOME := $(CURDIR)/.cache/config
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export TMPDIR := $(CURDIR)/.cache/tmp
 export PYTHONNOUSERSITE := 1
+# Each test that starts a process of its own would else compile torch and its friends anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test check science bench clean
 

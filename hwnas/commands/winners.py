@@ -31,17 +31,24 @@ def export_one(
 
 
 def export_winners(run: Run, meter: LatencyMeter | None) -> list[Exception]:
-    """Exports the three winners that are not exported yet; returns the checks that failed."""
+    """Exports the three winners that are not exported yet; returns the checks that failed.
+
+    One that has several roles is exported and measured once.
+    """
     from hwnas.core import VerificationError
-    from hwnas.exports import LATENCY_TOLERANCE
+    from hwnas.exports import LATENCY_TOLERANCE, export_as
 
     failures: list[Exception] = []
-    for pick in run.picks():
+    made: dict[int, Exported] = {}
+    for pick, trial in run.picks().items():
         if _is_exported(run, pick):
+            continue
+        if trial.number in made:
+            export_as(run, made[trial.number], pick)
             continue
         try:
             with spinner(f"exporting {pick}") as on_step:
-                export_one(run, pick, meter=meter, on_step=on_step, tolerance=LATENCY_TOLERANCE)
+                made[trial.number] = export_one(run, pick, meter=meter, on_step=on_step, tolerance=LATENCY_TOLERANCE)
         except VerificationError as error:
             failures.append(error)
     return failures

@@ -1,23 +1,67 @@
 """From an architecture to the values that cost something."""
 
-from hwnas.evaluators.accel import ACCEL_DEVICES, ACCEL_FILE, AccelEvaluator, accel_evaluator
-from hwnas.evaluators.function import FunctionError, FunctionEvaluator
-from hwnas.evaluators.ofa import LATENCY_FILE, PREDICTOR_FILE, OfaEvaluator, ofa_evaluator, ofa_space
-from hwnas.evaluators.outcome import Outcome, outcome_of
-from hwnas.evaluators.proxy import DEFAULT_SCORES, ProxyEvaluator
-from hwnas.evaluators.proxy_scores import SCORES
-from hwnas.evaluators.sources import ESTIMATES, EVALUATORS, TRAININGS, EvaluatorSource, require_evaluator
-from hwnas.evaluators.tabular import (
-    MACRO_FILE,
-    NASBENCH201_FILE,
-    TabularEvaluator,
-    macro_table,
-    nasbench201_table,
-    read_columns,
-)
-from hwnas.evaluators.trained import TrainedEvaluator, training_seed
-from hwnas.evaluators.weight_sharing import FewShotEvaluator, SupernetEvaluator
-from hwnas.evaluators.wrappers import Cached, Counted, Noisy
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hwnas.evaluators.accel import ACCEL_DEVICES, ACCEL_FILE, AccelEvaluator, accel_evaluator
+    from hwnas.evaluators.function import FunctionError, FunctionEvaluator
+    from hwnas.evaluators.ofa import LATENCY_FILE, PREDICTOR_FILE, OfaEvaluator, ofa_evaluator, ofa_space
+    from hwnas.evaluators.outcome import Outcome, outcome_of
+    from hwnas.evaluators.proxy import DEFAULT_SCORES, ProxyEvaluator
+    from hwnas.evaluators.proxy_scores import SCORES
+    from hwnas.evaluators.sources import ESTIMATES, EVALUATORS, TRAININGS, EvaluatorSource, require_evaluator
+    from hwnas.evaluators.tabular import (
+        MACRO_FILE,
+        NASBENCH201_FILE,
+        TabularEvaluator,
+        macro_table,
+        nasbench201_table,
+        read_columns,
+    )
+    from hwnas.evaluators.trained import TrainedEvaluator, training_seed
+    from hwnas.evaluators.weight_sharing import FewShotEvaluator, SupernetEvaluator
+    from hwnas.evaluators.wrappers import Cached, Counted, Noisy
+
+# name -> module; imported on first use, so that a worker that evaluates without torch begins without torch
+_MODULES = {
+    "ACCEL_DEVICES": "accel",
+    "ACCEL_FILE": "accel",
+    "DEFAULT_SCORES": "proxy",
+    "ESTIMATES": "sources",
+    "EVALUATORS": "sources",
+    "LATENCY_FILE": "ofa",
+    "MACRO_FILE": "tabular",
+    "NASBENCH201_FILE": "tabular",
+    "PREDICTOR_FILE": "ofa",
+    "SCORES": "proxy_scores",
+    "TRAININGS": "sources",
+    "AccelEvaluator": "accel",
+    "Cached": "wrappers",
+    "Counted": "wrappers",
+    "EvaluatorSource": "sources",
+    "FewShotEvaluator": "weight_sharing",
+    "FunctionError": "function",
+    "FunctionEvaluator": "function",
+    "Noisy": "wrappers",
+    "OfaEvaluator": "ofa",
+    "Outcome": "outcome",
+    "ProxyEvaluator": "proxy",
+    "SupernetEvaluator": "weight_sharing",
+    "TabularEvaluator": "tabular",
+    "TrainedEvaluator": "trained",
+    "accel_evaluator": "accel",
+    "macro_table": "tabular",
+    "nasbench201_table": "tabular",
+    "ofa_evaluator": "ofa",
+    "ofa_space": "ofa",
+    "outcome_of": "outcome",
+    "read_columns": "tabular",
+    "require_evaluator": "sources",
+    "training_seed": "trained",
+}
 
 __all__ = [
     "ACCEL_DEVICES",
@@ -55,3 +99,9 @@ __all__ = [
     "require_evaluator",
     "training_seed",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

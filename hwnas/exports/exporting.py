@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -132,6 +133,27 @@ def export(
     write_atomically(folder / f"{name}.json", json.dumps(card, indent=2) + "\n")
     _require_passed(folder / f"{name}.onnx", parity, latency)
     return Exported(pick=name, trial=trial, model=folder / f"{name}.onnx", card=card)
+
+
+def export_as(run: Run, exported: Exported, pick: str) -> Exported:
+    """Hands over what was exported a moment ago in another role as well: one architecture may have several.
+
+    Args:
+        run: The run.
+        exported: What ``export`` gave.
+        pick: The other role, of the same trial.
+
+    Raises:
+        OSError: The files cannot be written.
+    """
+    folder = run.folder / "models"
+    files = {}
+    for kind in ("onnx", "safetensors"):
+        shutil.copy(folder / f"{exported.pick}.{kind}", folder / f"{pick}.{kind}")
+        files[f"{pick}.{kind}"] = _sha256(folder / f"{pick}.{kind}")
+    card = {**exported.card, "pick": pick, "files": files}
+    write_atomically(folder / f"{pick}.json", json.dumps(card, indent=2) + "\n")
+    return Exported(pick=pick, trial=exported.trial, model=folder / f"{pick}.onnx", card=card)
 
 
 def _data_of(run: Run) -> ImageData:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from hwnas.networks.cells import Cell
 from hwnas.networks.layers import PlainLayer, through
@@ -40,12 +41,12 @@ class Block:
         edges = {f"e{i}": key for cell in cells for i in cell.live if (key := cell.edges[i].key) is not None}
         return {ending: key for ending, key in edges.items() if key} if edges else {"": self.key}
 
-    @property
+    @cached_property
     def macs(self) -> int:
         """Multiply-accumulates of one image. One MAC is two FLOPs."""
         return through(self.layers, self.size)[0]
 
-    @property
+    @cached_property
     def params(self) -> int:
         """Trainable parameters."""
         return sum(layer.params for layer in self.layers)

@@ -48,6 +48,7 @@ _BETTER = 0.9  # of the error without it, which the residual model has to get be
 _LARGEST = 0.25  # relative error of a law at the most; larger ones are the measurement's
 _TAIL, _TAIL_DEVIATIONS = 0.8, 1.2816  # 80 % of normal errors are within 1.28 standard deviations
 _EXACT = 1e-9  # relative noise below which nothing can be told from rounding
+_TOGETHER = 2**17  # networks in all the fits that are made at once: they, and not all of a large table, fit the memory
 
 
 class Cache(NamedTuple):
@@ -148,21 +149,48 @@ def calibrate(
     if len(truth) < FEWEST_NETWORKS:
         return Calibration()
     expected = float(np.median(truth / figures[:, 0])) if scale is None else scale
-    chosen: tuple[_Fit, Cache] | None = None
+    chosen: _Chosen | None = None
     for names in _CANDIDATES:
-        tried: list[tuple[_Fit, Cache]] = []
-        for cache in _CACHES if COLD in names else (_NO_CACHE,):
-            warmed = _warmed(figures, cache)
-            terms = _terms(names, warmed)
-            if terms:
-                tried.append((_fit(_Evidence(warmed, truth, row_spread, offset, expected), terms), cache))
-        best = min(tried, key=lambda one: one[0].error, default=None)
-        if best is not None and (chosen is None or best[0].error < _BETTER * chosen[0].error):
-            chosen = best
+        terms = _terms(names, figures)
+        if not terms:
+            continue
+        caches = _CACHES if COLD in names else (_NO_CACHE,)
+        left_out = np.concatenate(
+            [
+                _left_out(_Evidence.of(figures, some, truth, row_spread, offset, expected), terms)
+                for some in _portions(caches, networks=len(truth))
+            ]
+        )
+        errors = _sizes(left_out)
+        best = int(np.argmin(errors))
+        if chosen is None or errors[best] < _BETTER * chosen.error:
+            chosen = _Chosen(terms, caches[best], left_out[best], float(errors[best]))
     if chosen is None:  # the first candidate always fits
         return Calibration()
-    fit, cache = chosen
-    return fit.calibration(_spread(fit.left_out), least=FLOOR * expected, cache=cache)
+    evidence = _Evidence(_warmed(figures, chosen.cache), truth, row_spread, offset, expected)
+    coefficients, precision = _solve(evidence, chosen.terms)
+    covariance = np.zeros((len(_TERMS), len(_TERMS)))
+    covariance[np.ix_(chosen.terms, chosen.terms)] = np.linalg.pinv(precision)
+    rows = _design(evidence.figures) / evidence.law(coefficients)[:, None]
+    offset_ms, scale_found, per_kernel_ms, *rest = coefficients.tolist()
+    return Calibration(
+        offset_ms=offset_ms,
+        scale=scale_found,
+        per_kernel_ms=per_kernel_ms,
+        residual={name: value for name, value in zip(_TERMS[_FIRST:], rest, strict=True) if value},
+        spread=_spread(chosen.left_out),
+        networks=len(truth),
+        covariance=covariance,
+        leverage=float(np.einsum("nt,tu,nu->n", rows, covariance, rows).mean()),
+        cache=chosen.cache,
+        least=FLOOR * expected,
+    )
+
+
+def _portions(caches: tuple[Cache, ...], *, networks: int) -> list[tuple[Cache, ...]]:
+    """The caches in parts that are tried together: all at once where networks are few, which saves most of the time."""
+    size = max(1, _TOGETHER // networks**2)
+    return [caches[begin : begin + size] for begin in range(0, len(caches), size)]
 
 
 def _warmed(figures: Values, cache: Cache) -> Values:
@@ -193,13 +221,30 @@ def _terms(names: tuple[str, ...], figures: Values) -> list[int]:
 
 
 @dataclass(frozen=True)
-class _Evidence:
-    """What a law is fitted on.
+class _Chosen:
+    """A law that predicts networks left out of its fit better than the others do.
 
     Attributes:
-        figures: Of the networks, shape ``(n, 8)``.
-        truth: Their latencies or energies, shape ``(n,)``.
-        row_spread: Relative standard deviations of these, shape ``(n,)``.
+        terms: Positions of its terms.
+        cache: The one that weights are counted beyond.
+        left_out: Relative error of each network by the law fitted without it, shape ``(n,)``.
+        error: Their mean size.
+    """
+
+    terms: list[int]
+    cache: Cache
+    left_out: Values
+    error: float
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What laws are fitted on, any number at once: the leading axes ``...`` count them.
+
+    Attributes:
+        figures: Of the networks, shape ``(..., n, 8)``.
+        truth: Their latencies or energies, shape ``(..., n)``.
+        row_spread: Relative standard deviations of these, shape ``(..., n)``.
         offset: Expected.
         scale: Expected.
     """
@@ -210,133 +255,134 @@ class _Evidence:
     offset: float
     scale: float
 
-    def without(self, i: int) -> _Evidence:
-        """All networks but one."""
-        kept = np.arange(len(self.truth)) != i
-        return replace(self, figures=self.figures[kept], truth=self.truth[kept], row_spread=self.row_spread[kept])
+    @classmethod
+    def of(
+        cls, figures: Values, caches: tuple[Cache, ...], truth: Values, row_spread: Values, offset: float, scale: float
+    ) -> _Evidence:
+        """The same networks once for each of ``c`` caches."""
+        warmed = np.stack([_warmed(figures, cache) for cache in caches])
+        truth, row_spread = (np.broadcast_to(one, warmed.shape[:2]) for one in (truth, row_spread))
+        return cls(warmed, truth, row_spread, offset, scale)
+
+    def each_left_out(self) -> _Evidence:
+        """All networks but one, for each of them: one more axis, before the networks'."""
+        n = self.truth.shape[-1]
+        kept = np.array([[j for j in range(n) if j != i] for i in range(n)])
+        return replace(
+            self,
+            figures=self.figures[..., kept, :],
+            truth=self.truth[..., kept],
+            row_spread=self.row_spread[..., kept],
+        )
 
     @property
     def prior(self) -> tuple[Values, Values]:
-        """Means and standard deviations expected of the coefficients, shape ``(7,)``: a call and the plain sum."""
+        """Means, shape ``(7,)``, and standard deviations, shape ``(..., 7)``, expected of the coefficients.
+
+        A call and the plain sum.
+        """
         mean = np.zeros(len(_TERMS))
         mean[:2] = self.offset, self.scale
         share = np.full(len(_TERMS), _RESIDUAL_SHARE)
         share[:_FIRST] = _PRIOR_SHARE
-        size = np.median(_design(self.figures), axis=0)
-        typical = np.median(self.truth)
+        size = np.median(_design(self.figures), axis=-2)
+        typical = _median(self.truth)
         # a figure that most networks have none of: as if a tenth of their time were it
         usual = np.where(size > 0, size, 0.1 * typical)
         return mean, share * typical / usual
 
     def law(self, coefficients: Values) -> Values:
+        """What laws make of the networks, shape ``(..., n)``."""
         return _law(self.figures, coefficients, least=FLOOR * self.scale)
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """Coefficients of all terms, zero for those that do not count.
-
-    Attributes:
-        coefficients: Shape ``(7,)``.
-        covariance: In units of the squared noise, shape ``(7, 7)``.
-        left_out: Relative error of each network by the law fitted without it, shape ``(n,)``.
-        leverage: Mean leverage.
-    """
-
-    coefficients: Values
-    covariance: Values
-    left_out: Values
-    leverage: float
-
-    @property
-    def error(self) -> float:
-        """Mean size of the errors left out; one too large to be the law's own counts no more than ``_LARGEST``."""
-        return max(float(np.minimum(np.abs(self.left_out), _LARGEST).mean()), _EXACT)
-
-    def calibration(self, spread: float, *, least: float, cache: Cache) -> Calibration:
-        offset_ms, scale, per_kernel_ms, *rest = self.coefficients.tolist()
-        return Calibration(
-            offset_ms=offset_ms,
-            scale=scale,
-            per_kernel_ms=per_kernel_ms,
-            residual={name: value for name, value in zip(_TERMS[_FIRST:], rest, strict=True) if value},
-            spread=spread,
-            networks=len(self.left_out),
-            covariance=self.covariance,
-            leverage=self.leverage,
-            cache=cache,
-            least=least,
-        )
+def _left_out(evidence: _Evidence, terms: list[int]) -> Values:
+    """Relative error of each network by the law fitted without it, shape ``(..., n)``."""
+    without, _ = _solve(evidence.each_left_out(), terms)
+    return np.asarray(evidence.law(without) / evidence.truth - 1, np.float64)
 
 
-def _fit(evidence: _Evidence, terms: list[int]) -> _Fit:
-    coefficients, covariance = _solve(evidence, terms)
-    left_out = np.zeros(len(evidence.truth))
-    for i in range(len(left_out)):
-        without, _ = _solve(evidence.without(i), terms)
-        left_out[i] = evidence.law(without)[i] / evidence.truth[i] - 1
-    rows = _design(evidence.figures) / evidence.law(coefficients)[:, None]
-    leverage = np.einsum("nt,tu,nu->n", rows, covariance, rows).mean()
-    return _Fit(coefficients, covariance, left_out, float(leverage))
+def _sizes(left_out: Values) -> Values:
+    """Mean size of the errors left out; one too large to be the law's own counts no more than ``_LARGEST``."""
+    return np.asarray(np.maximum(np.minimum(np.abs(left_out), _LARGEST).mean(axis=-1), _EXACT), np.float64)
 
 
 def _solve(evidence: _Evidence, terms: list[int]) -> tuple[Values, Values]:
-    """Coefficients and their covariance in units of the squared noise, by reweighted least squares.
+    """Coefficients and their precision in units of the squared noise, by reweighted least squares.
 
     Errors are relative to the fitted value, not to the measured one: a network whose time was recorded far too small
     would otherwise weigh more than all others together. In the last rounds, what is far off does not count at all.
+
+    Returns:
+        Coefficients of all terms, zero for those that do not count, shape ``(..., 7)``; and the precision of those that
+        do, shape ``(..., t, t)``.
     """
-    truth, least = evidence.truth, FLOOR * evidence.scale * evidence.figures[:, 0]
-    design = _design(evidence.figures)[:, terms]
-    mean, deviation = (values[terms] for values in evidence.prior)
-    fitted = _first_guess(truth, evidence.figures[:, 0])
-    noise, coefficients, precision = 0.1, mean, np.eye(len(terms))
-    spare = max(1, len(truth) - len(terms)) / len(truth)
+    truth, least = evidence.truth, FLOOR * evidence.scale * evidence.figures[..., 0]
+    design = _design(evidence.figures)[..., terms]
+    mean, deviation = (values[..., terms] for values in evidence.prior)
+    prior_rows, prior_wanted = np.eye(len(terms)) / deviation[..., None, :], mean / deviation
+    fitted = _first_guess(truth, evidence.figures[..., 0])
+    noise = used = np.full((*truth.shape[:-1], 1), 0.1)
+    rows, coefficients = prior_rows, np.broadcast_to(mean, deviation.shape)
+    networks = truth.shape[-1]
+    spare = max(1, networks - len(terms)) / networks
     for step in range(2 * _ROUNDS):
-        wide = np.sqrt(noise**2 + evidence.row_spread**2)
+        used = noise
+        wide = np.sqrt(used**2 + evidence.row_spread**2)
         errors = np.abs(truth / fitted - 1) / wide
-        limit = max(1.5 * float(np.median(errors)), 1.0)  # less than the noise is no error
+        limit = np.maximum(1.5 * _median(errors), 1.0)  # less than the noise is no error
         weights = np.minimum(1.0, limit / np.maximum(errors, 1e-12))
         if step >= _ROUNDS:
             weights = np.where(errors > 4 * limit, 0.0, weights)
         root = np.sqrt(weights) / wide / fitted
-        rows = np.vstack([design * root[:, None], np.diag(1 / deviation)])
-        wanted = np.concatenate([truth * root, mean / deviation])
-        coefficients = np.asarray(np.linalg.lstsq(rows, wanted, rcond=None)[0], np.float64)
-        precision = noise**2 * rows.T @ rows
-        fitted = np.maximum(design @ coefficients, least)
-        noise = max(_EXACT, _typical(truth / fitted - 1) / np.sqrt(spare))
-    found, covariance = np.zeros(len(_TERMS)), np.zeros((len(_TERMS), len(_TERMS)))
-    found[terms] = coefficients
-    covariance[np.ix_(terms, terms)] = np.linalg.pinv(precision)
-    return found, covariance
+        rows = np.concatenate([design * root[..., None], prior_rows], axis=-2)
+        wanted = np.concatenate([truth * root, prior_wanted], axis=-1)
+        q, r = np.linalg.qr(rows)
+        coefficients = np.linalg.solve(r, (wanted[..., None, :] @ q).swapaxes(-1, -2))[..., 0]
+        fitted = np.maximum((design @ coefficients[..., None])[..., 0], least)
+        noise = np.maximum(_EXACT, _typical(truth / fitted - 1) / np.sqrt(spare))
+    found = np.zeros((*truth.shape[:-1], len(_TERMS)))
+    found[..., terms] = coefficients
+    return found, used[..., None] ** 2 * (rows.swapaxes(-1, -2) @ rows)
 
 
 def _first_guess(truth: Values, sums: Values) -> Values:
     """Latencies as a multiple of the sums, or all the same where that is closer: the offset may be most of them."""
-    guesses = (float(np.median(truth / sums)) * sums, np.full(len(truth), np.median(truth)))
-    return min(guesses, key=lambda guess: float(np.median(np.abs(truth / guess - 1))))
+    by_sum, same = _median(truth / sums) * sums, np.broadcast_to(_median(truth), truth.shape)
+    closer = _median(np.abs(truth / by_sum - 1)) <= _median(np.abs(truth / same - 1))
+    return np.where(closer, by_sum, same)
 
 
 def _spread(errors: Values) -> float:
     """Standard deviation for intervals: that of typical errors, or more where the large ones ask for it."""
     size = np.abs(errors)
-    return max(_typical(errors), float(np.quantile(size, _TAIL)) / _TAIL_DEVIATIONS)
+    return max(_typical(errors).item(), float(np.quantile(size, _TAIL)) / _TAIL_DEVIATIONS)
 
 
-def _typical(errors: Values) -> float:
-    """Standard deviation of errors from the median of their size."""
-    return _GAUSSIAN * float(np.median(np.abs(errors)))
+def _typical(errors: Values) -> Values:
+    """Standard deviation of errors from the median of their size, shape ``(..., 1)``."""
+    return _GAUSSIAN * _median(np.abs(errors))
+
+
+def _median(values: Values) -> Values:
+    """Over the last axis, which stays with length 1."""
+    return np.asarray(np.median(values, axis=-1, keepdims=True), np.float64)
 
 
 def _design(figures: Values) -> Values:
-    """What the coefficients are multiplied with, shape ``(n, 8)``."""
-    return np.column_stack([np.ones(len(figures)), figures[:, : len(_TERMS) - 1]])
+    """What the coefficients are multiplied with, shape ``(..., n, 7)``."""
+    return np.concatenate([np.ones((*figures.shape[:-1], 1)), figures[..., : len(_TERMS) - 1]], axis=-1)
 
 
 def _law(figures: Values, coefficients: Values, *, least: float) -> Values:
-    """Added up column by column: a product of matrices would round differently for one network than for many."""
-    total = np.full(len(figures), coefficients[0])
-    for column, coefficient in enumerate(coefficients[1:]):
-        total += coefficient * figures[:, column]
-    return np.asarray(np.maximum(total, least * figures[:, 0]), np.float64)
+    """Added up column by column: a product of matrices would round differently for one network than for many.
+
+    Args:
+        figures: Shape ``(..., 8)``.
+        coefficients: One law, shape ``(7,)``, or one for each network.
+        least: As in ``Calibration``.
+    """
+    total = np.zeros(figures.shape[:-1]) + coefficients[..., 0]
+    for column in range(len(_TERMS) - 1):
+        total += coefficients[..., column + 1] * figures[..., column]
+    return np.asarray(np.maximum(total, least * figures[..., 0]), np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -13,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from hwnas.reports import formats
 
 
+@cache
 def environment() -> Environment:
     """The templates of this folder; everything put into them is escaped, and nothing may be missing."""
     made = Environment(

@@ -1,15 +1,20 @@
-"""Exports: what counts as the same training."""
+"""Exports: what counts as the same training, and one architecture in several roles."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from hwnas.exports.exporting import _stored_metadata
+from hwnas.commands.winners import export_winners
+from hwnas.core import Architecture, Trial, VerificationError
+from hwnas.exports import Exported, read_card
+from hwnas.exports.exporting import _sha256, _stored_metadata
 from hwnas.training import Recipe
 
 OLD = {"epochs": 12, "batch": 64, "learning_rate": 0.008, "weight_decay": 0.02, "label_smoothing": 0.05, "threads": 1}
@@ -27,3 +32,55 @@ def test_weights_of_a_recipe_that_cannot_be_read_are_nobodys(recipe: str, tmp_pa
     file = tmp_path / "knee.safetensors"
     save_file({"a": torch.zeros(1)}, file, metadata={"recipe": recipe})
     assert _stored_metadata(file) == {"recipe": recipe}
+
+
+class Winners(SimpleNamespace):
+    """FAKE of a run whose knee is its fastest trial as well."""
+
+    def picks(self) -> dict[str, Trial]:
+        return {name: self.pick(name) for name in ("knee", "fastest", "best")}
+
+    def pick(self, name: str) -> Trial:
+        return Trial(number=5 if name == "best" else 3, architecture=Architecture({"a": 1}), values={"accuracy": 0.5})
+
+
+@pytest.fixture
+def winners(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Winners:
+    """A run of which every export is counted in ``made``, and fails its checks while ``passed`` is false."""
+    run = Winners(folder=tmp_path, made=[], passed=True)
+    (tmp_path / "models").mkdir()
+
+    def export(_: object, pick: str, **__: object) -> Exported:
+        run.made.append(pick)
+        files = {f"{pick}.{kind}": tmp_path / "models" / f"{pick}.{kind}" for kind in ("onnx", "safetensors")}
+        for name, file in files.items():
+            file.write_text(f"what is in {name}")
+        hashes = {name: _sha256(file) for name, file in files.items()}
+        card: dict[str, Any] = {"pick": pick, "trial": run.pick(pick).number, "passed": run.passed, "files": hashes}
+        (tmp_path / "models" / f"{pick}.json").write_text(json.dumps(card))
+        if not run.passed:
+            raise VerificationError("it differs")
+        return Exported(pick=pick, trial=run.pick(pick), model=files[f"{pick}.onnx"], card=card)
+
+    monkeypatch.setattr("hwnas.commands.winners.export_one", export)
+    return run
+
+
+def test_an_architecture_of_two_roles_is_exported_once_and_each_has_its_files_and_card(winners: Winners) -> None:
+    assert export_winners(winners, None) == []  # type: ignore[arg-type]
+    assert winners.made == ["knee", "best"]
+    for kind in ("onnx", "safetensors"):
+        one, other = (winners.folder / "models" / f"{name}.{kind}" for name in ("knee", "fastest"))
+        assert one.read_bytes() == other.read_bytes()
+    knee, fastest = (read_card(winners, name) for name in ("knee", "fastest"))  # type: ignore[arg-type]
+    assert knee is not None
+    hashes = {f"fastest.{kind}": knee["files"][f"knee.{kind}"] for kind in ("onnx", "safetensors")}
+    assert fastest == {**knee, "pick": "fastest", "files": hashes}
+    assert export_winners(winners, None) == []  # type: ignore[arg-type]
+    assert winners.made == ["knee", "best"]
+
+
+def test_an_export_that_failed_its_checks_is_no_other_roles_export(winners: Winners) -> None:
+    winners.passed = False
+    assert [str(error) for error in export_winners(winners, None)] == ["it differs"] * 3  # type: ignore[arg-type]
+    assert winners.made == ["knee", "fastest", "best"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,7 +19,7 @@ import pytest
 from hwnas.core import Architecture, Proposal
 from hwnas.networks import NetworkFamily, network_family
 from hwnas.reports import report
-from hwnas.study import Run, RunSettings
+from hwnas.study import Run, RunSettings, open_run
 from hwnas.study.run import begin_run
 from hwnas.training import Recipe
 from latency_tables import BlockRow, KernelRow, LatencyTable, Manifest, NetworkRow, Row, Timing, table_sha256
@@ -89,9 +91,9 @@ def drawn() -> Callable[[int], list[Architecture]]:
     return architectures
 
 
-@pytest.fixture
-def make_run(tmp_path: Path, table: LatencyTable) -> Iterator[Callable[..., Run]]:
-    """Begins runs; whatever is given replaces a setting."""
+@contextmanager
+def runs_in(parent: Path, table: LatencyTable) -> Iterator[Callable[..., Run]]:
+    """What begins runs in a folder; whatever is given replaces a setting."""
     made: list[Run] = []
 
     def make(*, device_name: str = "Test device", folder: str = "run", **changes: Any) -> Run:
@@ -114,7 +116,7 @@ def make_run(tmp_path: Path, table: LatencyTable) -> Iterator[Callable[..., Run]
             "accuracy",
             *({"latency": "latency_ms", "flops": "flops_m", "params": "params_m"}[t] for t in settings.targets),
         ]
-        run = begin_run(tmp_path / folder, settings, named, {name: reference[name] for name in names})
+        run = begin_run(parent / folder, settings, named, {name: reference[name] for name in names})
         made.append(run)
         return run
 
@@ -123,32 +125,38 @@ def make_run(tmp_path: Path, table: LatencyTable) -> Iterator[Callable[..., Run]
         run.record.close()
 
 
-Begin = Callable[..., int]
-
-
 @pytest.fixture
-def begin() -> Begin:
+def make_run(tmp_path: Path, table: LatencyTable) -> Iterator[Callable[..., Run]]:
+    """Begins runs; whatever is given replaces a setting."""
+    with runs_in(tmp_path, table) as make:
+        yield make
+
+
+def begin_trial(run: Run, architecture: Architecture, **why: Any) -> int:
     """Enters a trial as running."""
+    known = {name: float(values[0]) for name, values in run.costs.values([architecture]).items()}
+    return run.record.begin(Proposal(architecture=architecture, why={"inner": "initial", **why}), known)
 
-    def enter(run: Run, architecture: Architecture, **why: Any) -> int:
+
+def enter_trials(run: Run, accuracies: Sequence[float]) -> None:
+    """Enters finished trials with the accuracies given."""
+    for index, (architecture, accuracy) in enumerate(zip(architectures(len(accuracies)), accuracies, strict=True)):
+        why = {"region": "+-", "bound": 0.0308, "visits": 5} if index >= 3 else {}
+        number = begin_trial(run, architecture, **why)
         known = {name: float(values[0]) for name, values in run.costs.values([architecture]).items()}
-        return run.record.begin(Proposal(architecture=architecture, why={"inner": "initial", **why}), known)
-
-    return enter
+        run.record.finish(number, {**known, "accuracy": accuracy, "train_s": 0.1})
 
 
 @pytest.fixture
-def add_trials(begin: Begin) -> Callable[[Run, Sequence[float]], None]:
+def begin() -> Callable[..., int]:
+    """Enters a trial as running."""
+    return begin_trial
+
+
+@pytest.fixture
+def add_trials() -> Callable[[Run, Sequence[float]], None]:
     """Enters finished trials with the accuracies given."""
-
-    def add(run: Run, accuracies: Sequence[float]) -> None:
-        for index, (architecture, accuracy) in enumerate(zip(architectures(len(accuracies)), accuracies, strict=True)):
-            why = {"region": "+-", "bound": 0.0308, "visits": 5} if index >= 3 else {}
-            number = begin(run, architecture, **why)
-            known = {name: float(values[0]) for name, values in run.costs.values([architecture]).items()}
-            run.record.finish(number, {**known, "accuracy": accuracy, "train_s": 0.1})
-
-    return add
+    return enter_trials
 
 
 _PARITY = {
@@ -199,11 +207,20 @@ def make_card() -> Callable[..., Mapping[str, Any]]:
     return card_of
 
 
+@pytest.fixture(scope="session")
+def six_trials(table: LatencyTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of six trials; copy it."""
+    with runs_in(tmp_path_factory.mktemp("six"), table) as make:
+        made = make()
+        enter_trials(made, ACCURACIES)
+    return made.folder
+
+
 @pytest.fixture
-def run(make_run: Callable[..., Run], add_trials: Callable[[Run, Sequence[float]], None]) -> Run:
-    made = make_run()
-    add_trials(made, ACCURACIES)
-    return made
+def run(six_trials: Path, tmp_path: Path) -> Iterator[Run]:
+    opened = open_run(shutil.copytree(six_trials, tmp_path / "run"))
+    yield opened
+    opened.record.close()
 
 
 @pytest.fixture

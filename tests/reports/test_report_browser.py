@@ -9,13 +9,13 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image, ImageStat
 
 from hwnas.reports import report
-from hwnas.study import Run
+from latency_tables import LatencyTable
+from tests.reports.conftest import architectures, begin_trial, card_of, enter_trials, runs_in
 
 pytestmark = pytest.mark.browser
 
@@ -52,28 +52,29 @@ def browse(tmp_path: Path) -> Callable[..., str]:
     return run
 
 
-@pytest.fixture
-def page(
-    make_run: Callable[..., Run],
-    add_trials: Callable[..., None],
-    begin: Callable[..., int],
-    make_card: Callable[..., Any],
-    drawn: Callable[[int], Any],
-) -> Path:
+@pytest.fixture(scope="module")
+def written(table: LatencyTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with everything on it: limits, three objectives, a failure with a long reason, exports."""
-    run = make_run(
-        targets=("latency", "params", "flops"),
-        limits={"latency_ms": 0.5},
-        data="x" * 120,
-        device_name="z" * 90,
-        trials=7,
-    )
-    add_trials(run, (0.91, 0.86, 0.95, 0.7, 0.93, 0.97))
-    run.record.fail(begin(run, drawn(9)[-1]), "RuntimeError: " + "y" * 200)
-    (run.folder / "models").mkdir()
-    for pick in run.picks():
-        (run.folder / "models" / f"{pick}.json").write_text(json.dumps(make_card(run, pick)))
-    return report(run)
+    with runs_in(tmp_path_factory.mktemp("page"), table) as make_run:
+        run = make_run(
+            targets=("latency", "params", "flops"),
+            limits={"latency_ms": 0.5},
+            data="x" * 120,
+            device_name="z" * 90,
+            trials=7,
+        )
+        enter_trials(run, (0.91, 0.86, 0.95, 0.7, 0.93, 0.97))
+        run.record.fail(begin_trial(run, architectures(9)[-1]), "RuntimeError: " + "y" * 200)
+        (run.folder / "models").mkdir()
+        for pick in run.picks():
+            (run.folder / "models" / f"{pick}.json").write_text(json.dumps(card_of(run, pick)))
+        return report(run)
+
+
+@pytest.fixture
+def page(written: Path, tmp_path: Path) -> Path:
+    """That page, in a folder that may be written into."""
+    return Path(shutil.copy(written, tmp_path))
 
 
 def test_the_browser_sees_the_winners(page: Path, browse: Callable[..., str]) -> None:

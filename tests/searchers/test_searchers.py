@@ -11,6 +11,8 @@ import pytest
 
 from hwnas.core import Architecture, Proposal, Searcher, Trial, UsageError
 from hwnas.searchers import ALGORITHMS, INNERS, SearchProblem, make_searcher, require_inner
+from hwnas.searchers.bayes import BayesSettings, QehviInner, QnehviInner
+from hwnas.searchers.bayes.candidates import LookSettings
 from hwnas.searchers.inner import InnerSearcher, MutationInner
 from hwnas.searchers.mcts import AlphaX
 from hwnas.searchers.tree import FAITHFUL_LAMOO, LaMOO
@@ -24,6 +26,16 @@ COMPOSED = [name for name, entry in ALGORITHMS.items() if entry.inner or name no
 def available(names: Sequence[str]) -> list[str]:
     """Those whose module is here; what an optional package is needed for may be absent."""
     return [name for name in names if importlib.util.find_spec(INNERS[name].module)]  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What searchers must hold to does not depend on how many draws an expectation is taken over, or candidates are
+    looked at; the smaller spaces are looked at whole.
+    """
+    few = BayesSettings(samples=16, iterations=15, look=LookSettings(enumerable=1000, raw=128, climbers=4))
+    monkeypatch.setitem(INNERS, "qehvi", lambda: QehviInner(few))  # type: ignore[call-overload]
+    monkeypatch.setitem(INNERS, "qnehvi", lambda: QnehviInner(few))  # type: ignore[call-overload]
 
 
 class TestComposed(SearcherConformance):

@@ -54,10 +54,9 @@ def test_every_trial_holds_the_known_costs_and_why_it_was_proposed(finished: Run
 
 @pytest.mark.parametrize("stop", [0, 3, 9, 14])
 def test_a_search_stopped_in_the_middle_of_a_trial_resumes_to_the_uninterrupted_one(
-    begin: Begin, trainer: FakeTrainer, tmp_path: Path, stop: int
+    begin: Begin, trainer: FakeTrainer, searched: Path, tmp_path: Path, stop: int
 ) -> None:
-    whole = trace(begin(out=tmp_path / "whole"))
-    trainer.evaluated.clear()
+    whole = trace(open_run(searched))
 
     def interrupted(architecture: Architecture) -> float:
         if len(trainer.evaluated) == stop + 1:
@@ -304,7 +303,7 @@ def test_a_folder_without_a_run_is_an_error_with_the_cure(tmp_path: Path) -> Non
 
 
 def test_a_full_disk_loses_nothing_and_the_same_search_goes_on(
-    begin: Begin, tiny_table: LatencyTable, tmp_path: Path
+    begin: Begin, tiny_table: LatencyTable, searched: Path, tmp_path: Path
 ) -> None:
     """The disk is made full for another process by limiting the size of the files that it may write."""
     from latency_tables import write_table
@@ -334,8 +333,7 @@ except OSError as error:
     assert "nothing finished is lost" in done.stdout
     kept = len(open_run(tmp_path / "run").record.finished())
     assert kept >= 6
-    whole = trace(begin(out=tmp_path / "whole"))
-    assert trace(begin()) == whole
+    assert trace(begin()) == trace(open_run(searched))
 
 
 def test_an_unwritable_place_is_an_error_before_anything_is_evaluated(
