@@ -15,7 +15,7 @@ from hwnas.evaluators.tabular import (
     nasbench201_table,
     read_columns,
 )
-from hwnas.evaluators.trained import TrainedEvaluator, training_seed
+from hwnas.evaluators.trained import TrainedEvaluator, checkpoint_of, training_seed
 from hwnas.evaluators.weight_sharing import FewShotEvaluator, SupernetEvaluator
 from hwnas.evaluators.wrappers import Cached, Counted, Noisy
 
@@ -46,6 +46,7 @@ __all__ = [
     "TabularEvaluator",
     "TrainedEvaluator",
     "accel_evaluator",
+    "checkpoint_of",
     "macro_table",
     "nasbench201_table",
     "ofa_evaluator",

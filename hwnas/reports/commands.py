@@ -29,6 +29,7 @@ def search_command(run: Run, *, out: str) -> str:
     options += [("--epochs", str(settings.recipe.epochs)), ("--train-on", settings.recipe.device)]
     if settings.evaluator != "trained":
         options += [("--evaluator", settings.evaluator), ("--supernet-epochs", str(settings.supernet_epochs))]
+    options += [("--halving", f"{settings.halving:g}")] if settings.halving is not None else []
     options += [("--seed", str(settings.seed))]
     for target, cost in COSTS.items():
         if cost.name in settings.limits:

@@ -27,7 +27,7 @@ from hwnas.objectives import KnownCosts, Limits, objectives
 from hwnas.pareto import hypervolume, knee, non_dominated
 from hwnas.predictors import LatencyPredictor, MeasuredOrPredicted, Optimistic
 from hwnas.study.measurements import MeasuredNetworks
-from hwnas.study.record import StudyRecord
+from hwnas.study.record import EPOCHS_DONE, StudyRecord
 from hwnas.study.settings import OLDEST_VERSION, SETTINGS_VERSION, RunSettings
 from hwnas.study.storage import Place, require_url
 from latency_tables import LatencyTable, read_table, write_atomically, write_table
@@ -108,15 +108,20 @@ class Run:
         return StudyRecord(self.place, self.family.space, self.objectives)
 
     def trials(self) -> list[Trial]:
-        """Finished trials that did not fail, in order."""
-        return [trial for trial in self.record.finished() if trial.failed is None]
+        """Trials that were evaluated to their end, in order."""
+        return [trial for trial in self.record.finished() if trial.complete]
+
+    def epochs_saved(self, finished: Sequence[Trial]) -> int:
+        """Epochs that trials were spared which were stopped before their end."""
+        whole = self.settings.recipe.epochs
+        return sum(whole - round(trial.values[EPOCHS_DONE]) for trial in finished if trial.stopped is not None)
 
     def judged(self, finished: Sequence[Trial]) -> list[Trial]:
-        """Trials that did not fail; where a search went by estimates, those really trained, with what that gave.
+        """Trials that came to their end; where a search went by estimates, those really trained, with what that gave.
 
         The estimate is their ``estimated_accuracy`` then. Before any is trained, all, with their estimates.
         """
-        trials = [trial for trial in finished if trial.failed is None]
+        trials = [trial for trial in finished if trial.complete]
         trained = self.trained() if self.settings.evaluator in ESTIMATES else {}
         if not trained:
             return trials
@@ -176,7 +181,7 @@ class Run:
             which: ``knee``, ``fastest``, ``best`` (most accurate), an architecture's id or a trial's number.
 
         Raises:
-            UsageError: No such trial, or no trial at all.
+            UsageError: No such trial, one that was stopped early, or no trial at all.
         """
         front = self.front()
         if not front:
@@ -187,13 +192,22 @@ class Run:
             return max(front, key=lambda trial: (trial.values["accuracy"], -trial.values["latency_ms"]))
         if which == "knee":
             return front[knee(self.cost_matrix(front))]
-        for trial in [*front, *self.trials()]:
-            if which in {trial.architecture.id, str(trial.number)}:
-                return trial
+        for trial in [*front, *self.record.finished()]:
+            if which in {trial.architecture.id, str(trial.number)} and trial.failed is None:
+                return self._whole(trial)
         raise UsageError(
             f"{self.folder} has no finished trial {which!r}: expected {', '.join(PICKS)}, a trial's number or an "
             f"architecture's id, for example {front[0].architecture.id}"
         )
+
+    def _whole(self, trial: Trial) -> Trial:
+        """The trial, if it was evaluated to its end."""
+        if trial.stopped is not None:
+            raise UsageError(
+                f"trial {trial.number} of {self.folder} was stopped early, {trial.stopped}: expected one that was "
+                "trained to its end"
+            )
+        return trial
 
     def picks(self) -> dict[str, Trial]:
         """The three winners by role; one architecture may have several roles."""

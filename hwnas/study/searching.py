@@ -18,6 +18,7 @@ from hwnas.networks import network_family
 from hwnas.objectives import KnownCosts, Limits, lowest, objectives
 from hwnas.predictors import LatencyPredictor, Missing, require_policy
 from hwnas.searchers import make_searcher, require_inner
+from hwnas.study.halving import require_halving
 from hwnas.study.measuring import Doubts
 from hwnas.study.problem import problem_of
 from hwnas.study.reranking import rerank, to_train
@@ -47,6 +48,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     recipe: Recipe | None = None,
     evaluator: str = "trained",
     supernet_epochs: int = 30,
+    halving: float | None = None,
     missing: Missing = "error",
     meter: LatencyMeter | None = None,
     executor: ExecutorSettings | None = None,
@@ -73,6 +75,9 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         evaluator: What finds accuracies: ``"trained"``, ``"supernet"``, ``"few-shot"``, or a function of your own as
             ``"file.py:function"``. After a search by shared weights, the best are trained and ranked by that.
         supernet_epochs: Passes over the training images for weights that networks share.
+        halving: Trainings are stopped early that are behind networks that cost no more; of the trials at each rung, the
+            best share of one over this number goes on in any case. ``None``, and every candidate is trained to its end;
+            see ``hwnas.study.halving``.
         missing: What to do where the table lacks a row: ``"error"``, ``"step"`` or ``"regress"``; see
             ``hwnas.predictors.RowEstimates``.
         meter: The device of the table. With it, candidates whose predicted latency lies across a limit or the front
@@ -107,6 +112,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     drawing = require_inner(algorithm, inner)
     wanted = recipe or Recipe()
     require_teacher(wanted, None)
+    require_halving(halving, evaluator=require_evaluator(evaluator), epochs=wanted.epochs)
     if where.name != "ray":  # whose workers may have other devices than this machine
         device_of(wanted.device)
     known_table = table if isinstance(table, LatencyTable) else read_table(table)
@@ -127,8 +133,9 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         seed=seed,
         recipe=wanted,
         missing=require_policy(missing),
-        evaluator=require_evaluator(evaluator),
+        evaluator=evaluator,
         supernet_epochs=supernet_epochs,
+        halving=None if halving is None else float(halving),
         table_sha256=table_sha256(known_table),
     )
     folder = Path(out)

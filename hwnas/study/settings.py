@@ -11,7 +11,7 @@ from hwnas.predictors import Missing
 from hwnas.training import Recipe
 
 SETTINGS_VERSION = (
-    4  # 2: what is done about rows that the table lacks; 3: the inner searcher; 4: the place of the record
+    5  # 2: what is done about rows that the table lacks; 3: the inner searcher; 4: the place of the record; 5: halving
 )
 OLDEST_VERSION = 3  # that can still be read
 _BUDGET = "trials"  # may change from one command to the next
@@ -38,6 +38,7 @@ class RunSettings:
         missing: What was done where the table lacked a row.
         evaluator: What found the accuracies.
         supernet_epochs: Passes over the training images for weights that networks shared.
+        halving: Eta of the rule by which trainings were stopped early; ``None`` where all went to their end.
     """
 
     space: str
@@ -56,6 +57,7 @@ class RunSettings:
     inner: str | None = None
     evaluator: str = "trained"
     supernet_epochs: int = 30
+    halving: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Field by field, as lists, numbers and strings."""
@@ -69,7 +71,8 @@ class RunSettings:
             StudyError: A field is missing or unknown.
         """
         try:
-            found = {"evaluator": cls.evaluator, "supernet_epochs": cls.supernet_epochs, **value}  # later additions
+            later = {name: getattr(cls, name) for name in ("evaluator", "supernet_epochs", "halving")}
+            found = {**later, **value}
             known = {entry.name: found[entry.name] for entry in fields(cls)}
             return cls(**{**known, "targets": tuple(known["targets"]), "recipe": Recipe.from_json(known["recipe"])})
         except (KeyError, TypeError, UsageError) as error:
