@@ -4,6 +4,7 @@ from hwnas.evaluators.accel import ACCEL_DEVICES, ACCEL_FILE, AccelEvaluator, ac
 from hwnas.evaluators.function import FunctionError, FunctionEvaluator
 from hwnas.evaluators.ofa import LATENCY_FILE, PREDICTOR_FILE, OfaEvaluator, ofa_evaluator, ofa_space
 from hwnas.evaluators.outcome import Outcome, outcome_of
+from hwnas.evaluators.predicted import Judgement, PredictorEvaluator
 from hwnas.evaluators.proxy import DEFAULT_SCORES, ProxyEvaluator
 from hwnas.evaluators.proxy_scores import SCORES
 from hwnas.evaluators.sources import ESTIMATES, EVALUATORS, TRAININGS, EvaluatorSource, require_evaluator
@@ -38,9 +39,11 @@ __all__ = [
     "FewShotEvaluator",
     "FunctionError",
     "FunctionEvaluator",
+    "Judgement",
     "Noisy",
     "OfaEvaluator",
     "Outcome",
+    "PredictorEvaluator",
     "ProxyEvaluator",
     "SupernetEvaluator",
     "TabularEvaluator",
