@@ -197,7 +197,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     ] = "auto",
     evaluator: Annotated[
         str,
-        typer.Option(help="What finds accuracies: trained, supernet, few-shot, or FILE.py:FUNCTION, one of yours."),
+        typer.Option(help="What finds accuracies: trained, supernet, few-shot, predictor, or FILE.py:FUNCTION."),
     ] = "trained",
     supernet_epochs: Annotated[
         int, typer.Option(min=1, help="Passes over the data for weights that networks share.")
@@ -205,6 +205,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     halving: Annotated[
         float | None,
         typer.Option(help="Stop trainings early that fall behind, all but the best 1/N at each rung; 3 is usual."),
+    ] = None,
+    learn_from: Annotated[
+        Path | None, typer.Option(help="The earlier run whose trials the evaluator predictor learns from.")
     ] = None,
     max_latency: Annotated[str | None, typer.Option(help="Limit, for example 5ms or 300us.")] = None,
     max_params: Annotated[str | None, typer.Option(help="Limit, for example 1M or 300k.")] = None,
@@ -241,6 +244,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     from hwnas.objectives import COSTS, objectives, parse_quantity
     from hwnas.searchers import require_inner
     from hwnas.study.halving import require_halving
+    from hwnas.study.lessons import lessons, require_lessons
     from hwnas.study.storage import require_url
     from hwnas.training import TRAINING_DEVICES, Recipe, device_of
 
@@ -252,6 +256,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     require_evaluator(evaluator)
     require_one_of(train_on, TRAINING_DEVICES, option="--train-on")
     training = Recipe.preset(recipe, device=train_on, **({} if epochs is None else {"epochs": epochs}))
+    require_lessons(evaluator, learn_from)
     require_halving(halving, evaluator=evaluator, epochs=training.epochs)
     given = {
         "latency": max_latency,
@@ -276,6 +281,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         raise typer.BadParameter(message, param_hint="--target energy")
     images = images_of(data)
     family = hwnas.network_family(space, channels=images.channels, classes=images.classes)
+    lessons(  # refused now, and not after a table has been made
+        evaluator, learn_from, space=family.space.name, data_sha256=images.fingerprint, recipe=training
+    )
     rows, backend = _table_for(
         out, family, device=device, table=table, other=allow_other_device, grow=missing == MEASURE
     )
@@ -298,6 +306,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 evaluator=evaluator,
                 supernet_epochs=supernet_epochs,
                 halving=halving,
+                learn_from=learn_from,
                 executor=where,
                 attempts=attempts,
                 storage=storage,

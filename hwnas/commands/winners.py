@@ -113,6 +113,9 @@ def front_parts(run: Run, page: Path) -> list[Any]:
             f"{many(saved['stopped'], 'training')} stopped early, which saved {saved['epochs_saved']} of "
             f"{saved['epochs_in_all']} epochs."
         )
+    judgement = run.judgement()
+    if judgement is not None:
+        parts.append(f"Predictions learned from {judgement.trials} trials: {judgement.told()}.")
     return [*parts, f"Accuracy is on validation images. Models: {run.folder / 'models'}. Report: {page}"]
 
 

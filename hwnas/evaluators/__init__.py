@@ -4,7 +4,7 @@ from hwnas.evaluators.accel import ACCEL_DEVICES, ACCEL_FILE, AccelEvaluator, ac
 from hwnas.evaluators.function import FunctionError, FunctionEvaluator
 from hwnas.evaluators.ofa import LATENCY_FILE, PREDICTOR_FILE, OfaEvaluator, ofa_evaluator, ofa_space
 from hwnas.evaluators.outcome import Outcome, outcome_of
-from hwnas.evaluators.predicted import Judgement, PredictorEvaluator
+from hwnas.evaluators.predicted import Judgement, Lessons, PredictorEvaluator, require_teaching
 from hwnas.evaluators.proxy import DEFAULT_SCORES, ProxyEvaluator
 from hwnas.evaluators.proxy_scores import SCORES
 from hwnas.evaluators.sources import ESTIMATES, EVALUATORS, TRAININGS, EvaluatorSource, require_evaluator
@@ -40,6 +40,7 @@ __all__ = [
     "FunctionError",
     "FunctionEvaluator",
     "Judgement",
+    "Lessons",
     "Noisy",
     "OfaEvaluator",
     "Outcome",
@@ -57,5 +58,6 @@ __all__ = [
     "outcome_of",
     "read_columns",
     "require_evaluator",
+    "require_teaching",
     "training_seed",
 ]

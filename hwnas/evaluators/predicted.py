@@ -17,6 +17,7 @@ from hwnas.spaces import ArchitectureCodes
 from hwnas.surrogates import Description, GaussianProcess, Learned, described, learn, posterior
 
 Values = NDArray[np.float64]
+Lessons = tuple[tuple[Architecture, float], ...]  # architectures, and the accuracies that training gave
 
 FEWEST = 10  # trials; fewer teach nothing that could be told from luck
 _FOLDS = 5
@@ -45,6 +46,18 @@ class Judgement:
     stretch: float
     inside: float
     trials: int
+
+    def told(self) -> str:
+        """For people."""
+        tau, params = ("none" if one is None else f"{one:.2f}" for one in (self.tau, self.tau_of_params))
+        beaten = (self.tau or 0.0) > (self.tau_of_params or 0.0)
+        doubt = (
+            "" if beaten else ", so the number of parameters ranks as well: train the best, and believe nothing else"
+        )
+        return (
+            f"Kendall's tau {tau} by cross-validation, error {self.error:.4f} (tau of the parameters alone: {params})"
+            f"{doubt}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,28 +94,15 @@ class PredictorEvaluator:
             UsageError: Fewer than 10 trials teach, all have the same accuracy, or an architecture is none of the space.
             DataError: The process cannot be fitted.
         """
-        told = [(one.architecture, one.values["accuracy"]) for one in trials if one.complete]
-        told = [(architecture, accuracy) for architecture, accuracy in told if np.isfinite(accuracy)]
-        accuracies = np.array([accuracy for _, accuracy in told], dtype=np.float64)
-        if len(told) < FEWEST:
-            raise UsageError(
-                f"expected at least {FEWEST} trials that were trained to their end, received {len(told)}: a prediction "
-                "from fewer is luck. Train more"
-            )
-        if np.ptp(accuracies) == 0:
-            raise UsageError(
-                f"all {len(told)} trials have the accuracy {accuracies[0]:g}, so there is nothing to learn: train "
-                "longer, or on data that tell networks apart"
-            )
+        architectures, accuracies = require_teaching(trials)
         sizes = Sizes(family)
         description = Description(family.space, sizes)
-        architectures = [architecture for architecture, _ in told]
         rows = _rows(description, family, architectures)
         try:
             judgement = _judged(description, rows, accuracies, sizes(architectures)[:, 0], seed=seed)
             learned, process = _fitted(description, rows, accuracies)
         except (LinAlgError, FloatingPointError) as error:
-            raise DataError(f"nothing can be learned from these {len(told)} trials: {error}") from error
+            raise DataError(f"nothing can be learned from these {len(architectures)} trials: {error}") from error
         return cls(family=family, description=description, learned=learned, process=process, judgement=judgement)
 
     def predict(self, architectures: Sequence[Architecture]) -> tuple[Values, Values]:
@@ -120,6 +120,28 @@ class PredictorEvaluator:
         """``accuracy``, 0 to 1, and ``accuracy_deviation``, both as of ``predict``."""
         mean, deviation = self.predict([architecture])
         return {"accuracy": float(mean[0]), "accuracy_deviation": float(deviation[0])}
+
+
+def require_teaching(trials: Sequence[Trial]) -> tuple[list[Architecture], Values]:
+    """What trials teach: architectures, and the accuracies that they came to, shape ``(n,)``.
+
+    Raises:
+        UsageError: They are fewer than 10, or all accuracies are the same.
+    """
+    told = [(one.architecture, one.values["accuracy"]) for one in trials if one.complete]
+    told = [(architecture, accuracy) for architecture, accuracy in told if np.isfinite(accuracy)]
+    accuracies = np.array([accuracy for _, accuracy in told], dtype=np.float64)
+    if len(told) < FEWEST:
+        raise UsageError(
+            f"expected at least {FEWEST} trials that were trained to their end, received {len(told)}: a prediction "
+            "from fewer is luck. Train more"
+        )
+    if np.ptp(accuracies) == 0:
+        raise UsageError(
+            f"all {len(told)} trials have the accuracy {accuracies[0]:g}, so there is nothing to learn: train longer, "
+            "or on data that tell networks apart"
+        )
+    return [architecture for architecture, _ in told], accuracies
 
 
 @dataclass(frozen=True)

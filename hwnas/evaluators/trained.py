@@ -11,6 +11,8 @@ from hwnas.core import Architecture
 from hwnas.networks import NetworkFamily
 from hwnas.training import ImageData, Recipe, Teacher, accuracy, train, train_to
 
+_RECALIBRATION = 512  # images, where a training is judged that is not at its end
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedEvaluator:
@@ -55,7 +57,9 @@ class TrainedEvaluator:
     def evaluate_at(self, architecture: Architecture, *, epochs: int) -> Mapping[str, float]:
         """The same after some of the recipe's epochs; with a folder, the training goes on from there the next time.
 
-        The schedule is that of the whole recipe, and ``evaluate`` comes to the same accuracy with or without.
+        The schedule is that of the whole recipe, and ``evaluate`` comes to the same accuracy with or without. For this
+        judgement statistics of batch normalisation are taken anew from training images: in the first epochs those that
+        run along lag so far behind that networks cannot be ranked by them.
 
         Args:
             architecture: What to train.
@@ -77,7 +81,7 @@ class TrainedEvaluator:
             teacher=self.teacher,
             checkpoint=checkpoint_of(self.folder, architecture),
         )
-        found = training.accuracy(self.data.validation)
+        found = training.accuracy(self.data.validation, recalibration_images=_RECALIBRATION)
         return {"accuracy": found, "train_s": round(time.monotonic() - start, 3)}
 
 

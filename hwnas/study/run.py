@@ -9,7 +9,7 @@ import platform
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import ArgumentError
 
 from hwnas.core import Objective, StudyError, Trial, UsageError, cost_matrix
-from hwnas.evaluators import ESTIMATES, TRAININGS
+from hwnas.evaluators import ESTIMATES, TRAININGS, Judgement
 from hwnas.networks import NetworkFamily, network_family
 from hwnas.objectives import KnownCosts, Limits, objectives
 from hwnas.pareto import hypervolume, knee, non_dominated
@@ -34,6 +34,7 @@ from latency_tables import LatencyTable, read_table, write_atomically, write_tab
 
 PICKS = ("knee", "fastest", "best")
 _TRAINED, _UNTRAINABLE = "trained_accuracy_", "training_failed_"  # begin the names of notes on the study
+_JUDGEMENT = "predictor"  # the name of another
 _PACKAGES = ("hwnas", "torch", "onnx", "onnxruntime", "onnxruntime-gpu", "optuna", "scikit-learn", "numpy")
 
 
@@ -146,6 +147,15 @@ class Run:
     def note_untrainable(self, number: int, reason: str) -> None:
         """Keeps why the training of a trial that ended failed."""
         self.record.note(f"{_UNTRAINABLE}{number}", reason)
+
+    def note_judgement(self, judgement: Judgement) -> None:
+        """Keeps how good the predictions are that the search goes by."""
+        self.record.note(_JUDGEMENT, asdict(judgement))
+
+    def judgement(self) -> Judgement | None:
+        """How good the predictions are that the search goes by; ``None`` where it goes by none, or not yet."""
+        noted = self.record.notes().get(_JUDGEMENT)
+        return None if noted is None else Judgement(**noted)
 
     def _noted(self, prefix: str) -> dict[int, Any]:
         notes = self.record.notes()
