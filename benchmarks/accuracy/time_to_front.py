@@ -1,6 +1,7 @@
 """What it costs to find the front: every candidate trained to its end, against successive halving.
 
-The same searcher, seeds, table, data and recipe, once with each. After every trial stands what was spent so far, in
+The same searcher, seeds, table, data and recipe, once with each; what halving saves it spends on further trials, until
+both have spent the same number of epochs. After every trial stands what was spent so far, in
 epochs and in seconds of training, beside the hypervolume of the networks that were trained to their end by then; those
 that were stopped count in what was spent, and nowhere else. Printed: what each spends until shares of the better final
 hypervolume of the two, seed by seed, and the median ratio. Epochs are the same on every machine, seconds are this
@@ -90,26 +91,57 @@ def table_of(family: NetworkFamily, folder: Path) -> LatencyTable:
     )
 
 
-def searched(arguments: argparse.Namespace, table: LatencyTable, data: ImageData, **changes: object) -> Run:
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where searches of a seed are kept, and what they have in common."""
+
+    folder: Path
+    seed: int
+    table: LatencyTable
+    data: ImageData
+
+
+def searched(arguments: argparse.Namespace, place: Place, *, halving: float | None, trials: int) -> Run:
     """A search, or the rest of it."""
-    halving, seed, folder = changes["halving"], changes["seed"], changes["folder"]
-    name = f"{'full' if halving is None else f'halving-{halving:g}'}-{seed}"
+    name = f"{'full' if halving is None else f'halving-{halving:g}'}-{place.seed}"
 
     def on_progress(progress: SearchProgress) -> None:
         print(f"{name}: {progress.done} of {progress.total} trials", end="\r", file=sys.stderr)
 
     return hwnas.search(
-        table=table,
-        out=Path(str(folder)) / name,
+        table=place.table,
+        out=place.folder / name,
         space=arguments.space,
-        data=data,
+        data=place.data,
         algorithm=arguments.algorithm,
-        trials=arguments.trials,
-        seed=int(str(seed)),
+        trials=max(trials, ended_already(place.folder / name)),
+        seed=place.seed,
         recipe=Recipe(epochs=arguments.epochs, device="cpu"),
-        halving=None if halving is None else float(str(halving)),
+        halving=halving,
         on_progress=on_progress,
     )
+
+
+def ended_already(folder: Path) -> int:
+    """Trials of a search that ended before; a budget cannot shrink."""
+    if not (folder / "run.json").exists():
+        return 0
+    run = hwnas.open_run(folder)
+    ended = len(run.record.finished())
+    run.record.close()
+    return ended
+
+
+def both(arguments: argparse.Namespace, place: Place) -> tuple[Run, Run]:
+    """Full training, and halving with as many trials as the epochs of full training allow."""
+    full = searched(arguments, place, halving=None, trials=arguments.trials)
+    budget, trials = course(full)[-1].epochs, arguments.trials
+    while True:
+        halved = searched(arguments, place, halving=arguments.halving, trials=trials)
+        left = (budget - course(halved)[-1].epochs) // arguments.epochs
+        if left < 1:
+            return full, halved
+        trials = len(course(halved)) + left
 
 
 def spent_until(steps: Sequence[Step], level: float) -> Step | None:
@@ -167,9 +199,7 @@ def main() -> None:
     ratios: dict[str, list[float]] = {f"{100 * share:g} %": [] for share in SHARES}
     results = []
     for seed in range(arguments.seeds):
-        runs = [
-            searched(arguments, table, data, halving=eta, seed=seed, folder=folder) for eta in (None, arguments.halving)
-        ]
+        runs = both(arguments, Place(folder=folder, seed=seed, table=table, data=data))
         courses = [course(run) for run in runs]
         rows = compared(*courses)
         finished = runs[1].record.finished()
@@ -187,11 +217,10 @@ def main() -> None:
         results.append(one)
         (folder / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in results), encoding="utf-8")
         pair = {name: f"{one[name][0]:g} full, {one[name][1]:g} halving" for name in ("hypervolume", "judged_alike")}
-        print(
-            f"seed {seed}: {one['stopped']} of {len(finished)} trainings stopped early, {one['epochs'][1]} epochs for "
-            f"{one['epochs'][0]}\n  hypervolume of the front: {pair['hypervolume']}\n  trained again, on test images: "
-            f"{pair['judged_alike']}"
-        )
+        print(f"seed {seed}: {len(courses[0])} whole trainings, {one['epochs'][0]} epochs")
+        print(f"  against {len(finished)}, {one['stopped']} of them stopped early: {one['epochs'][1]} epochs")
+        print(f"  hypervolume of the front: {pair['hypervolume']}")
+        print(f"  trained again, on test images: {pair['judged_alike']}")
         print("\n".join(told(rows)), flush=True)
         for share, row in rows.items():
             ratio = ratio_of(row, "epochs")

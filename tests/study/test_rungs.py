@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hwnas.commands.winners import front_parts, halving_row
 from hwnas.core import Architecture, RunMismatchError, Trial, UsageError
 from hwnas.executors import ExecutorSettings
 from hwnas.networks import NetworkFamily
@@ -232,6 +233,13 @@ def test_the_report_tells_who_was_stopped_and_what_that_saved(halved: Run, tmp_p
     assert f"{count} of them stopped early, which saved {4 * count} of 180 epochs" in page
     assert (stopped(run)[0].stopped or "none") in page
     assert "--halving 3" in page
+
+
+def test_the_command_line_tells_it_too(halved: Run) -> None:
+    count = len(stopped(halved))
+    assert halving_row(halved) == {"stopped": count, "epochs_saved": 4 * count, "epochs_in_all": 180}
+    told = front_parts(halved, Path("page.html"))[1]
+    assert told == f"{count} trainings stopped early, which saved {4 * count} of 180 epochs."
 
 
 def test_trainings_that_halt_come_to_the_accuracy_of_those_that_do_not(
