@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from hwnas.core import UsageError
 from hwnas.pareto import levels
 
+Values = NDArray[np.float64]
+
 OVERTURNED = 0.1  # a lead counts when it is overturned by the end with at most this probability
 FEWEST_ETA = 2.0
 
@@ -152,36 +154,45 @@ def lasting_lead(results: Sequence[RungResult]) -> float:
     Returns:
         At least 0; infinite where no lead is known to last.
     """
-    at, end = _ended(results)
+    at, end, _ = _ended(results)
     lead = at[:, None] - at[None, :]  # (n, n)
     ordered = lead > 0
-    leads, overturned = lead[ordered], (end[:, None] < end[None, :])[ordered]
-    for least in np.unique(np.append(leads, 0.0)):
-        beyond = overturned[leads > least]
-        if (beyond.sum() + 1) / (len(beyond) + 2) <= OVERTURNED:
-            return float(least)
-    return math.inf
+    order = np.argsort(lead[ordered], kind="stable")
+    leads, overturned = lead[ordered][order], (end[:, None] < end[None, :])[ordered][order]
+    least = np.unique(np.append(leads, 0.0))
+    first = np.searchsorted(leads, least, side="right")  # of the pairs beyond each
+    lost = overturned.sum() - np.append(0, np.cumsum(overturned))[first]
+    lasts = (lost + 1) / (len(leads) - first + 2) <= OVERTURNED
+    return float(least[np.argmax(lasts)]) if lasts.any() else math.inf
 
 
-def expected_final(accuracy: float, results: Sequence[RungResult]) -> float:
-    """What a training that was stopped would have come to: the errors at its rung, fewer as they became elsewhere.
+def expected_finals(candidates: Sequence[RungResult], results: Sequence[RungResult]) -> Values:
+    """What trainings that were stopped would have come to: the errors at their rung, fewer as they became elsewhere.
+
+    Nothing is expected to be better than what a network that costs no more really came to: a guess takes nobody's place
+    on the front.
 
     Args:
-        accuracy: At the rung.
+        candidates: Those that were stopped, ``n`` of them.
         results: At the same rung; those that came to their end say what share of the errors is left by then.
 
     Returns:
-        0 to 1; the accuracy at the rung where no training came to its end, or none had errors.
+        Accuracies, shape ``(n,)``; those at the rung where no training came to its end, or none had errors.
     """
-    at, end = _ended(results)
+    at, end, costs = _ended(results)
+    accuracies = np.array([one.accuracy for one in candidates], dtype=np.float64)
+    if len(at) == 0:
+        return accuracies
     errors = float((1 - at).sum())
-    if errors <= 0:
-        return accuracy
-    return min(1.0, max(0.0, 1 - (1 - accuracy) * float((1 - end).sum()) / errors))
+    expected = 1 - (1 - accuracies) * float((1 - end).sum()) / errors if errors > 0 else accuracies
+    own = np.array([one.costs for one in candidates], dtype=np.float64).reshape(-1, costs.shape[1])
+    as_cheap = (costs[None, :, :] <= own[:, None, :]).all(axis=2)  # (n, trained)
+    bound = np.where(as_cheap, end[None, :], -1.0).max(axis=1)
+    return np.clip(np.where(bound >= 0, np.minimum(expected, bound), expected), 0.0, 1.0)
 
 
-def _ended(results: Sequence[RungResult]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Accuracies at the rung and at the end of those that came to it, each of shape ``(n,)``."""
-    pairs = np.array([(one.accuracy, one.final) for one in results if one.final is not None], dtype=np.float64)
-    found = pairs.reshape(-1, 2)
-    return found[:, 0], found[:, 1]
+def _ended(results: Sequence[RungResult]) -> tuple[Values, Values, Values]:
+    """Of those that came to their end: accuracies at the rung and then, shape ``(n,)``, and costs, shape ``(n, k)``."""
+    rows = [(one.accuracy, one.final, *one.costs) for one in results if one.final is not None]
+    found = np.array(rows, dtype=np.float64).reshape(len(rows), -1 if rows else 2)
+    return found[:, 0], found[:, 1], found[:, 2:]

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from hwnas.core import Architecture, Trial
 from hwnas.evaluators import checkpoint_of
-from hwnas.study.halving import Halving, RungResult, expected_final
+from hwnas.study.halving import Halving, RungResult, expected_finals
 from hwnas.study.record import EPOCHS_DONE, RUNG_ACCURACY
 from hwnas.study.run import Run
 
@@ -99,9 +99,19 @@ class Rungs:
         Args:
             finished: All trials that ended.
         """
-        ends = {round(trial.values[EPOCHS_DONE]) for trial in finished if trial.stopped is not None}
-        at = {epochs: self._results(epochs, finished) for epochs in ends}
-        return [trial if trial.stopped is None else _with_expected(trial, at) for trial in finished]
+        expected: dict[int, float] = {}
+        for epochs in self.epochs:
+            numbers = [t.number for t in finished if t.stopped is not None and t.values[EPOCHS_DONE] == epochs]
+            if numbers:
+                results = self._results(epochs, finished)
+                found = expected_finals([results[number] for number in numbers], list(results.values()))
+                expected.update(zip(numbers, found.tolist(), strict=True))
+        return [
+            replace(trial, values={**trial.values, "accuracy": expected[trial.number]}, stopped=None)
+            if trial.stopped is not None
+            else trial
+            for trial in finished
+        ]
 
     def _results(self, epochs: int, finished: Sequence[Trial]) -> dict[int, RungResult]:
         """All that came to a rung, by their trials' numbers; those that failed later on are left out."""
@@ -127,15 +137,3 @@ class Rungs:
         goals = [goal for goal in self._run.objectives if not goal.expensive]
         columns = [[goal.to_cost(float(value)) for value in values[goal.name]] for goal in goals]
         return list(zip(*columns, strict=True))
-
-
-def _with_expected(trial: Trial, at: Mapping[int, Mapping[int, RungResult]]) -> Trial:
-    results = at[round(trial.values[EPOCHS_DONE])]
-    own = results[trial.number]
-    bounds = [
-        one.final
-        for one in results.values()
-        if one.final is not None and all(theirs <= mine for theirs, mine in zip(one.costs, own.costs, strict=True))
-    ]
-    accuracy = min(expected_final(own.accuracy, list(results.values())), max(bounds, default=1.0))
-    return replace(trial, values={**trial.values, "accuracy": accuracy}, stopped=None)

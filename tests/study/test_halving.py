@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from hwnas.core import UsageError
 from hwnas.pareto import non_dominated
 from hwnas.study.halving import (
+    OVERTURNED,
     Halving,
     RungResult,
     Verdict,
-    expected_final,
+    expected_finals,
     lasting_lead,
     require_halving,
 )
@@ -121,18 +122,44 @@ def test_where_the_order_at_a_rung_says_nothing_no_lead_lasts() -> None:
     assert lasting_lead(done) > 0.6
 
 
-@given(rungs(), shares, shares)
+@given(rungs(fewest=1), shares, shares)
 def test_an_expected_accuracy_is_one_and_a_better_rung_promises_no_less(
     results: list[RungResult], one: float, other: float
 ) -> None:
-    worse, better = (expected_final(accuracy, results) for accuracy in sorted((one, other)))
+    pair = [replace(results[0], accuracy=accuracy) for accuracy in sorted((one, other))]
+    worse, better = expected_finals(pair, results).tolist()
     assert 0 <= worse <= better <= 1
 
 
+@given(rungs(fewest=2))
+def test_nobody_is_expected_to_beat_what_a_network_that_costs_no_more_came_to(results: list[RungResult]) -> None:
+    for candidate, expected in zip(results, expected_finals(results, results), strict=True):
+        for other in results:
+            if other.final is not None and np.less_equal(other.costs, candidate.costs).all():
+                best = max(o.final or 0.0 for o in results if np.less_equal(o.costs, candidate.costs).all())
+                assert expected <= best
+
+
 def test_errors_are_expected_to_become_fewer_as_they_did_elsewhere() -> None:
-    done = [RungResult(accuracy=0.6, costs=(1.0,), final=0.9), RungResult(accuracy=0.4, costs=(1.0,), final=0.85)]
-    assert expected_final(0.2, done) == pytest.approx(0.8)
-    assert expected_final(0.2, []) == 0.2
+    done = [RungResult(accuracy=0.6, costs=(2.0,), final=0.9), RungResult(accuracy=0.4, costs=(2.0,), final=0.85)]
+    cheap, dear = RungResult(accuracy=0.2, costs=(1.0,)), RungResult(accuracy=0.9, costs=(2.0,))
+    assert expected_finals([cheap, dear], done).tolist() == pytest.approx([0.8, 0.9])
+    assert expected_finals([cheap], []).tolist() == [0.2]
+    assert expected_finals([], done).tolist() == []
+
+
+@given(rungs())
+def test_the_lead_that_lasts_is_the_smallest_of_which_that_can_be_said(results: list[RungResult]) -> None:
+    done = [(one.accuracy, one.final) for one in results if one.final is not None]
+    pairs = [(a - b, end < other) for a, end in done for b, other in done if a > b]
+
+    def lasts(least: float) -> bool:
+        beyond = [overturned for lead, overturned in pairs if lead > least]
+        return (sum(beyond) + 1) / (len(beyond) + 2) <= OVERTURNED
+
+    found = lasting_lead(results)
+    candidates = sorted({0.0, *(lead for lead, _ in pairs)})
+    assert found == next((least for least in candidates if lasts(least)), math.inf)
 
 
 @given(st.integers(1, 500), etas)
