@@ -163,20 +163,21 @@ def compared(full: Sequence[Step], halved: Sequence[Step]) -> dict[str, Mapping[
     return rows
 
 
-def told(rows: Mapping[str, Mapping[str, float | None]]) -> list[str]:
-    """A comparison in lines."""
+def told(rows: Mapping[str, Mapping[str, float | None]], spent: Sequence[int]) -> list[str]:
+    """A comparison in lines; where one of the two did not get there, its ratio is a bound by what it spent in all."""
     lines = [f"  {'share':>7}{'epochs full':>14}{'halving':>10}{'ratio':>8}{'seconds full':>15}{'halving':>10}"]
     for share, row in rows.items():
         cells = ["-" if row[name] is None else f"{row[name]:g}" for name in row]
-        ratio = ratio_of(row, "epochs")
-        shown = "-" if ratio is None else f"{ratio:.2f}"
+        full, halved = row["full_epochs"], row["halving_epochs"]
+        bound = "" if full is not None and halved is not None else ">" if full is None else "<"
+        shown = f"{bound}{(full or spent[0]) / (halved or spent[1]):.2f}"
         lines.append(f"  {share:>7}{cells[0]:>14}{cells[2]:>10}{shown:>8}{cells[1]:>15}{cells[3]:>10}")
     return lines
 
 
-def ratio_of(row: Mapping[str, float | None], unit: str) -> float | None:
-    """What full training spent over what halving spent; ``None`` where one of them did not get there."""
-    full, halved = row[f"full_{unit}"], row[f"halving_{unit}"]
+def ratio_of(row: Mapping[str, float | None]) -> float | None:
+    """Epochs of full training over those of halving; ``None`` where one of them did not get there."""
+    full, halved = row["full_epochs"], row["halving_epochs"]
     return full / halved if full is not None and halved else None
 
 
@@ -215,15 +216,17 @@ def main() -> None:
         for run in runs:
             run.record.close()
         results.append(one)
-        (folder / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in results), encoding="utf-8")
+        (folder / f"results-{arguments.halving:g}.jsonl").write_text(
+            "".join(json.dumps(line) + "\n" for line in results), encoding="utf-8"
+        )
         pair = {name: f"{one[name][0]:g} full, {one[name][1]:g} halving" for name in ("hypervolume", "judged_alike")}
         print(f"seed {seed}: {len(courses[0])} whole trainings, {one['epochs'][0]} epochs")
         print(f"  against {len(finished)}, {one['stopped']} of them stopped early: {one['epochs'][1]} epochs")
         print(f"  hypervolume of the front: {pair['hypervolume']}")
         print(f"  trained again, on test images: {pair['judged_alike']}")
-        print("\n".join(told(rows)), flush=True)
+        print("\n".join(told(rows, one["epochs"])), flush=True)
         for share, row in rows.items():
-            ratio = ratio_of(row, "epochs")
+            ratio = ratio_of(row)
             ratios[share] += [ratio] if ratio is not None else []
     print(f"epochs of full training over those of halving, median of {arguments.seeds} seeds (how many got there):")
     for share, found in ratios.items():

@@ -101,11 +101,11 @@ def test_what_the_searcher_is_told_of_the_stopped_adds_nothing_to_the_front(halv
             assert known.values[RUNG_ACCURACY] < trial.values["accuracy"] < 1
 
 
-@pytest.mark.parametrize(("algorithm", "cuts"), [("lamoo", (22,)), ("random", (9, 22))])
+@pytest.mark.parametrize(("algorithm", "cuts"), [("lamoo", (18,)), ("random", (9, 19))])
 def test_the_same_seed_gives_the_same_course_and_an_interruption_does_not_change_it(
     halve: Begin, trainer: FakeTrainer, tmp_path: Path, algorithm: str, cuts: tuple[int, ...]
 ) -> None:
-    whole = halve(algorithm=algorithm, trials=16, out=tmp_path / "whole")
+    whole = halve(algorithm=algorithm, trials=13, out=tmp_path / "whole")
     assert stopped(whole)
 
     def cut(when: int) -> Callable[[Architecture], float]:
@@ -122,9 +122,9 @@ def test_the_same_seed_gives_the_same_course_and_an_interruption_does_not_change
         out = tmp_path / str(when)
         trainer.accuracy = cut(when)
         with pytest.raises(KeyboardInterrupt):
-            halve(algorithm=algorithm, trials=16, out=out)
+            halve(algorithm=algorithm, trials=13, out=out)
         trainer.accuracy = accuracy_by_id
-        run = halve(algorithm=algorithm, trials=16, out=out)
+        run = halve(algorithm=algorithm, trials=13, out=out)
         assert trace(run) == trace(whole)
         assert [trial.stopped for trial in run.record.finished()] == [t.stopped for t in whole.record.finished()]
 
@@ -190,9 +190,9 @@ def test_several_workers_halt_and_go_on_as_they_are_free(
 ) -> None:
     (tmp_path / "notes").mkdir()
     monkeypatch.setattr("hwnas.study.searching.EvaluatorSource", lambda **_: FaultySource(tmp_path / "notes"))
-    run = halve(executor=ExecutorSettings(name="processes", workers=2), trials=20)
+    run = halve(executor=ExecutorSettings(name="processes", workers=2), trials=14)
     begun = [path.name.split("-")[1] for path in sorted((tmp_path / "notes").iterdir())]
-    assert len(run.record.finished()) == 20
+    assert len(run.record.finished()) == 14
     assert stopped(run)
     for trial in run.record.finished():
         assert begun.count(trial.architecture.id) == (1 if trial.stopped else 2)
