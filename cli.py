@@ -53,7 +53,7 @@ from hwnas.commands.printing import render, say
 from hwnas.commands.profile_words import diagnosis_parts, model_parts, space_parts
 from hwnas.commands.progress import profile_progress, search_progress, spinner
 from hwnas.commands.tables import table_app
-from hwnas.commands.winners import card_text, cards_of, export_one, export_winners, front_parts, front_rows
+from hwnas.commands.winners import card_text, cards_of, export_one, export_winners, front_parts, front_rows, halving_row
 
 if TYPE_CHECKING:
     from hwnas.networks import NetworkFamily
@@ -197,11 +197,18 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     ] = "auto",
     evaluator: Annotated[
         str,
-        typer.Option(help="What finds accuracies: trained, supernet, few-shot, or FILE.py:FUNCTION, one of yours."),
+        typer.Option(help="What finds accuracies: trained, supernet, few-shot, predictor, or FILE.py:FUNCTION."),
     ] = "trained",
     supernet_epochs: Annotated[
         int, typer.Option(min=1, help="Passes over the data for weights that networks share.")
     ] = 30,
+    halving: Annotated[
+        float | None,
+        typer.Option(help="Stop trainings early that fall behind, all but the best 1/N at each rung; 3 is usual."),
+    ] = None,
+    learn_from: Annotated[
+        Path | None, typer.Option(help="The earlier run whose trials the evaluator predictor learns from.")
+    ] = None,
     max_latency: Annotated[str | None, typer.Option(help="Limit, for example 5ms or 300us.")] = None,
     max_params: Annotated[str | None, typer.Option(help="Limit, for example 1M or 300k.")] = None,
     max_flops: Annotated[str | None, typer.Option(help="Limit, for example 20M; one MAC is two FLOPs.")] = None,
@@ -236,6 +243,8 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     from hwnas.evaluators import require_evaluator
     from hwnas.objectives import COSTS, objectives, parse_quantity
     from hwnas.searchers import require_inner
+    from hwnas.study.halving import require_halving
+    from hwnas.study.lessons import lessons, require_lessons
     from hwnas.study.storage import require_url
     from hwnas.training import TRAINING_DEVICES, Recipe, device_of
 
@@ -247,6 +256,8 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     require_evaluator(evaluator)
     require_one_of(train_on, TRAINING_DEVICES, option="--train-on")
     training = Recipe.preset(recipe, device=train_on, **({} if epochs is None else {"epochs": epochs}))
+    require_lessons(evaluator, learn_from)
+    require_halving(halving, evaluator=evaluator, epochs=training.epochs)
     given = {
         "latency": max_latency,
         "params": max_params,
@@ -270,6 +281,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         raise typer.BadParameter(message, param_hint="--target energy")
     images = images_of(data)
     family = hwnas.network_family(space, channels=images.channels, classes=images.classes)
+    lessons(  # refused now, and not after a table has been made
+        evaluator, learn_from, space=family.space.name, data_sha256=images.fingerprint, recipe=training
+    )
     rows, backend = _table_for(
         out, family, device=device, table=table, other=allow_other_device, grow=missing == MEASURE
     )
@@ -291,6 +305,8 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 meter=_meter(family, rows, backend) if measure else None,
                 evaluator=evaluator,
                 supernet_epochs=supernet_epochs,
+                halving=halving,
+                learn_from=learn_from,
                 executor=where,
                 attempts=attempts,
                 storage=storage,
@@ -302,6 +318,8 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     failures = export_winners(run, _meter(run.family, run.table, backend))
     page = hwnas.report(run)
     result = {"run": str(out), "front": front_rows(run), "winners": cards_of(run), "report": str(page)}
+    if halving is not None:
+        result["halving"] = halving_row(run)
     render(result, lambda: front_parts(run, page), as_json=as_json)
     if failures:
         raise failures[0]

@@ -71,6 +71,9 @@ def search_progress() -> Iterator[Callable[[SearchProgress], None]]:
                 "front": str(progress.front_size),
                 "hypervolume": f"{progress.hypervolume:.5g}",
                 "best": best,
+                "stopped early": f"{progress.stopped} ({progress.epochs_saved} epochs saved)"
+                if progress.stopped
+                else "",
                 "time": left,
             }
             if not live.console.is_terminal:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwnas.commands.printing import many
 from hwnas.commands.progress import spinner
 
 if TYPE_CHECKING:
@@ -77,6 +78,16 @@ def front_rows(run: Run) -> list[dict[str, Any]]:
     ]
 
 
+def halving_row(run: Run) -> dict[str, int]:
+    """What a halving stopped and saved, as JSON values."""
+    finished = run.record.finished()
+    return {
+        "stopped": sum(trial.stopped is not None for trial in finished),
+        "epochs_saved": run.epochs_saved(finished),
+        "epochs_in_all": len(finished) * run.settings.recipe.epochs,
+    }
+
+
 def front_parts(run: Run, page: Path) -> list[Any]:
     """The front of a run with what was measured of its winners, and where everything is."""
     from rich.markup import escape
@@ -103,8 +114,18 @@ def front_parts(run: Run, page: Path) -> list[Any]:
             f"{row['params_m']:.3f}",
             ", ".join(roles.get(row["trial"], [])),
         )
+    parts: list[Any] = [table]
+    if run.settings.halving is not None:
+        saved = halving_row(run)
+        parts.append(
+            f"{many(saved['stopped'], 'training')} stopped early, which saved {saved['epochs_saved']} of "
+            f"{saved['epochs_in_all']} epochs."
+        )
+    judgement = run.judgement()
+    if judgement is not None:
+        parts.append(f"Predictions learned from {judgement.trials} trials: {judgement.told()}.")
     where = escape(f"Models: {run.folder / 'models'}. Report: {page}")
-    return [table, f"Accuracy is on validation images. {where}"]
+    return [*parts, f"Accuracy is on validation images. {where}"]
 
 
 def card_text(model: Path, card: Mapping[str, Any]) -> str:

@@ -14,13 +14,14 @@ from hwnas.core.errors import (
     unknown,
 )
 from hwnas.core.objective import Objective
-from hwnas.core.protocols import Evaluator, LatencyMeter, Measurement, Predictor, Searcher
+from hwnas.core.protocols import Evaluator, GradualEvaluator, LatencyMeter, Measurement, Predictor, Searcher
 from hwnas.core.trial import Proposal, Trial, cost_matrix
 
 __all__ = [
     "Architecture",
     "DataError",
     "Evaluator",
+    "GradualEvaluator",
     "HwnasError",
     "InfeasibleError",
     "LatencyMeter",

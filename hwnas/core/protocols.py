@@ -41,6 +41,14 @@ class Evaluator(Protocol):
 
 
 @runtime_checkable
+class GradualEvaluator(Evaluator, Protocol):
+    """Finds values in the course of a training, which then goes on from there."""
+
+    def evaluate_at(self, architecture: Architecture, *, epochs: int) -> Mapping[str, float]:
+        """Values by name after so many epochs, always the same for the same architecture, epochs and settings."""
+
+
+@runtime_checkable
 class Predictor(Protocol):
     """Knows a cost of any architecture before it exists."""
 

@@ -35,12 +35,20 @@ class Trial:
         architecture: What was evaluated.
         values: Objective name to value, in the objective's own unit and sign; other costs and figures beside them.
         failed: The reason when the evaluation failed; then ``values`` is empty.
+        stopped: The reason when the evaluation was given up halfway; then ``values`` has what was known of it by then,
+            but no value of an objective that only a whole evaluation tells.
     """
 
     number: int
     architecture: Architecture
     values: Mapping[str, float] = field(default_factory=dict)
     failed: str | None = None
+    stopped: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether it was evaluated to its end, so that it has a value of every objective."""
+        return self.failed is None and self.stopped is None
 
 
 def cost_matrix(trials: Sequence[Trial], objectives: Sequence[Objective]) -> NDArray[np.float64]:

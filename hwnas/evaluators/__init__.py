@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from hwnas.evaluators.function import FunctionError, FunctionEvaluator
     from hwnas.evaluators.ofa import LATENCY_FILE, PREDICTOR_FILE, OfaEvaluator, ofa_evaluator, ofa_space
     from hwnas.evaluators.outcome import Outcome, outcome_of
+    from hwnas.evaluators.predicted import Judgement, Lessons, PredictorEvaluator, require_teaching
     from hwnas.evaluators.proxy import DEFAULT_SCORES, ProxyEvaluator
     from hwnas.evaluators.proxy_scores import SCORES
     from hwnas.evaluators.sources import ESTIMATES, EVALUATORS, TRAININGS, EvaluatorSource, require_evaluator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
         nasbench201_table,
         read_columns,
     )
-    from hwnas.evaluators.trained import TrainedEvaluator, training_seed
+    from hwnas.evaluators.trained import TrainedEvaluator, checkpoint_of, training_seed
     from hwnas.evaluators.weight_sharing import FewShotEvaluator, SupernetEvaluator
     from hwnas.evaluators.wrappers import Cached, Counted, Noisy
 
@@ -45,14 +46,18 @@ _MODULES = {
     "FewShotEvaluator": "weight_sharing",
     "FunctionError": "function",
     "FunctionEvaluator": "function",
+    "Judgement": "predicted",
+    "Lessons": "predicted",
     "Noisy": "wrappers",
     "OfaEvaluator": "ofa",
     "Outcome": "outcome",
+    "PredictorEvaluator": "predicted",
     "ProxyEvaluator": "proxy",
     "SupernetEvaluator": "weight_sharing",
     "TabularEvaluator": "tabular",
     "TrainedEvaluator": "trained",
     "accel_evaluator": "accel",
+    "checkpoint_of": "trained",
     "macro_table": "tabular",
     "nasbench201_table": "tabular",
     "ofa_evaluator": "ofa",
@@ -60,6 +65,7 @@ _MODULES = {
     "outcome_of": "outcome",
     "read_columns": "tabular",
     "require_evaluator": "sources",
+    "require_teaching": "predicted",
     "training_seed": "trained",
 }
 
@@ -82,14 +88,18 @@ __all__ = [
     "FewShotEvaluator",
     "FunctionError",
     "FunctionEvaluator",
+    "Judgement",
+    "Lessons",
     "Noisy",
     "OfaEvaluator",
     "Outcome",
+    "PredictorEvaluator",
     "ProxyEvaluator",
     "SupernetEvaluator",
     "TabularEvaluator",
     "TrainedEvaluator",
     "accel_evaluator",
+    "checkpoint_of",
     "macro_table",
     "nasbench201_table",
     "ofa_evaluator",
@@ -97,6 +107,7 @@ __all__ = [
     "outcome_of",
     "read_columns",
     "require_evaluator",
+    "require_teaching",
     "training_seed",
 ]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from hwnas.core import Architecture, Evaluator, HwnasError
+from hwnas.core import Architecture, Evaluator, GradualEvaluator, HwnasError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Outcome:
     failed: str | None = None
 
 
-def outcome_of(make: Callable[[], Evaluator], architecture: Architecture) -> Outcome:
+def outcome_of(make: Callable[[], Evaluator], architecture: Architecture, *, epochs: int | None = None) -> Outcome:
     """Evaluates an architecture.
 
     What one architecture does to torch must not end a night of trials: its reason comes back in one line.
@@ -30,12 +30,21 @@ def outcome_of(make: Callable[[], Evaluator], architecture: Architecture) -> Out
     Args:
         make: Gives the evaluator; called once in each process, so that what it loads stays loaded.
         architecture: What to evaluate.
+        epochs: How far a training is to go; ``None`` for a whole evaluation.
     """
     try:
-        return Outcome(values=dict(_made(make).evaluate(architecture)))
+        return Outcome(values=dict(_values(_made(make), architecture, epochs)))
     except (HwnasError, RuntimeError, ArithmeticError, MemoryError) as error:
         lines = str(error).splitlines() or [""]
         return Outcome(failed=f"{type(error).__name__}: {lines[0]}")
+
+
+def _values(evaluator: Evaluator, architecture: Architecture, epochs: int | None) -> Mapping[str, float]:
+    if epochs is None:
+        return evaluator.evaluate(architecture)
+    if not isinstance(evaluator, GradualEvaluator):
+        raise UsageError(f"expected an evaluator that trains, received {type(evaluator).__name__}: it has no epochs")
+    return evaluator.evaluate_at(architecture, epochs=epochs)
 
 
 @lru_cache(maxsize=1)

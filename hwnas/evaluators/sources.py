@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from hwnas.core import DataError, Evaluator, unknown
+from hwnas.core import DataError, Evaluator, Trial, unknown
 from hwnas.evaluators.function import FunctionEvaluator
+from hwnas.evaluators.predicted import Lessons, PredictorEvaluator
 from hwnas.evaluators.trained import TrainedEvaluator
 from hwnas.evaluators.weight_sharing import FewShotEvaluator, SupernetEvaluator
 from hwnas.networks import NetworkFamily, network_family
@@ -15,8 +16,12 @@ from hwnas.supernets.recipe import OnProgress
 from hwnas.training import ImageData, Recipe, load_data
 
 TRAININGS = "trainings"  # folder in that of a run, with the trainings under way
-EVALUATORS = ("trained", "supernet", "few-shot")  # and functions of the user's own
-ESTIMATES = ("supernet", "few-shot")  # whose accuracies are guesses: those of the winners have to be found by training
+EVALUATORS = ("trained", "supernet", "few-shot", "predictor")  # and functions of the user's own
+ESTIMATES = (
+    "supernet",
+    "few-shot",
+    "predictor",
+)  # whose accuracies are guesses: those of the winners have to be found by training
 
 
 def require_evaluator(name: str) -> str:
@@ -43,6 +48,7 @@ class EvaluatorSource:
         supernet_epochs: Passes over the training images for weights that are shared.
         seed: Of the run.
         folder: Of the run, where trainings under way and shared weights are kept.
+        lessons: What predictions are learned from.
     """
 
     name: str
@@ -53,6 +59,7 @@ class EvaluatorSource:
     supernet_epochs: int
     seed: int
     folder: Path
+    lessons: Lessons = field(default=(), repr=False)
 
     def __call__(self) -> Evaluator:
         """The evaluator, from data read anew.
@@ -79,11 +86,17 @@ class EvaluatorSource:
             on_progress: Told how far the training of shared weights is.
 
         Raises:
-            UsageError: There is no such function, or the space cannot be split.
+            UsageError: There is no such function, the space cannot be split, or the lessons teach nothing.
         """
         if self.name == "trained":
             trainings = self.folder / TRAININGS
             return TrainedEvaluator(family=family, data=images, recipe=self.recipe, seed=self.seed, folder=trainings)
+        if self.name == "predictor":
+            trials = [
+                Trial(number=number, architecture=architecture, values={"accuracy": accuracy})
+                for number, (architecture, accuracy) in enumerate(self.lessons)
+            ]
+            return PredictorEvaluator.fit(trials, family=family)
         if self.name in ESTIMATES:
             kind = SupernetEvaluator if self.name == "supernet" else FewShotEvaluator
             return kind(

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from hwnas.core import Architecture
 from hwnas.networks import NetworkFamily
-from hwnas.training import ImageData, Recipe, Teacher, accuracy, train
+from hwnas.training import ImageData, Recipe, Teacher, accuracy, train, train_to
+
+_RECALIBRATION = 512  # images, where a training is judged that is not at its end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +49,45 @@ class TrainedEvaluator:
         seed = training_seed(self.seed, architecture)
         module = self.family.module(architecture, seed=seed)
         size = self.family.resolution(architecture)
-        checkpoint = self.folder / f"{architecture.id}.safetensors" if self.folder else None
+        checkpoint = checkpoint_of(self.folder, architecture)
         train(module, self.data, self.recipe, size=size, seed=seed, teacher=self.teacher, checkpoint=checkpoint)
         found = accuracy(module, self.data.validation, self.data, size=size)
         return {"accuracy": found, "train_s": round(time.monotonic() - start, 3)}
+
+    def evaluate_at(self, architecture: Architecture, *, epochs: int) -> Mapping[str, float]:
+        """The same after some of the recipe's epochs; with a folder, the training goes on from there the next time.
+
+        The schedule is that of the whole recipe, and ``evaluate`` comes to the same accuracy with or without. For this
+        judgement statistics of batch normalisation are taken anew from training images: in the first epochs those that
+        run along lag so far behind that networks cannot be ranked by them.
+
+        Args:
+            architecture: What to train.
+            epochs: How far, at most as far as the recipe goes.
+
+        Raises:
+            UsageError: As of ``evaluate``, or the recipe has not so many epochs.
+            TrainingDivergedError: As of ``evaluate``; the others, too.
+        """
+        start = time.monotonic()
+        seed = training_seed(self.seed, architecture)
+        training = train_to(
+            self.family.module(architecture, seed=seed),
+            self.data,
+            self.recipe,
+            size=self.family.resolution(architecture),
+            seed=seed,
+            epochs=epochs,
+            teacher=self.teacher,
+            checkpoint=checkpoint_of(self.folder, architecture),
+        )
+        found = training.accuracy(self.data.validation, recalibration_images=_RECALIBRATION)
+        return {"accuracy": found, "train_s": round(time.monotonic() - start, 3)}
+
+
+def checkpoint_of(folder: Path | None, architecture: Architecture) -> Path | None:
+    """Where the training of an architecture is kept; ``None`` without a folder."""
+    return folder / f"{architecture.id}.safetensors" if folder else None
 
 
 def training_seed(seed: int, architecture: Architecture) -> int:

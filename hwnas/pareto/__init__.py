@@ -1,7 +1,7 @@
 """Dominance, hypervolume, box decompositions and knees of sets of cost vectors, all minimised."""
 
 from hwnas.pareto.boxes import Boxes, non_dominated_boxes
-from hwnas.pareto.dominance import dominance_counts, dominates, knee, non_dominated
+from hwnas.pareto.dominance import dominance_counts, dominates, knee, levels, non_dominated
 from hwnas.pareto.hypervolume import hypervolume, hypervolume_contributions
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "hypervolume",
     "hypervolume_contributions",
     "knee",
+    "levels",
     "non_dominated",
     "non_dominated_boxes",
 ]

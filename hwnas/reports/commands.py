@@ -27,8 +27,11 @@ def search_command(run: Run, *, out: str) -> str:
     options += [("--trials", str(settings.trials))]
     options += [("--recipe", preset_name(settings.recipe, but=ON_THE_COMMAND_LINE) or "default")]
     options += [("--epochs", str(settings.recipe.epochs)), ("--train-on", settings.recipe.device)]
-    if settings.evaluator != "trained":
+    if settings.learned_from is not None:
+        options += [("--evaluator", settings.evaluator), ("--learn-from", settings.learned_from)]
+    elif settings.evaluator != "trained":
         options += [("--evaluator", settings.evaluator), ("--supernet-epochs", str(settings.supernet_epochs))]
+    options += [("--halving", f"{settings.halving:g}")] if settings.halving is not None else []
     options += [("--seed", str(settings.seed))]
     for target, cost in COSTS.items():
         if cost.name in settings.limits:

@@ -67,6 +67,8 @@ def _content(numbers: Numbers) -> dict[str, Any]:
         "again": commands.search_command(run, out=f"{folder}-again"),
         "exports": {pick: commands.export_command(run, pick) for pick in PICKS},
         "report_command": commands.report_command(run),
+        "judgement": run.judgement(),
+        "judged_in_words": "" if (judgement := run.judgement()) is None else judgement.told(),
         "preset": preset,
         "recipe_in_python": ", ".join(f"{name}={value!r}" for name, value in recipe.changes().items()),
     }

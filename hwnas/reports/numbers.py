@@ -16,8 +16,9 @@ from hwnas.pareto import non_dominated
 from hwnas.predictors import Evaluation, read_evaluation
 from hwnas.reports.cards import Card, Unreadable, read_cards
 from hwnas.study import Run
+from hwnas.study.record import RUNG_ACCURACY
 
-State = Literal["front", "dominated", "failed", "unfinished"]
+State = Literal["front", "dominated", "stopped", "failed", "unfinished"]
 COST_LABELS: Mapping[str, str] = {
     "latency_ms": "latency",
     "flops_m": "FLOPs",
@@ -37,12 +38,13 @@ class TrialRow:
         number: Position in the study.
         id: Its architecture.
         state: What became of it.
-        accuracy: On the validation images, in [0, 1]; ``None`` without a value.
+        accuracy: On the validation images after the whole training, in [0, 1]; ``None`` without a value.
         costs: Cost name to value in the cost's unit.
         measured: Whether its latency was measured in the course of the search, and not predicted.
         roles: What it won as.
         why: How the searcher came to it.
-        failed: Why it failed; empty otherwise.
+        failed: Why it failed, or was stopped early; empty otherwise.
+        rung_accuracy: Of one that was stopped early its accuracy then; else ``None``.
     """
 
     number: int
@@ -54,6 +56,7 @@ class TrialRow:
     roles: tuple[str, ...]
     why: Mapping[str, Any]
     failed: str
+    rung_accuracy: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +182,11 @@ class Numbers:
         return len(self.rows) - self.count("unfinished")
 
     @property
+    def epochs_saved(self) -> int:
+        """Epochs that trials were spared which were stopped early."""
+        return self.run.epochs_saved(self.run.record.finished())
+
+    @property
     def noisy_kernels(self) -> int:
         """Kernel rows of the table whose rounds did not agree."""
         return sum(row.timing.noise == "noisy" for row in self.run.table.kernels.values())
@@ -229,7 +237,8 @@ def _rows(run: Run, trials: Sequence[Trial], front: set[int], picks: Mapping[str
     states: list[tuple[Trial, State]] = []
     for trial in (judged.get(one.number, one) for one in run.record.finished()):
         good: State = "front" if trial.number in front else "dominated"
-        states.append((trial, "failed" if trial.failed is not None else good))
+        lost: State = "failed" if trial.failed is not None else "stopped"
+        states.append((trial, good if trial.complete else lost))
     for number, architecture in run.record.unfinished():
         states.append((Trial(number=number, architecture=architecture), "unfinished"))
     rows = (
@@ -252,7 +261,8 @@ def _row(
         measured=measured,
         roles=tuple(role for role, picked in picks.items() if picked.number == trial.number),
         why=dict(recorded.get("why", {})),
-        failed=trial.failed or "",
+        failed=trial.failed or trial.stopped or "",
+        rung_accuracy=trial.values.get(RUNG_ACCURACY),
     )
 
 

@@ -12,6 +12,7 @@ from hwnas.reports.svg import COLORS, Mark
 from hwnas.searchers import make_searcher
 from hwnas.searchers.tree import Difference, ExplainedNode, PartitionSearcher, explain
 from hwnas.study import Run, problem_of
+from hwnas.study.rungs import Rungs
 
 _ROW = 34  # height of a leaf in points
 _CHARACTERS = 24
@@ -30,7 +31,7 @@ def partition_of(run: Run) -> tuple[ExplainedNode, ...]:
     searcher = make_searcher(settings.algorithm, problem_of(run), seed=settings.seed, inner="random")
     if not isinstance(searcher, PartitionSearcher):
         return ()
-    searcher.tell(run.record.finished())
+    searcher.tell(Rungs(run).told(run.record.finished()))
     nodes = explain(searcher)
     return nodes if len(nodes) > 1 else ()
 

@@ -15,7 +15,7 @@ from hwnas.searchers.problem import SearchProblem
 
 @dataclass
 class History:
-    """Finished trials, those that failed or have a value that is no finite number apart.
+    """Finished trials, those without a value, or with one that is no finite number, apart.
 
     Attributes:
         problem: For the sign of the objectives.
@@ -32,7 +32,7 @@ class History:
     def replace(self, trials: Sequence[Trial]) -> None:
         """Takes the finished trials of a study."""
         ordered = sorted(trials, key=lambda trial: trial.number)
-        valued = [trial for trial in ordered if trial.failed is None]
+        valued = [trial for trial in ordered if trial.complete]
         costs = self.problem.costs(valued)
         finite = np.asarray(np.isfinite(costs).all(axis=1))
         self.trials = [trial for trial, good in zip(valued, finite, strict=True) if good]

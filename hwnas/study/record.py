@@ -23,6 +23,9 @@ from hwnas.study.storage import Place, close_storage, open_storage, patiently
 
 T = TypeVar("T")
 
+EPOCHS_DONE = "epochs_done"  # of a trial that was stopped early: how far it was trained
+RUNG_ACCURACY = "rung_accuracy"  # and its accuracy then
+
 
 class StudyRecord:
     """Trials where they are kept.
@@ -120,7 +123,8 @@ class StudyRecord:
         Raises:
             MachineError: The record cannot be written.
         """
-        self._end(number, values, [values[objective.name] for objective in self._objectives])
+        ends = [values[objective.name] for objective in self._objectives]
+        self._end(number, values, ends, state=TrialState.COMPLETE)
 
     def fail(self, number: int, reason: str) -> None:
         """Enters that a trial failed, and why.
@@ -128,7 +132,15 @@ class StudyRecord:
         Raises:
             MachineError: The record cannot be written.
         """
-        self._end(number, {"failed": reason}, None)
+        self._end(number, {"failed": reason}, None, state=TrialState.FAIL)
+
+    def stop(self, number: int, reason: str, values: Mapping[str, float]) -> None:
+        """Enters that a trial was given up before its end, why, and what was known of it by then.
+
+        Raises:
+            MachineError: The record cannot be written.
+        """
+        self._end(number, {**values, "stopped": reason}, None, state=TrialState.PRUNED)
 
     def mark(self, number: int, name: str, value: Any) -> None:
         """Notes something about a trial that runs.
@@ -158,6 +170,14 @@ class StudyRecord:
         """Everything recorded with each trial beside its values, by the trial's number; unfinished ones included."""
         return {entry.number: dict(entry.user_attrs) for entry in self._entries()}
 
+    def marked(self, name: str) -> list[tuple[int, Architecture, Any]]:
+        """Number, architecture and mark of the trials that have one of that name, whether they ended or not."""
+        return [
+            (entry.number, self._space.architecture(entry.params), entry.user_attrs[name])
+            for entry in self._entries()
+            if name in entry.user_attrs
+        ]
+
     def note(self, name: str, value: Any) -> None:
         """Writes something about the whole study into the record."""
         self._do(lambda: self._study.set_user_attr(name, json.loads(json.dumps(value))))
@@ -177,7 +197,9 @@ class StudyRecord:
     def _do(self, act: Callable[[], T]) -> T:
         return patiently(self._place, act)
 
-    def _end(self, number: int, attributes: Mapping[str, Any], values: Sequence[float] | None) -> None:
+    def _end(
+        self, number: int, attributes: Mapping[str, Any], values: Sequence[float] | None, *, state: TrialState
+    ) -> None:
         def tell() -> None:
             trial_id = self._trial_id(number)
             entry = self._storage.get_trial(trial_id)
@@ -187,7 +209,6 @@ class StudyRecord:
                 for name, value in attributes.items():
                     if entry.user_attrs.get(name) != value:  # most are known since the beginning
                         self._storage.set_trial_user_attr(trial_id, name, value)
-                state = TrialState.FAIL if values is None else TrialState.COMPLETE
                 self._storage.set_trial_state_values(trial_id, state=state, values=values)
             except UpdateFinishedTrialError as error:
                 raise StudyError(f"trial {number} was ended by another process meanwhile") from error
@@ -208,9 +229,10 @@ class StudyRecord:
         return self._ended[entry.number]
 
     def _read(self, entry: FrozenTrial) -> Trial:
-        failed = (
-            str(entry.user_attrs.get("failed", "stopped from outside")) if entry.state != TrialState.COMPLETE else None
-        )
+        stopped = entry.user_attrs.get("stopped") if entry.state == TrialState.PRUNED else None
+        failed = None
+        if entry.state != TrialState.COMPLETE and stopped is None:
+            failed = str(entry.user_attrs.get("failed", "stopped from outside"))
         numbers = {name: value for name, value in entry.user_attrs.items() if isinstance(value, (int, float))}
         values = {objective.name: float(v) for objective, v in zip(self._objectives, entry.values or (), strict=False)}
         return Trial(
@@ -218,4 +240,5 @@ class StudyRecord:
             architecture=self._space.architecture(entry.params),
             values={} if failed else {**numbers, **values},
             failed=failed,
+            stopped=stopped,
         )

@@ -26,7 +26,7 @@ def to_train(run: Run, finished: Sequence[Trial]) -> list[Trial]:
     """
     if run.settings.evaluator not in ESTIMATES:
         return []
-    left = [trial for trial in finished if trial.failed is None]
+    left = [trial for trial in finished if trial.complete]
     chosen: list[Trial] = []
     for _ in range(_LAYERS):
         if not left:

@@ -9,7 +9,7 @@ import platform
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,19 +21,20 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import ArgumentError
 
 from hwnas.core import Objective, StudyError, Trial, UsageError, cost_matrix
-from hwnas.evaluators import ESTIMATES, TRAININGS
+from hwnas.evaluators import ESTIMATES, TRAININGS, Judgement
 from hwnas.networks import NetworkFamily, network_family
 from hwnas.objectives import KnownCosts, Limits, objectives
 from hwnas.pareto import hypervolume, knee, non_dominated
 from hwnas.predictors import LatencyPredictor, MeasuredOrPredicted, Optimistic
 from hwnas.study.measurements import MeasuredNetworks
-from hwnas.study.record import StudyRecord
+from hwnas.study.record import EPOCHS_DONE, StudyRecord
 from hwnas.study.settings import OLDEST_VERSION, SETTINGS_VERSION, RunSettings
 from hwnas.study.storage import Place, require_url
 from latency_tables import LatencyTable, read_table, write_atomically, write_table
 
 PICKS = ("knee", "fastest", "best")
 _TRAINED, _UNTRAINABLE = "trained_accuracy_", "training_failed_"  # begin the names of notes on the study
+_JUDGEMENT = "predictor"  # the name of another
 _PACKAGES = ("hwnas", "torch", "onnx", "onnxruntime", "onnxruntime-gpu", "optuna", "scikit-learn", "numpy")
 
 
@@ -108,15 +109,20 @@ class Run:
         return StudyRecord(self.place, self.family.space, self.objectives)
 
     def trials(self) -> list[Trial]:
-        """Finished trials that did not fail, in order."""
-        return [trial for trial in self.record.finished() if trial.failed is None]
+        """Trials that were evaluated to their end, in order."""
+        return [trial for trial in self.record.finished() if trial.complete]
+
+    def epochs_saved(self, finished: Sequence[Trial]) -> int:
+        """Epochs that trials were spared which were stopped before their end."""
+        whole = self.settings.recipe.epochs
+        return sum(whole - round(trial.values[EPOCHS_DONE]) for trial in finished if trial.stopped is not None)
 
     def judged(self, finished: Sequence[Trial]) -> list[Trial]:
-        """Trials that did not fail; where a search went by estimates, those really trained, with what that gave.
+        """Trials that came to their end; where a search went by estimates, those really trained, with what that gave.
 
         The estimate is their ``estimated_accuracy`` then. Before any is trained, all, with their estimates.
         """
-        trials = [trial for trial in finished if trial.failed is None]
+        trials = [trial for trial in finished if trial.complete]
         trained = self.trained() if self.settings.evaluator in ESTIMATES else {}
         if not trained:
             return trials
@@ -141,6 +147,15 @@ class Run:
     def note_untrainable(self, number: int, reason: str) -> None:
         """Keeps why the training of a trial that ended failed."""
         self.record.note(f"{_UNTRAINABLE}{number}", reason)
+
+    def note_judgement(self, judgement: Judgement) -> None:
+        """Keeps how good the predictions are that the search goes by."""
+        self.record.note(_JUDGEMENT, asdict(judgement))
+
+    def judgement(self) -> Judgement | None:
+        """How good the predictions are that the search goes by; ``None`` where it goes by none, or not yet."""
+        noted = self.record.notes().get(_JUDGEMENT)
+        return None if noted is None else Judgement(**noted)
 
     def _noted(self, prefix: str) -> dict[int, Any]:
         notes = self.record.notes()
@@ -176,7 +191,7 @@ class Run:
             which: ``knee``, ``fastest``, ``best`` (most accurate), an architecture's id or a trial's number.
 
         Raises:
-            UsageError: No such trial, or no trial at all.
+            UsageError: No such trial, one that was stopped early, or no trial at all.
         """
         front = self.front()
         if not front:
@@ -187,13 +202,22 @@ class Run:
             return max(front, key=lambda trial: (trial.values["accuracy"], -trial.values["latency_ms"]))
         if which == "knee":
             return front[knee(self.cost_matrix(front))]
-        for trial in [*front, *self.trials()]:
-            if which in {trial.architecture.id, str(trial.number)}:
-                return trial
+        for trial in [*front, *self.record.finished()]:
+            if which in {trial.architecture.id, str(trial.number)} and trial.failed is None:
+                return self._whole(trial)
         raise UsageError(
             f"{self.folder} has no finished trial {which!r}: expected {', '.join(PICKS)}, a trial's number or an "
             f"architecture's id, for example {front[0].architecture.id}"
         )
+
+    def _whole(self, trial: Trial) -> Trial:
+        """The trial, if it was evaluated to its end."""
+        if trial.stopped is not None:
+            raise UsageError(
+                f"trial {trial.number} of {self.folder} was stopped early, {trial.stopped}: expected one that was "
+                "trained to its end"
+            )
+        return trial
 
     def picks(self) -> dict[str, Trial]:
         """The three winners by role; one architecture may have several roles."""

@@ -10,6 +10,8 @@ from hwnas.core import Evaluator, LatencyMeter, Objective, RunMismatchError, Usa
 from hwnas.evaluators import (
     EvaluatorSource,
     FewShotEvaluator,
+    Lessons,
+    PredictorEvaluator,
     SupernetEvaluator,
     require_evaluator,
 )
@@ -18,6 +20,8 @@ from hwnas.networks import network_family
 from hwnas.objectives import KnownCosts, Limits, lowest, objectives
 from hwnas.predictors import LatencyPredictor, Missing, require_policy
 from hwnas.searchers import make_searcher, require_inner
+from hwnas.study.halving import require_halving
+from hwnas.study.lessons import lessons, lessons_sha256, require_lessons
 from hwnas.study.measuring import Doubts
 from hwnas.study.problem import problem_of
 from hwnas.study.reranking import rerank, to_train
@@ -47,6 +51,8 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     recipe: Recipe | None = None,
     evaluator: str = "trained",
     supernet_epochs: int = 30,
+    halving: float | None = None,
+    learn_from: str | Path | None = None,
     missing: Missing = "error",
     meter: LatencyMeter | None = None,
     executor: ExecutorSettings | None = None,
@@ -70,9 +76,15 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit.
         seed: The same seed gives the same trials with the same table, data and versions.
         recipe: How candidates are trained; nothing distils here, since there is no teacher.
-        evaluator: What finds accuracies: ``"trained"``, ``"supernet"``, ``"few-shot"``, or a function of your own as
-            ``"file.py:function"``. After a search by shared weights, the best are trained and ranked by that.
+        evaluator: What finds accuracies: ``"trained"``, ``"supernet"``, ``"few-shot"``, ``"predictor"``, or a function
+            of your own as ``"file.py:function"``. After a search by shared weights or predictions, the best are trained
+            and ranked by that.
         supernet_epochs: Passes over the training images for weights that networks share.
+        halving: Trainings are stopped early that are behind networks that cost no more; of the trials at each rung, the
+            best share of one over this number goes on in any case. ``None``, and every candidate is trained to its end;
+            see ``hwnas.study.halving``.
+        learn_from: Folder of an earlier run, of the same space, data and recipe, whose trials the evaluator
+            ``"predictor"`` learns from.
         missing: What to do where the table lacks a row: ``"error"``, ``"step"`` or ``"regress"``; see
             ``hwnas.predictors.RowEstimates``.
         meter: The device of the table. With it, candidates whose predicted latency lies across a limit or the front
@@ -107,12 +119,15 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     drawing = require_inner(algorithm, inner)
     wanted = recipe or Recipe()
     require_teacher(wanted, None)
+    require_lessons(evaluator, learn_from)
+    require_halving(halving, evaluator=require_evaluator(evaluator), epochs=wanted.epochs)
     if where.name != "ray":  # whose workers may have other devices than this machine
         device_of(wanted.device)
     known_table = table if isinstance(table, LatencyTable) else read_table(table)
     goals = objectives(targets)
     images = data if isinstance(data, ImageData) else load_data(data)
     family = network_family(space, channels=images.channels, classes=images.classes)
+    learned = lessons(evaluator, learn_from, space=family.space.name, data_sha256=images.fingerprint, recipe=wanted)
     settings = RunSettings(
         space=family.space.name,
         data=images.name,
@@ -127,8 +142,11 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         seed=seed,
         recipe=wanted,
         missing=require_policy(missing),
-        evaluator=require_evaluator(evaluator),
+        evaluator=evaluator,
         supernet_epochs=supernet_epochs,
+        halving=None if halving is None else float(halving),
+        learned_from=None if learn_from is None else str(Path(learn_from).resolve()),
+        learned_sha256=lessons_sha256(learned),
         table_sha256=table_sha256(known_table),
     )
     folder = Path(out)
@@ -151,7 +169,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
             reference = _reference(costs, bounds, goals, classes=images.classes)
             run = begin_run(folder, settings, known_table, reference, storage=storage)
         try:
-            _work(run, images, where, meter=meter, attempts=attempts, on_progress=on_progress)
+            _work(run, images, where, learned=learned, meter=meter, attempts=attempts, on_progress=on_progress)
         finally:
             run.record.close()
     return run
@@ -176,6 +194,7 @@ def _work(
     images: ImageData,
     where: ExecutorSettings,
     *,
+    learned: Lessons,
     meter: LatencyMeter | None,
     attempts: int,
     on_progress: Callable[[SearchProgress], None] | None,
@@ -200,7 +219,7 @@ def _work(
                 run,
                 searcher,
                 executor=executor,
-                evaluator=_evaluator(run, run.settings.evaluator, images, executor, progress),
+                evaluator=_evaluator(run, run.settings.evaluator, images, executor, progress, learned),
                 doubts=doubts,
                 attempts=attempts,
                 on_end=progress,
@@ -219,7 +238,12 @@ def _work(
 
 
 def _evaluator(
-    run: Run, name: str, images: ImageData, executor: AnyExecutor, progress: Progress
+    run: Run,
+    name: str,
+    images: ImageData,
+    executor: AnyExecutor,
+    progress: Progress,
+    learned: Lessons = (),
 ) -> Callable[[], Evaluator]:
     """What gives an evaluator; to other processes goes how to make it, and not the data."""
     settings = run.settings
@@ -232,10 +256,13 @@ def _evaluator(
         supernet_epochs=settings.supernet_epochs,
         seed=settings.seed,
         folder=run.folder.resolve(),
+        lessons=learned,
     )
     evaluator = source.made(images, run.family, on_progress=lambda now: progress.stage(now.stage, now.done, now.total))
     if isinstance(evaluator, SupernetEvaluator | FewShotEvaluator):
         evaluator.prepare()  # once, before others need it
+    if isinstance(evaluator, PredictorEvaluator):
+        run.note_judgement(evaluator.judgement)
     return (lambda: evaluator) if isinstance(executor, SerialExecutor) else source
 
 

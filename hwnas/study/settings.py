@@ -10,11 +10,11 @@ from hwnas.core import RunMismatchError, StudyError, UsageError
 from hwnas.predictors import Missing
 from hwnas.training import Recipe
 
-SETTINGS_VERSION = (
-    4  # 2: what is done about rows that the table lacks; 3: the inner searcher; 4: the place of the record
-)
+# 2: rows that the table lacks; 3: the inner searcher; 4: the place of the record; 5: halving, predictions
+SETTINGS_VERSION = 5
 OLDEST_VERSION = 3  # that can still be read
-_BUDGET = "trials"  # may change from one command to the next
+_LATER = ("evaluator", "supernet_epochs", "halving", "learned_from", "learned_sha256")  # runs of before lack them
+_FREE = ("trials", "learned_from")  # may change from one command to the next: the budget, and where a folder is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,9 @@ class RunSettings:
         missing: What was done where the table lacked a row.
         evaluator: What found the accuracies.
         supernet_epochs: Passes over the training images for weights that networks shared.
+        halving: Eta of the rule by which trainings were stopped early; ``None`` where all went to their end.
+        learned_from: Folder of the run that predictions were learned from; ``None`` without predictions.
+        learned_sha256: Hash of what they were learned from.
     """
 
     space: str
@@ -56,6 +59,9 @@ class RunSettings:
     inner: str | None = None
     evaluator: str = "trained"
     supernet_epochs: int = 30
+    halving: float | None = None
+    learned_from: str | None = None
+    learned_sha256: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Field by field, as lists, numbers and strings."""
@@ -69,7 +75,8 @@ class RunSettings:
             StudyError: A field is missing or unknown.
         """
         try:
-            found = {"evaluator": cls.evaluator, "supernet_epochs": cls.supernet_epochs, **value}  # later additions
+            later = {name: getattr(cls, name) for name in _LATER}
+            found = {**later, **value}
             known = {entry.name: found[entry.name] for entry in fields(cls)}
             return cls(**{**known, "targets": tuple(known["targets"]), "recipe": Recipe.from_json(known["recipe"])})
         except (KeyError, TypeError, UsageError) as error:
@@ -91,7 +98,7 @@ class RunSettings:
         differences = {
             name: (recorded[name], wanted[name])
             for name in recorded
-            if name != _BUDGET and recorded[name] != wanted[name]
+            if name not in _FREE and recorded[name] != wanted[name]
         }
         if differences:
             listing = "; ".join(_told(name, old, new) for name, (old, new) in differences.items())

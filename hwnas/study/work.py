@@ -19,6 +19,7 @@ from hwnas.evaluators import Outcome, outcome_of
 from hwnas.executors import AnyExecutor, TimeLimitError, WorkerLostError
 from hwnas.study.measuring import Doubts
 from hwnas.study.run import Run
+from hwnas.study.rungs import Rungs
 
 _FAILURES_IN_A_ROW = 5
 
@@ -30,11 +31,13 @@ class _Task:
     Attributes:
         number: Of the trial.
         architecture: What is evaluated.
+        rung: The epochs after which its training halts; ``None`` where it goes to its end.
         attempt: From 1.
     """
 
     number: int
     architecture: Architecture
+    rung: int | None = None
     attempt: int = 1
 
 
@@ -66,7 +69,8 @@ class Work:
         self._evaluate = partial(outcome_of, evaluator)
         self._doubts, self._attempts, self._on_end = doubts, attempts, on_end
         self._under_way: dict[Future[Outcome], _Task] = {}
-        self._left = deque(_Task(number, architecture) for number, architecture in run.record.unfinished())
+        self._rungs = Rungs(run)
+        self._left: deque[_Task] = deque()
 
     def to_the_end(self) -> None:
         """Returns when the budget is spent and nothing is under way.
@@ -75,6 +79,8 @@ class Work:
             StudyError: Trial after trial fails.
             MachineError: The record cannot be written, or the device to measure on is lost.
         """
+        for number, architecture in self._run.record.unfinished():
+            self._go_on(number, architecture)
         while self._begin_all() or self._under_way:
             done, _ = wait(self._under_way, return_when=FIRST_COMPLETED)
             for future in sorted(done, key=lambda one: self._under_way[one].number):
@@ -86,8 +92,16 @@ class Work:
             task = self._left.popleft() if self._left else self._proposed()
             if task is None:
                 break
-            self._under_way[self._executor.submit(self._evaluate, task.architecture)] = task
+            self._under_way[self._executor.submit(self._evaluate, task.architecture, epochs=task.rung)] = task
         return bool(self._under_way)
+
+    def _go_on(self, number: int, architecture: Architecture) -> None:
+        """Has a trial evaluated, up to its next rung or to its end; one that has to end where it stands is ended."""
+        ended = self._rungs.stop(number)
+        if ended is None:
+            self._left.append(_Task(number, architecture, self._rungs.next(number)))
+        else:
+            self._on_end(ended, self._run.record.finished())
 
     def _proposed(self) -> _Task | None:
         """The next trial of the searcher; ``None`` when it has nothing more, or the budget is spent."""
@@ -95,14 +109,14 @@ class Work:
         finished = record.finished()
         if len(finished) + len(self._under_way) >= self._run.settings.trials or "exhausted" in record.notes():
             return None
-        self._searcher.tell(finished)
+        self._searcher.tell(self._rungs.told(finished))
         proposal = self._allowed()
         if proposal is None:
             if not self._under_way:
                 record.note("exhausted", len(finished))
             return None
         number = record.begin(proposal, self._known(proposal.architecture))
-        return _Task(number, proposal.architecture)
+        return _Task(number, proposal.architecture, self._rungs.next(number))
 
     def _allowed(self) -> Proposal | None:
         """The next proposal; one that turns out to break a limit when it is measured is never proposed again."""
@@ -116,7 +130,7 @@ class Work:
         return None
 
     def _end(self, task: _Task, future: Future[Outcome]) -> None:
-        """Records what came of a trial, or begins it again."""
+        """Records what came of a trial at its end or at a rung, or begins it again."""
         try:
             outcome = future.result()
         except (WorkerLostError, CancelledError) as error:
@@ -128,6 +142,10 @@ class Work:
             outcome = Outcome(failed=f"{reason} ({task.attempt} attempts)")
         except TimeLimitError as error:
             outcome = Outcome(failed=str(error))
+        if task.rung is not None and outcome.failed is None:
+            self._rungs.reach(task.number, task.architecture, epochs=task.rung, values=outcome.values)
+            self._go_on(task.number, task.architecture)
+            return
         trial = self._judged(task, outcome)
         if trial.failed is not None:
             self._run.record.fail(task.number, trial.failed)
@@ -145,6 +163,8 @@ class Work:
     def _judged(self, task: _Task, outcome: Outcome) -> Trial:
         """The trial, with its known costs; failed where a value is no number."""
         failed, values = outcome.failed, {**self._known(task.architecture), **outcome.values}
+        if "train_s" in values:
+            values["train_s"] += self._rungs.trained_s(task.number)
         for goal in self._run.objectives:
             if failed is None and goal.name not in values:
                 failed = f"KeyError: the evaluator gave no {goal.name}"
@@ -181,6 +201,8 @@ class SearchProgress:
         eta_s: Seconds left at the present pace; ``None`` before the first trial of this process.
         stage: What goes on before the first trial or after the last one: ``"supernet"``, ``"part 2 of 4"`` (shared
             weights are trained), ``"winners"`` (the best are trained); ``done`` and ``total`` are its steps then.
+        stopped: Trials among the finished ones that were stopped early.
+        epochs_saved: Epochs that those were spared.
     """
 
     trial: Trial | None
@@ -191,6 +213,8 @@ class SearchProgress:
     best: Mapping[str, float]
     eta_s: float | None
     stage: str | None = None
+    stopped: int = 0
+    epochs_saved: int = 0
 
 
 class Progress:
@@ -219,7 +243,7 @@ class Progress:
         if self._tell is None:
             return
         run, done = self._run, len(finished)
-        trials = [one for one in finished if one.failed is None]
+        trials = [one for one in finished if one.complete]
         best = {}
         for goal in run.objectives if trials else ():
             best[goal.name] = goal.from_cost(min(goal.to_cost(entry.values[goal.name]) for entry in trials))
@@ -236,5 +260,7 @@ class Progress:
                 hypervolume=run.hypervolume(trials),
                 best=best,
                 eta_s=eta_s,
+                stopped=sum(one.stopped is not None for one in finished),
+                epochs_saved=run.epochs_saved(finished),
             )
         )

@@ -5,7 +5,7 @@ from hwnas.training.checkpoints import CheckpointError, TrainingState, read_chec
 from hwnas.training.data import ImageData, Split
 from hwnas.training.devices import device_of
 from hwnas.training.judging import HeldImages, accuracy, logits, prepared
-from hwnas.training.loop import train
+from hwnas.training.loop import train, train_to
 from hwnas.training.losses import Teacher, require_teacher
 from hwnas.training.presets import PRESETS, preset_name
 from hwnas.training.recipe import TRAINING_DEVICES, Recipe
@@ -36,5 +36,6 @@ __all__ = [
     "recalibrate",
     "require_teacher",
     "train",
+    "train_to",
     "write_checkpoint",
 ]

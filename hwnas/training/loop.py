@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
+from hwnas.core import UsageError
 from hwnas.training.checkpoints import read_checkpoint, write_checkpoint
 from hwnas.training.data import ImageData
 from hwnas.training.losses import Teacher
@@ -50,16 +51,66 @@ def train(  # noqa: PLR0913  (keywords of the verb)
         OSError: It cannot be written.
     """
     training = Training(module, data, recipe, size=size, seed=seed, teacher=teacher)
+    _advance(training, recipe.epochs, checkpoint, on_epoch)
+    training.finish()
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+
+
+def train_to(  # noqa: PLR0913  (keywords of the verb)
+    module: nn.Module,
+    data: ImageData,
+    recipe: Recipe,
+    *,
+    size: int,
+    seed: int,
+    epochs: int,
+    teacher: Teacher | None = None,
+    checkpoint: Path | None = None,
+) -> Training:
+    """Trains a module up to some epoch of its recipe; ``train`` with the same arguments then goes on from there.
+
+    Args:
+        module: As of ``train``.
+        data: What to learn from.
+        recipe: How; its schedule is that of all its epochs.
+        size: Height and width of the images in pixels.
+        seed: Of the order of the images and their variations.
+        epochs: Where to stop, at most the recipe's.
+        teacher: What to learn from beside the labels, where the recipe distils.
+        checkpoint: A file to go on from where it is there and no further; it is left behind.
+
+    Returns:
+        The training, to be judged, or gone on with.
+
+    Raises:
+        UsageError: As of ``train``, or the recipe has not so many epochs.
+        MachineError: As of ``train``.
+        TrainingDivergedError: The loss became NaN or infinite.
+        RunMismatchError: The checkpoint is of a training with other settings.
+        CheckpointError: It cannot be read, or is of another network.
+        OSError: It cannot be written.
+    """
+    if not 1 <= epochs <= recipe.epochs:
+        raise UsageError(f"expected an epoch from 1 to {recipe.epochs}, received {epochs}")
+    training = Training(module, data, recipe, size=size, seed=seed, teacher=teacher)
+    if _advance(training, epochs, checkpoint, None) and checkpoint is not None:
+        write_checkpoint(training.state(), checkpoint)
+    return training
+
+
+def _advance(training: Training, epochs: int, checkpoint: Path | None, on_epoch: Callable[[int], None] | None) -> bool:
+    """Trains up to an epoch, from the checkpoint where that is not beyond it; whether anything was left to do."""
     if checkpoint is not None and checkpoint.exists():
-        training.load(read_checkpoint(checkpoint))
-    written_s = time.monotonic()
-    while training.epochs_done < recipe.epochs:
+        state = read_checkpoint(checkpoint)
+        if state.values.get("epochs_done", 0) <= epochs:
+            training.load(state)
+    written_s, moved = time.monotonic(), training.epochs_done < epochs
+    while training.epochs_done < epochs:
         training.epoch()
         if checkpoint is not None and time.monotonic() - written_s >= _CHECKPOINT_EVERY_S:
             write_checkpoint(training.state(), checkpoint)
             written_s = time.monotonic()
         if on_epoch is not None:
             on_epoch(training.epochs_done)
-    training.finish()
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
+    return moved

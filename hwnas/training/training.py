@@ -116,13 +116,18 @@ class Training:
             self._average.update(self.module, updates=number)
         return loss
 
-    def accuracy(self, split: Split) -> float:
+    def accuracy(self, split: Split, *, recalibration_images: int = 0) -> float:
         """Share of the images that the network, as it would be handed over now, gives the right class.
 
         Args:
             split: Images and labels, such as the validation part of the data.
+            recalibration_images: Where the recipe does not recalibrate, statistics of batch normalisation are taken
+                from so many training images for this judgement alone: early in a training, running ones lag behind
+                weights that move fast.
         """
-        module = self.module if self._as_it_is else self._handed_over()
+        count = self.recipe.recalibration_images or recalibration_images
+        as_it_is = self._stopped == _FINISHED or not (self._average is not None or count)
+        module = self.module if as_it_is else self._handed_over(recalibration_images=count)
         return accuracy(module, split, self._data, size=self._size)
 
     def finish(self) -> None:
@@ -132,26 +137,21 @@ class Training:
             UsageError: An epoch was cut off, or the training is finished.
         """
         self._require_going()
-        if not self._as_it_is:
-            self.module.load_state_dict(self._handed_over().state_dict())
+        count = self.recipe.recalibration_images
+        if self._average is not None or count:
+            self.module.load_state_dict(self._handed_over(recalibration_images=count).state_dict())
         _lay_out(self.module.to(self._home), torch.contiguous_format)
         self.module.eval()
         self._stopped = _FINISHED
 
-    @property
-    def _as_it_is(self) -> bool:
-        """Whether what is judged and kept is what the module holds."""
-        averaged = self._average is not None or self.recipe.recalibration_images > 0
-        return self._stopped == _FINISHED or not averaged
-
-    def _handed_over(self) -> nn.Module:
-        """A copy with averaged weights and recalibrated statistics, as far as the recipe asks for them."""
+    def _handed_over(self, *, recalibration_images: int) -> nn.Module:
+        """A copy with averaged weights as far as the recipe asks for them, and recalibrated statistics."""
         module = copy.deepcopy(self.module)
         if self._average is not None:
             module.load_state_dict(self._average.values)
-        if self.recipe.recalibration_images:
+        if recalibration_images:
             with torch_threads(self.recipe.threads), repeatable(self._device):
-                recalibrate(module, self._images, count=self.recipe.recalibration_images, batch=self._batch)
+                recalibrate(module, self._images, count=recalibration_images, batch=self._batch)
         return module.eval()
 
     def state(self) -> TrainingState:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from hwnas.core import Architecture, Evaluator
+from hwnas.core import Architecture, Evaluator, Trial
 from hwnas.evaluators import (
     ACCEL_FILE,
     Cached,
@@ -19,6 +19,7 @@ from hwnas.evaluators import (
     FewShotEvaluator,
     FunctionEvaluator,
     Noisy,
+    PredictorEvaluator,
     ProxyEvaluator,
     SupernetEvaluator,
     TabularEvaluator,
@@ -117,6 +118,19 @@ class TestFewShot(OfTiny):
 class TestProxy(OfTiny):
     def make_evaluator(self) -> Evaluator:
         return ProxyEvaluator(family=FAMILY, data=DATA, seed=0, sample=4)
+
+
+class TestPredictor(OfTiny):
+    spawns = True
+
+    def make_evaluator(self) -> Evaluator:
+        rng = np.random.default_rng(0)
+        drawn = [FAMILY.space.sample(rng) for _ in range(12)]
+        made_up = [
+            Trial(number=i, architecture=one, values={"accuracy": 0.5 + len(FAMILY.blocks(one)) / 100 + i % 3 / 50})
+            for i, one in enumerate(drawn)
+        ]
+        return PredictorEvaluator.fit(made_up, family=FAMILY)
 
 
 class TestFunction(OfTiny):

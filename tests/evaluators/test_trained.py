@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hwnas.core import Architecture, UsageError
-from hwnas.evaluators import TrainedEvaluator
+from hwnas.core import Architecture, GradualEvaluator, UsageError
+from hwnas.evaluators import TrainedEvaluator, checkpoint_of, outcome_of
 from hwnas.networks import NetworkFamily
 from hwnas.training import ImageData, Recipe, Split, load_data, loop
 
@@ -61,3 +61,29 @@ def test_a_recipe_that_distils_is_followed_with_the_teacher_given(
     assert 0 <= found["accuracy"] <= 1
     with pytest.raises(UsageError, match="expected a teacher"):
         TrainedEvaluator(family=tiny_family, data=few, recipe=recipe, seed=0).evaluate(smallest)
+
+
+def test_a_training_judged_halfway_goes_on_to_the_same_accuracy(
+    tiny_family: NetworkFamily, few: ImageData, smallest: Architecture, tmp_path: Path
+) -> None:
+    whole = TrainedEvaluator(family=tiny_family, data=few, recipe=RECIPE, seed=0)
+    halting = TrainedEvaluator(family=tiny_family, data=few, recipe=RECIPE, seed=0, folder=tmp_path)
+    assert isinstance(halting, GradualEvaluator)
+    first = halting.evaluate_at(smallest, epochs=1)
+    assert first["accuracy"] == halting.evaluate_at(smallest, epochs=1)["accuracy"]
+    assert first["accuracy"] == whole.evaluate_at(smallest, epochs=1)["accuracy"]
+    assert checkpoint_of(tmp_path, smallest) == next(tmp_path.iterdir())
+    assert halting.evaluate(smallest)["accuracy"] == whole.evaluate(smallest)["accuracy"]
+    with pytest.raises(UsageError, match="expected an epoch from 1 to 3, received 4"):
+        whole.evaluate_at(smallest, epochs=4)
+
+
+def test_only_what_trains_can_be_asked_halfway(smallest: Architecture) -> None:
+    asked = outcome_of(Fixed, smallest, epochs=1)
+    assert asked.failed == "UsageError: expected an evaluator that trains, received Fixed: it has no epochs"
+    assert outcome_of(Fixed, smallest).values == {"accuracy": 0.5}
+
+
+class Fixed:
+    def evaluate(self, architecture: Architecture) -> dict[str, float]:
+        return {"accuracy": 0.5}

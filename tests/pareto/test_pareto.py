@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hwnas.pareto import dominance_counts, dominates, hypervolume, knee, non_dominated
+from hwnas.pareto import dominance_counts, dominates, hypervolume, knee, levels, non_dominated
 from hwnas.pareto.dominance import Costs
 
 dimensions = st.sampled_from([2, 3, 4])
@@ -302,3 +302,13 @@ def test_a_knee_of_costs_that_are_not_finite_is_refused(cost: float) -> None:
 
 def test_no_points_have_no_front() -> None:
     assert non_dominated(np.zeros((0, 2))).shape == (0,)
+
+
+@given(grids())
+def test_levels_are_the_fronts_peeled_off_one_by_one(costs: Costs) -> None:
+    found, left, level = levels(costs), np.arange(len(costs)), 0
+    while len(left):
+        front = left[non_dominated(costs[left])]
+        assert (found[front] == level).all()
+        left, level = np.setdiff1d(left, front), level + 1
+    assert found.shape == (len(costs),)

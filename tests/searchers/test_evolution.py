@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwnas.pareto import hypervolume_contributions, non_dominated
+from hwnas.pareto import hypervolume_contributions, levels, non_dominated
 from hwnas.searchers.evolution import CmaEsInner, LocalSearchInner, Nsga2Inner, RegularizedEvolutionInner
-from hwnas.searchers.evolution.ranking import best_first, crowding, levels
+from hwnas.searchers.evolution.ranking import best_first, crowding
 from hwnas.searchers.evolution.told import Told, told
 from hwnas.searchers.inner import InnerSearcher, RandomInner
 from hwnas.searchers.plain import PlainSearcher
@@ -31,18 +31,6 @@ INNERS = [CmaEsInner, LocalSearchInner, Nsga2Inner, RegularizedEvolutionInner]
 inners = pytest.mark.parametrize("inner", [kind() for kind in INNERS], ids=lambda inner: inner.name)
 
 points = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=20)
-
-
-@settings(deadline=None, max_examples=50)
-@given(points)
-def test_levels_are_the_fronts_peeled_off_one_by_one(rows: list[tuple[int, int, int]]) -> None:
-    costs = np.array(rows, dtype=float)
-    found, left, level = levels(costs), np.arange(len(costs)), 0
-    while len(left):
-        front = left[non_dominated(costs[left])]
-        assert (found[front] == level).all()
-        left, level = np.setdiff1d(left, front), level + 1
-    assert levels(costs[:0]).tolist() == []
 
 
 @settings(deadline=None, max_examples=50)

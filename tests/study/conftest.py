@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +27,24 @@ class FakeTrainer:
     Attributes:
         accuracy: What it says; may raise.
         evaluated: Ids in the order they were asked for.
+        halted: Id and epochs of trainings that were made in part.
     """
 
     accuracy: Accuracy
     evaluated: list[str]
+    halted: list[tuple[str, int]] = field(default_factory=list)
 
     def __call__(self, **settings: Any) -> FakeTrainer:
         return self
 
     def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
         self.evaluated.append(architecture.id)
-        return {"accuracy": self.accuracy(architecture), "train_s": 0.0}
+        return {"accuracy": self.accuracy(architecture), "train_s": 0.5}
+
+    def evaluate_at(self, architecture: Architecture, *, epochs: int) -> Mapping[str, float]:
+        """Half of the accuracy at the end, so that the order at a rung is that of the end."""
+        self.halted.append((architecture.id, epochs))
+        return {"accuracy": self.accuracy(architecture) / 2, "train_s": 0.25}
 
 
 @pytest.fixture

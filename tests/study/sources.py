@@ -55,3 +55,7 @@ class FaultyEvaluator:
         if fault == "memory":
             raise MemoryError("of 1 TiB")
         return {"accuracy": float("nan") if fault == "nan" else accuracy_by_id(architecture)}
+
+    def evaluate_at(self, architecture: Architecture, *, epochs: int) -> Mapping[str, float]:
+        """Half of what it says at the end, less in earlier epochs."""
+        return {"accuracy": self.evaluate(architecture)["accuracy"] * epochs / 12, "train_s": 0.25}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from hwnas.training import (
     logits,
     prepared,
     train,
+    train_to,
 )
 from tests.training.trainings import ALL_OF_IT, CPU, SIZE, few_digits, network, same, state, training_of
 
@@ -402,3 +404,47 @@ def test_the_split_into_batches_does_not_change_the_outputs(
     assert not whole.requires_grad
     for batch in (1, 7, 50):
         assert torch.allclose(logits(module, images, batch=batch), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", [CPU, ALL_OF_IT], ids=["plain", "all"])
+def test_a_training_in_parts_comes_to_the_weights_of_one_in_one_go(recipe: Recipe, tmp_path: Path) -> None:
+    whole, parts = network(), [network() for _ in range(3)]
+    common: dict[str, Any] = {"size": SIZE, "seed": 0}
+    train(whole, few_digits(), recipe, **common)
+    kept = tmp_path / "kept.safetensors"
+    for epochs, module in zip((1, 2), parts, strict=False):
+        training = train_to(module, few_digits(), recipe, **common, epochs=epochs, checkpoint=kept)
+        assert training.epochs_done == epochs
+        training.accuracy(few_digits().validation, recalibration_images=32)
+    train(parts[2], few_digits(), recipe, **common, checkpoint=kept)
+    assert same(state(parts[2]), state(whole))
+    assert not kept.exists()
+
+
+def test_a_checkpoint_beyond_what_is_asked_for_is_not_gone_on_with(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.safetensors"
+    common: dict[str, Any] = {"size": SIZE, "seed": 0, "checkpoint": kept}
+    train_to(network(), few_digits(), CPU, **common, epochs=2)
+    anew = network()
+    assert train_to(anew, few_digits(), CPU, **common, epochs=1).epochs_done == 1
+    once = network()
+    train_to(once, few_digits(), CPU, size=SIZE, seed=0, epochs=1)
+    assert same(state(anew), state(once))
+
+
+@pytest.mark.parametrize("epochs", [0, 4])
+def test_parts_that_the_recipe_does_not_have_are_refused(epochs: int) -> None:
+    with pytest.raises(UsageError, match=f"expected an epoch from 1 to 3, received {epochs}"):
+        train_to(network(), few_digits(), CPU, size=SIZE, seed=0, epochs=epochs)
+
+
+def test_a_judgement_with_statistics_taken_anew_is_that_of_a_recipe_that_takes_them_and_changes_nothing() -> None:
+    plain, taking = training_of(CPU), training_of(replace(CPU, recalibration_images=40))
+    for training in (plain, taking):
+        training.epoch()
+    before = state(plain.module)
+    judged = plain.accuracy(few_digits().validation, recalibration_images=40)
+    assert judged == taking.accuracy(few_digits().validation)
+    assert judged == taking.accuracy(few_digits().validation, recalibration_images=7)  # the recipe's own count
+    assert same(state(plain.module), before)
+    assert plain.accuracy(few_digits().validation) != judged  # running statistics lag behind

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.core import Architecture
-from hwnas.searchers.evolution.ranking import crowding, levels
+from hwnas.pareto import levels
+from hwnas.searchers.evolution.ranking import crowding
 from hwnas.searchers.evolution.told import Told, told
 from hwnas.searchers.inner import RandomInner, Request, take
 

@@ -1,36 +1,13 @@
-"""Who of some architectures is better, with several objectives: levels, and crowding or hypervolume contributions."""
+"""Who of some architectures of a level is better, with several objectives: crowding, or hypervolume contributions."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.pareto import dominates, hypervolume_contributions
+from hwnas.pareto import hypervolume_contributions, levels
 
 Costs = NDArray[np.float64]
-
-
-def levels(costs: Costs) -> NDArray[np.int64]:
-    """Non-domination levels, shape ``(n,)``: 0 for the non-dominated, 1 for those only level 0 dominates, and so on.
-
-    Args:
-        costs: Shape ``(n, m)``, minimised.
-
-    References:
-        Deb et al., A fast and elitist multiobjective genetic algorithm: NSGA-II, IEEE TEVC 2002, section III-A.
-    """
-    found = np.full(len(costs), -1, dtype=np.int64)
-    if len(costs) == 0:
-        return found
-    over = dominates(costs)  # (n, n)
-    dominators = over.sum(axis=0)
-    level = 0
-    while (found < 0).any():
-        front = (found < 0) & (dominators == 0)
-        found[front] = level
-        dominators -= over[front].sum(axis=0)
-        level += 1
-    return found
 
 
 def crowding(costs: Costs) -> NDArray[np.float64]:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.core import Architecture
-from hwnas.pareto import non_dominated
-from hwnas.searchers.evolution.ranking import Costs, best_first, levels
+from hwnas.pareto import levels, non_dominated
+from hwnas.searchers.evolution.ranking import Costs, best_first
 from hwnas.searchers.evolution.told import Told, told
 from hwnas.searchers.inner import RandomInner, Request, take
 from hwnas.spaces import Encoding, SearchSpace

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.core import Architecture
-from hwnas.searchers.greybox.description import described
-from hwnas.searchers.greybox.kernels import Matrix
 from hwnas.searchers.inner import Request, random_stream, take
 from hwnas.spaces import SearchSpace
+from hwnas.surrogates.description import described
+from hwnas.surrogates.kernels import Matrix
 
 MOST_LISTED = 50_000  # spaces up to this size are looked through whole
 _RANDOM = 200  # random architectures among the starts of local search

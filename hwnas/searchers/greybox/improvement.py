@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.pareto import Boxes
-from hwnas.searchers.greybox.warping import Warp
+from hwnas.surrogates.warping import Warp
 
 Values = NDArray[np.float64]
 

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from hwnas.core import Architecture
 from hwnas.pareto import Boxes, non_dominated_boxes
-from hwnas.searchers.greybox.description import Description, described
 from hwnas.searchers.greybox.improvement import Belief, expected_improvement
-from hwnas.searchers.greybox.kernels import Kernel, Matrix
-from hwnas.searchers.greybox.process import LEAST_VARIANCE, GaussianProcess
-from hwnas.searchers.greybox.surrogate import (
+from hwnas.searchers.history import History
+from hwnas.searchers.problem import SearchProblem
+from hwnas.surrogates.description import Description, described
+from hwnas.surrogates.kernels import Kernel, Matrix
+from hwnas.surrogates.process import LEAST_VARIANCE, GaussianProcess
+from hwnas.surrogates.surrogate import (
     MOST_LEARNED,
     MOST_TUNED,
     Learned,
@@ -25,8 +27,6 @@ from hwnas.searchers.greybox.surrogate import (
     posterior,
     tuning_size,
 )
-from hwnas.searchers.history import History
-from hwnas.searchers.problem import SearchProblem
 
 _REMEMBERED = 8  # hyperparameters of so many earlier steps
 _BOLDNESS = 2.0  # by which deviations are stretched for exploratory choices
@@ -156,7 +156,7 @@ class Modeller:
 
     def __init__(self, problem: SearchProblem) -> None:
         self.problem = problem
-        self.description = Description(problem)
+        self.description = Description(problem.space, problem.known if problem.cheap else None)
         self._kernel: Kernel = self.description.kernel
         self._remembered: dict[bytes, Learned] = {}
 

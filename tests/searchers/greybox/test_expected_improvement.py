@@ -10,7 +10,7 @@ from scipy.special import ndtri
 
 from hwnas.pareto import hypervolume, non_dominated_boxes
 from hwnas.searchers.greybox.improvement import Belief, expected_improvement
-from hwnas.searchers.greybox.warping import Warp
+from hwnas.surrogates.warping import Warp
 
 PLAIN = Warp(0.0, 1e4, 0.0, 1e-4)  # as good as no warp
 RNG = np.random.default_rng(0)

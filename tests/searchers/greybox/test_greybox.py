@@ -11,12 +11,12 @@ from hwnas.core import Architecture, Objective, Trial
 from hwnas.pareto import hypervolume
 from hwnas.searchers import SearchProblem
 from hwnas.searchers.greybox import GreyBoxInner
-from hwnas.searchers.greybox.surrogate import informative, tuning_size
 from hwnas.searchers.history import History
 from hwnas.searchers.inner import InnerSearcher, MutationInner, Request
 from hwnas.searchers.plain import PlainSearcher
 from hwnas.searchers.tree import LaMOO
 from hwnas.spaces import Choice, Encoding, SearchSpace, mobilenet_space
+from hwnas.surrogates.surrogate import informative, tuning_size
 from tests.searchers.problems import ACCURACY, accuracy_of, evaluated, made_up_problem, size_cost
 
 SPACE = SearchSpace(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
-from hwnas.searchers.greybox.kernels import Kernel, Matrix
+from hwnas.surrogates.kernels import Kernel, Matrix
 
 NOISE = (-4.5, 1.5)  # prior of the log of the noise variance: mean and standard deviation, for targets of variance 1
 LEAST_VARIANCE = 1e-6  # of a prediction, and added to the diagonal of covariances

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwnas.searchers.greybox.kernels import Kernel, Part
-from hwnas.searchers.greybox.process import GaussianProcess, Hyperparameters, fit
-from hwnas.searchers.greybox.warping import Warp
+from hwnas.surrogates.kernels import Kernel, Part
+from hwnas.surrogates.process import GaussianProcess, Hyperparameters, fit
+from hwnas.surrogates.warping import Warp
 
 PART = Part(groups=((0, 1), (2,)), amplitude=(-1.0, 1.0), weight=(-1.0, 1.0))
 KERNEL = Kernel([PART, Part(groups=((1, 3),), amplitude=(-1.0, 1.0), weight=(0.0, 1.0))])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from hwnas.core import Architecture
-from hwnas.searchers.greybox.kernels import Columns, Kernel, Matrix, Part
-from hwnas.searchers.problem import SearchProblem
 from hwnas.spaces import Encoding, SearchSpace
+from hwnas.surrogates.kernels import Columns, Kernel, Matrix, Part
 
 _SAMPLES = 256  # random architectures from which features and costs get their scale
 _LEAST_SPREAD = 1e-9
@@ -31,25 +30,26 @@ class Description:
     choice by choice, and the exact costs beside them. Costs count on a logarithmic scale where they are positive.
 
     Args:
-        problem: For its space and its exact costs.
+        space: Of the architectures.
+        exact: Costs of architectures that are known exactly, shape ``(n, k)``; ``None`` where none are.
     """
 
-    def __init__(self, problem: SearchProblem) -> None:
-        self._problem = problem
+    def __init__(self, space: SearchSpace, exact: Callable[[Sequence[Architecture]], Matrix] | None = None) -> None:
+        self._space, self._exact = space, exact
         rng = np.random.default_rng(0)
-        sample = [problem.space.sample(rng) for _ in range(_SAMPLES)]
+        sample = [space.sample(rng) for _ in range(_SAMPLES)]
         costs = self.exact(sample)
         self._logged = (costs > 0).all(axis=0)
         scaled = self._log(costs)
         self._cost_means, self._cost_spreads = scaled.mean(axis=0), np.maximum(scaled.std(axis=0), _LEAST_SPREAD)
-        if problem.space.features:
-            self._groups = problem.space.features.groups
-            values = described(problem.space, sample)
+        if space.features:
+            self._groups = space.features.groups
+            values = described(space, sample)
             self._means, self._spreads = values.mean(axis=0), np.empty(values.shape[1])
             for group in self._groups:  # one scale a group, so that what is rare in it matters less
                 self._spreads[list(group)] = max(float(np.sqrt(values[:, group].var(axis=0).mean())), _LEAST_SPREAD)
         else:
-            places = Encoding(problem.space).columns.values()
+            places = Encoding(space).columns.values()
             self._groups = tuple(tuple(range(place.start, place.stop)) for place in places)
             widths = [len(group) for group in self._groups]
             self._means = np.zeros(sum(widths))
@@ -60,7 +60,7 @@ class Description:
         """For rows of this description."""
         start = len(self._means)
         costs: tuple[Columns, ...] = tuple((column,) for column in range(start, start + len(self._cost_means)))
-        if self._problem.space.features:
+        if self._space.features:
             bag = max(self._groups, key=len)
             return Kernel([_part((*self._groups, *costs), _FEATURES), _part((bag,), _BAG)])
         choices = _part(self._groups, _CHOICES)
@@ -76,8 +76,7 @@ class Description:
 
     def exact(self, architectures: Sequence[Architecture]) -> Matrix:
         """Exact costs in their own units, shape ``(n, k)``."""
-        known = self._problem.known
-        return known(architectures) if known and self._problem.cheap else np.zeros((len(architectures), 0))
+        return self._exact(architectures) if self._exact else np.zeros((len(architectures), 0))
 
     def rows(self, fixed: Matrix, exact: Matrix) -> Matrix:
         """Both together as the kernel compares them, shape ``(n, d)``."""

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.pareto import non_dominated
-from hwnas.searchers.greybox.kernels import Kernel, Matrix
-from hwnas.searchers.greybox.process import GaussianProcess, Hyperparameters, fit
-from hwnas.searchers.greybox.warping import Warp
+from hwnas.surrogates.kernels import Kernel, Matrix
+from hwnas.surrogates.process import GaussianProcess, Hyperparameters, fit
+from hwnas.surrogates.warping import Warp
 
 MOST_LEARNED = 600  # evaluations a surrogate learns from; more cost more than they tell
 MOST_TUNED = 300  # evaluations that hyperparameters are learned from
