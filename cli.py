@@ -49,7 +49,8 @@ from hwnas.commands.options import (
     words_of,
 )
 from hwnas.commands.predictions import about_place, cure_for_rows, evaluation_parts, family_of, prediction_parts
-from hwnas.commands.printing import render, say
+from hwnas.commands.previews import feasibility_parts
+from hwnas.commands.printing import render, say, stderr
 from hwnas.commands.profile_words import diagnosis_parts, model_parts, space_parts
 from hwnas.commands.progress import profile_progress, search_progress, spinner
 from hwnas.commands.tables import table_app
@@ -208,6 +209,10 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     max_macs: Annotated[str | None, typer.Option(help="Limit, for example 10M.")] = None,
     max_memory: Annotated[str | None, typer.Option(help="Limit on weights and activations, for example 2MiB.")] = None,
     max_energy: Annotated[str | None, typer.Option(help="Limit on a run's energy, for example 20mJ.")] = None,
+    preview: Annotated[
+        bool,
+        typer.Option("--preview", help="Say how far the space reaches and what the limits leave of it, and end."),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same trials.")] = 0,
     device: Device = "auto",
     table: Annotated[
@@ -236,6 +241,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     from hwnas.evaluators import require_evaluator
     from hwnas.objectives import COSTS, objectives, parse_quantity
     from hwnas.searchers import require_inner
+    from hwnas.study import preview as preview_of
     from hwnas.study.storage import require_url
     from hwnas.training import TRAINING_DEVICES, Recipe, device_of
 
@@ -273,6 +279,13 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     rows, backend = _table_for(
         out, family, device=device, table=table, other=allow_other_device, grow=missing == MEASURE
     )
+    policy = cast("Any", "error" if missing == MEASURE else missing)
+    if preview:
+        found = preview_of(family, table=rows, limits=limits, missing=policy)
+        render(found.to_json(), lambda: feasibility_parts(found), as_json=as_json)
+        found.require()
+        return
+    offered = _said_before(family, rows, limits, missing=policy)
     try:
         with search_progress() as on_progress:
             run = hwnas.search(
@@ -287,7 +300,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 limits=limits,
                 seed=seed,
                 recipe=training,
-                missing=cast("Any", "error" if missing == MEASURE else missing),
+                missing=policy,
                 meter=_meter(family, rows, backend) if measure else None,
                 evaluator=evaluator,
                 supernet_epochs=supernet_epochs,
@@ -301,10 +314,29 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         raise
     failures = export_winners(run, _meter(run.family, run.table, backend))
     page = hwnas.report(run)
-    result = {"run": str(out), "front": front_rows(run), "winners": cards_of(run), "report": str(page)}
+    result = {"run": str(out), "front": front_rows(run), "winners": cards_of(run), "report": str(page), **offered}
     render(result, lambda: front_parts(run, page), as_json=as_json)
     if failures:
         raise failures[0]
+
+
+def _said_before(
+    family: NetworkFamily, table: LatencyTable, limits: Mapping[str, float], *, missing: Any
+) -> dict[str, Any]:
+    """Shows what limits leave of a space where there are any, as the beginning of the result; refuses impossible ones.
+
+    Raises:
+        InfeasibleError: No architecture satisfies them.
+    """
+    from hwnas.study import preview as preview_of
+
+    if not limits:
+        return {}
+    found = preview_of(family, table=table, limits=limits, also=(), missing=missing)
+    found.require()
+    for part in feasibility_parts(found):
+        stderr().print(part)
+    return {"feasibility": found.to_json()}
 
 
 @app.command()

@@ -11,6 +11,7 @@ Contents:
     executors: options about where trials run and are kept.
     options: options that several commands share, and how their texts are read.
     predictions: what the commands that predict, or judge predictions, share and say.
+    previews: what limits leave of a space, before a search.
     printing: results as JSON, or as texts and tables.
     profile_words: what ``hwnas profile`` and ``hwnas doctor`` say.
     progress: what is shown while a command runs.

@@ -1,6 +1,7 @@
 """The study: ask, run, tell, on a record that survives whatever happens."""
 
 from hwnas.study.evaluating import EvaluationPlan, plan_evaluation
+from hwnas.study.previewing import preview
 from hwnas.study.problem import problem_of
 from hwnas.study.run import PICKS, Run, open_run
 from hwnas.study.searching import DEFAULT_TRIALS, search
@@ -16,6 +17,7 @@ __all__ = [
     "SearchProgress",
     "open_run",
     "plan_evaluation",
+    "preview",
     "problem_of",
     "search",
 ]

@@ -16,9 +16,10 @@ from hwnas.evaluators import (
 from hwnas.executors import AnyExecutor, ExecutorSettings, SerialExecutor, open_executor, require_executor
 from hwnas.networks import network_family
 from hwnas.objectives import KnownCosts, Limits, lowest, objectives
-from hwnas.predictors import LatencyPredictor, Missing, require_policy
+from hwnas.predictors import Missing, require_policy
 from hwnas.searchers import make_searcher, require_inner
 from hwnas.study.measuring import Doubts
+from hwnas.study.previewing import known_costs
 from hwnas.study.problem import problem_of
 from hwnas.study.reranking import rerank, to_train
 from hwnas.study.run import Run, begin_run, exclusive, open_run
@@ -134,9 +135,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     folder = Path(out)
     if (folder / "run.json").exists():  # before the table is asked for blocks of a space or data it was not made for
         open_run(folder).settings.require_same(settings, folder=str(folder))
-    predictor = LatencyPredictor.of(known_table, family, missing=settings.missing)
-    predictor.require_coverage(family.design.covering())
-    costs = KnownCosts(family, predictor, energy=predictor.energy)
+    costs = known_costs(known_table, family, missing=settings.missing)
     costs.require_known([*(goal.name for goal in goals), *settings.limits])
     bounds = Limits(settings.limits, costs)
     bounds.require_feasible(family.space)

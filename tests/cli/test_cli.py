@@ -238,6 +238,25 @@ def test_an_impossible_limit_names_the_nearest_feasible_value_before_any_trainin
     again = hwnas("search", *TINY, *BRIEF, "--table", str(here_table), "--max-latency", f"{nearest}ms", "--trials", "1",
                   "--out", "run", "--json", "--allow-other-device")  # fmt: skip
     assert again.status == 0
+    assert "What space mobilenet:tiny offers" in again.err
+    assert json.loads(again.out)["feasibility"]["share"]["value"] > 0
+
+
+def test_a_preview_says_what_limits_leave_and_trains_nothing(hwnas: Hwnas, here_table: Path) -> None:
+    asked = ("search", *TINY, "--table", str(here_table), "--preview", "--out", "run")
+    found = json.loads(hwnas(*asked, "--max-latency", "50us", "--max-params", "5k", "--json").out)
+    assert found["exact"] is True
+    assert found["looked_at"] == found["size"] == 12800
+    assert 0 < found["share"]["value"] < 1
+    assert {one["cost"] for one in found["costs"] if one["limit"] is not None} == {"latency_ms", "params_m"}
+    shown = hwnas(*asked)
+    assert shown.status == 0
+    assert "Every one of its 12,800 architectures was looked at" in shown.out
+    impossible = hwnas(*asked, "--max-latency", "1ns", "--json")
+    assert impossible.status == 2
+    assert json.loads(impossible.out)["feasible"] is False
+    assert "the smallest reachable value is" in impossible.err
+    assert not Path("run").exists()
 
 
 @pytest.mark.parametrize("kind", ["one class", "nan", "shape", "labels", "text"])
