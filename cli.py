@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -50,9 +51,10 @@ from hwnas.commands.options import (
 )
 from hwnas.commands.predictions import about_place, cure_for_rows, evaluation_parts, family_of, prediction_parts
 from hwnas.commands.previews import feasibility_parts
-from hwnas.commands.printing import render, say, stderr
+from hwnas.commands.printing import form, note, render, say, stderr
 from hwnas.commands.profile_words import diagnosis_parts, model_parts, space_parts
-from hwnas.commands.progress import profile_progress, search_progress, spinner
+from hwnas.commands.progress import ProgressForm, profile_progress
+from hwnas.commands.search_progress import export_progress, search_progress
 from hwnas.commands.tables import table_app
 from hwnas.commands.winners import card_text, cards_of, export_one, export_winners, front_parts, front_rows
 
@@ -122,6 +124,7 @@ def profile(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
     ] = False,
     cuda_graph: Annotated[bool, typer.Option("--cuda-graph", help="Replay runs on a GPU from a CUDA graph.")] = False,
     include_io: Annotated[bool, typer.Option("--include-io", help="Count copies to and from the GPU.")] = False,
+    progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Time the kernels that a space needs, or those of one ONNX model, and write a latency table."""
@@ -232,6 +235,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     worker_gpus: WorkerGpus = 0.0,
     worker_resource: WorkerResources = None,
     storage: Storage = None,
+    progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Search for the networks that are best on a device, export the winners and write the report."""
@@ -287,7 +291,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         return
     offered = _said_before(family, rows, limits, missing=policy)
     try:
-        with search_progress() as on_progress:
+        with search_progress(trains=evaluator == "trained") as on_progress:
             run = hwnas.search(
                 table=rows,
                 out=out,
@@ -334,6 +338,9 @@ def _said_before(
         return {}
     found = preview_of(family, table=table, limits=limits, also=(), missing=missing)
     found.require()
+    if form.get() == "json":
+        note({"stage": "feasibility", **found.to_json()})
+        return {"feasibility": found.to_json()}
     for part in feasibility_parts(found):
         stderr().print(part)
     return {"feasibility": found.to_json()}
@@ -359,6 +366,7 @@ def predict(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
     shape: InputShapes = None,
     missing: MissingRows = "error",
     allow_other_device: OtherDevice = False,
+    progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Predict the latency of a network from a table, with its breakdown; nothing is measured unless asked for."""
@@ -406,16 +414,17 @@ def export(
         float, typer.Option(min=0.01, help="How far measured and predicted latency may be apart, relative.")
     ] = 0.25,
     allow_other_device: OtherDevice = False,
+    progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Train a candidate fully and hand it over as verified ONNX, its latency measured again."""
     import hwnas
 
     opened = hwnas.open_run(run)
-    opened.pick(pick)
+    network = opened.pick(pick).architecture.id
     meter = _meter(opened.family, opened.table, None if allow_other_device else _backend_of(opened.table))
-    with spinner(f"exporting {pick}") as on_step:
-        done = export_one(opened, pick, meter=meter, on_step=on_step, tolerance=latency_tolerance)
+    with export_progress({pick: network}) as on_step:
+        done = export_one(opened, pick, meter=meter, on_step=partial(on_step, pick), tolerance=latency_tolerance)
     render({"model": str(done.model), **done.card}, lambda: card_text(done.model, done.card), as_json=as_json)
 
 
@@ -790,6 +799,7 @@ def predictor_evaluate(  # noqa: PLR0913, PLR0917  (each parameter is an option 
     gate_on: Annotated[
         str, typer.Option(help="What these bounds hold for: table, as it stands, or session, calibrated anew.")
     ] = "table",
+    progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Measure networks the table has never seen, and say how far off their predictions are."""

@@ -15,6 +15,7 @@ Contents:
     printing: results as JSON, or as texts and tables.
     profile_words: what ``hwnas profile`` and ``hwnas doctor`` say.
     progress: what is shown while a command runs.
+    search_progress: what is shown while a search or an export runs.
     table_words: what ``hwnas table`` says.
     tables: ``hwnas table``.
     winners: exports of a search's winners, and its front.

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas.commands.progress import spinner
+from hwnas.commands.search_progress import export_progress
 
 if TYPE_CHECKING:
     from hwnas.core import LatencyMeter
-    from hwnas.exports.exporting import Exported
+    from hwnas.exports.exporting import Exported, ExportStep
     from hwnas.study import Run
 
 
 def export_one(
-    run: Run, pick: str, *, meter: LatencyMeter | None, on_step: Callable[[str], None], tolerance: float
+    run: Run, pick: str, *, meter: LatencyMeter | None, on_step: Callable[[ExportStep], None], tolerance: float
 ) -> Exported:
     """Trains a candidate fully and hands it over as ONNX, checked and measured again where there is a meter."""
     import hwnas
@@ -36,14 +37,13 @@ def export_winners(run: Run, meter: LatencyMeter | None) -> list[Exception]:
     from hwnas.exports import LATENCY_TOLERANCE
 
     failures: list[Exception] = []
-    for pick in run.picks():
-        if _is_exported(run, pick):
-            continue
-        try:
-            with spinner(f"exporting {pick}") as on_step:
-                export_one(run, pick, meter=meter, on_step=on_step, tolerance=LATENCY_TOLERANCE)
-        except VerificationError as error:
-            failures.append(error)
+    wanted = {pick: trial.architecture.id for pick, trial in run.picks().items() if not _is_exported(run, pick)}
+    with export_progress(wanted) as on_step:
+        for pick in wanted:
+            try:
+                export_one(run, pick, meter=meter, on_step=partial(on_step, pick), tolerance=LATENCY_TOLERANCE)
+            except VerificationError as error:
+                failures.append(error)
     return failures
 
 

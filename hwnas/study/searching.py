@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from hwnas.core import Evaluator, LatencyMeter, Objective, RunMismatchError, UsageError
@@ -21,11 +22,12 @@ from hwnas.searchers import make_searcher, require_inner
 from hwnas.study.measuring import Doubts
 from hwnas.study.previewing import known_costs
 from hwnas.study.problem import problem_of
+from hwnas.study.progress import Progress, SearchProgress
 from hwnas.study.reranking import rerank, to_train
 from hwnas.study.run import Run, begin_run, exclusive, open_run
 from hwnas.study.settings import RunSettings
 from hwnas.study.storage import Place, require_url
-from hwnas.study.work import Progress, SearchProgress, Work
+from hwnas.study.work import Work
 from hwnas.training import ImageData, Recipe, device_of, load_data, require_teacher
 from latency_tables import LatencyTable, read_table, table_sha256
 
@@ -83,7 +85,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         attempts: How often a trial is begun whose worker is lost.
         storage: URL of the Optuna storage that keeps the trials, or ``journal:PATH``; a file in ``out`` when left out.
             A run stays where it was begun.
-        on_progress: Called after every trial.
+        on_progress: Called after every trial, and in the course of what else is trained.
 
     Returns:
         The run, with its front.
@@ -186,7 +188,7 @@ def _work(
     spent = run.is_finished()
     candidates = to_train(run, finished) if spent else []
     if not candidates:
-        progress(None, finished)
+        progress.trial(None, finished, progress.pace(workers=1))
         if spent:
             return
     executor = open_executor(where)
@@ -195,23 +197,29 @@ def _work(
             doubts = Doubts(run, meter, executor.paused) if meter else None
             problem = problem_of(run, feasible=run.possible.feasible if doubts else None)
             searcher = make_searcher(run.settings.algorithm, problem, seed=run.settings.seed, inner=run.settings.inner)
+            evaluator = _evaluator(run, run.settings.evaluator, images, executor, progress)
+            pace = progress.pace(workers=executor.workers)
             Work(
                 run,
                 searcher,
                 executor=executor,
-                evaluator=_evaluator(run, run.settings.evaluator, images, executor, progress),
+                evaluator=evaluator,
                 doubts=doubts,
                 attempts=attempts,
-                on_end=progress,
+                pace=pace,
+                on_end=partial(progress.trial, pace=pace),
             ).to_the_end()
             candidates = to_train(run, run.record.finished())
         if candidates:
+            evaluator = _evaluator(run, "trained", images, executor, progress)
+            pace = progress.pace(workers=executor.workers)
             rerank(
                 run,
                 candidates,
                 executor=executor,
-                evaluator=_evaluator(run, "trained", images, executor, progress),
-                on_trained=lambda done, total: progress.stage("winners", done, total),
+                evaluator=evaluator,
+                pace=pace,
+                on_trained=partial(progress.trained, pace=pace),
             )
     finally:
         executor.shutdown(wait=False, cancel_futures=True)  # Ctrl-C: what is under way is begun anew the next time
@@ -232,7 +240,7 @@ def _evaluator(
         seed=settings.seed,
         folder=run.folder.resolve(),
     )
-    evaluator = source.made(images, run.family, on_progress=lambda now: progress.stage(now.stage, now.done, now.total))
+    evaluator = source.made(images, run.family, on_progress=lambda now: progress.steps(now.stage, now.done, now.total))
     if isinstance(evaluator, SupernetEvaluator | FewShotEvaluator):
         evaluator.prepare()  # once, before others need it
     return (lambda: evaluator) if isinstance(executor, SerialExecutor) else source
