@@ -30,7 +30,8 @@ class StudyRecord:
     Args:
         place: Where.
         space: Turns recorded parameters back into architectures.
-        objectives: What each trial is valued by.
+        objectives: What each trial is valued by, as the study was created.
+        further: Gives costs of an architecture that are wanted of every trial and perhaps not recorded, by name.
 
     Raises:
         MachineError: The place cannot be opened or written.
@@ -62,8 +63,15 @@ class StudyRecord:
         patiently(place, make)
         return cls(place, space, objectives)
 
-    def __init__(self, place: Place, space: SearchSpace, objectives: Sequence[Objective]) -> None:
-        self._place = place
+    def __init__(
+        self,
+        place: Place,
+        space: SearchSpace,
+        objectives: Sequence[Objective],
+        *,
+        further: Callable[[Architecture], Mapping[str, float]] = lambda _: {},
+    ) -> None:
+        self._place, self._further = place, further
         self._space = space
         self._objectives = tuple(objectives)
         self._distributions: dict[str, BaseDistribution] = {
@@ -213,9 +221,10 @@ class StudyRecord:
         )
         numbers = {name: value for name, value in entry.user_attrs.items() if isinstance(value, (int, float))}
         values = {objective.name: float(v) for objective, v in zip(self._objectives, entry.values or (), strict=False)}
+        architecture = self._space.architecture(entry.params)
         return Trial(
             number=entry.number,
-            architecture=self._space.architecture(entry.params),
-            values={} if failed else {**numbers, **values},
+            architecture=architecture,
+            values={} if failed else {**self._further(architecture), **numbers, **values},
             failed=failed,
         )

@@ -20,12 +20,13 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from sqlalchemy.exc import ArgumentError
 
-from hwnas.core import Objective, StudyError, Trial, UsageError, cost_matrix
+from hwnas.core import Architecture, Objective, StudyError, Trial, UsageError, cost_matrix
 from hwnas.evaluators import ESTIMATES, TRAININGS
 from hwnas.networks import NetworkFamily, network_family
-from hwnas.objectives import KnownCosts, Limits, objectives
+from hwnas.objectives import COSTS, KnownCosts, Limits, objectives
 from hwnas.pareto import hypervolume, knee, non_dominated
 from hwnas.predictors import LatencyPredictor, MeasuredOrPredicted, Optimistic
+from hwnas.study.changes import TargetsAdded
 from hwnas.study.measurements import MeasuredNetworks
 from hwnas.study.record import StudyRecord
 from hwnas.study.settings import OLDEST_VERSION, SETTINGS_VERSION, RunSettings
@@ -48,6 +49,7 @@ class Run:
         reference: Reference point of the hypervolume by objective name, in the objective's own unit and sign.
         begun: Versions and platform when the run was begun.
         place: Where its trials are kept.
+        changes: Targets that were added since, the first ones first.
     """
 
     folder: Path
@@ -56,6 +58,7 @@ class Run:
     reference: Mapping[str, float]
     begun: Mapping[str, Any]
     place: Place
+    changes: tuple[TargetsAdded, ...] = ()
 
     @cached_property
     def family(self) -> NetworkFamily:
@@ -104,8 +107,14 @@ class Run:
 
     @cached_property
     def record(self) -> StudyRecord:
-        """The trials as they are kept."""
-        return StudyRecord(self.place, self.family.space, self.objectives)
+        """The trials as they are kept: under the objectives the run was begun with, other costs beside them."""
+        begun_with = self.changes[0].before if self.changes else self.settings.targets
+        return StudyRecord(self.place, self.family.space, objectives(begun_with), further=self._added_costs)
+
+    def _added_costs(self, architecture: Architecture) -> dict[str, float]:
+        """Costs that became targets after the beginning; a trial may be older than their being recorded."""
+        added = [COSTS[target].name for change in self.changes for target in change.added]
+        return {name: float(self.costs.values([architecture])[name][0]) for name in added}
 
     def trials(self) -> list[Trial]:
         """Finished trials that did not fail, in order."""
@@ -231,6 +240,7 @@ class Run:
             "settings": self.settings.to_json(),
             "reference": dict(self.reference),
             "begun": dict(self.begun),
+            "changes": [change.to_json() for change in self.changes],
             "record": None if kept_inside else {"storage": self.place.public_url, "study": self.place.study},
         }
         write_atomically(self.folder / "run.json", json.dumps(content, indent=2) + "\n")
@@ -304,13 +314,14 @@ def open_run(folder: str | Path) -> Run:
             )
         settings = RunSettings.from_json(content["settings"])
         reference, begun = content["reference"], content["begun"]
+        changes = tuple(TargetsAdded.from_json(entry) for entry in content.get("changes", ()))
         record = content.get("record")
         place = Place(record["storage"], record["study"]).with_secret() if record else Place.in_folder(path)
     except UsageError:
         raise
     except (ValueError, KeyError, AttributeError, TypeError, ArgumentError) as error:
         raise StudyError(f"{path / 'run.json'} is damaged ({error}). Begin a new run with another --out.") from error
-    return Run(path, settings, read_table(path / "latency_table.jsonl"), reference, begun, place)
+    return Run(path, settings, read_table(path / "latency_table.jsonl"), reference, begun, place, changes)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from hwnas.core import Evaluator, LatencyMeter, Objective, RunMismatchError, UsageError
+from hwnas.core import Evaluator, LatencyMeter, RunMismatchError, UsageError
 from hwnas.evaluators import (
     EvaluatorSource,
     FewShotEvaluator,
@@ -16,13 +16,15 @@ from hwnas.evaluators import (
 )
 from hwnas.executors import AnyExecutor, ExecutorSettings, SerialExecutor, open_executor, require_executor
 from hwnas.networks import network_family
-from hwnas.objectives import KnownCosts, Limits, lowest, objectives
+from hwnas.objectives import Limits, objectives
 from hwnas.predictors import Missing, require_policy
 from hwnas.searchers import make_searcher, require_inner
+from hwnas.study.changing import with_targets
 from hwnas.study.measuring import Doubts
 from hwnas.study.previewing import known_costs
 from hwnas.study.problem import problem_of
 from hwnas.study.progress import Progress, SearchProgress
+from hwnas.study.reference import reference_point
 from hwnas.study.reranking import rerank, to_train
 from hwnas.study.run import Run, begin_run, exclusive, open_run
 from hwnas.study.settings import RunSettings
@@ -32,7 +34,6 @@ from hwnas.training import ImageData, Recipe, device_of, load_data, require_teac
 from latency_tables import LatencyTable, read_table, table_sha256
 
 DEFAULT_TRIALS = 24
-_MARGIN = 1.1  # the reference point lies this far beyond the worst value, so that the worst point still counts
 
 
 def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the command line)
@@ -66,6 +67,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         data: Name or path of the data, or what ``load_data`` gave for it; exports and workers in other processes read
             it again by that name.
         targets: Costs to trade against accuracy: ``latency``, ``flops``, ``macs``, ``params``, ``memory``, ``energy``.
+            A run goes on with further ones, since what they cost is known of the trials that are done.
         algorithm: One of ``hwnas.searchers.ALGORITHMS``: ``lamoo``, ``la-mcts``, ``lanas``, ``alphax``, or an inner
             searcher's name for it alone over the whole space.
         inner: What proposes in a region, one of ``hwnas.searchers.INNERS``; by default the algorithm's own.
@@ -136,9 +138,14 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     )
     folder = Path(out)
     if (folder / "run.json").exists():  # before the table is asked for blocks of a space or data it was not made for
-        open_run(folder).settings.require_same(settings, folder=str(folder))
+        recorded = open_run(folder).settings
+        recorded.require_same(settings, folder=str(folder))
+        settings = replace(settings, targets=(*recorded.targets, *recorded.added_targets(settings)))
+    else:
+        recorded = None
     costs = known_costs(known_table, family, missing=settings.missing)
-    costs.require_known([*(goal.name for goal in goals), *settings.limits])
+    if recorded is None:
+        costs.require_known([*(goal.name for goal in goals), *settings.limits])
     bounds = Limits(settings.limits, costs)
     bounds.require_feasible(family.space)
     if trials > family.space.size:
@@ -148,8 +155,10 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     with exclusive(folder):
         if (folder / "run.json").exists():
             run = _reopened(folder, settings, storage)
+            if added := run.settings.added_targets(settings):
+                run = with_targets(run, added)
         else:
-            reference = _reference(costs, bounds, goals, classes=images.classes)
+            reference = reference_point(costs, bounds, goals, classes=images.classes)
             run = begin_run(folder, settings, known_table, reference, storage=storage)
         try:
             _work(run, images, where, meter=meter, attempts=attempts, on_progress=on_progress)
@@ -244,18 +253,3 @@ def _evaluator(
     if isinstance(evaluator, SupernetEvaluator | FewShotEvaluator):
         evaluator.prepare()  # once, before others need it
     return (lambda: evaluator) if isinstance(executor, SerialExecutor) else source
-
-
-def _reference(costs: KnownCosts, bounds: Limits, goals: Sequence[Objective], *, classes: int) -> dict[str, float]:
-    """The point that bounds the hypervolume: guessing for accuracy, the limit or the largest value for each cost."""
-    space = costs.family.space
-    reference = {}
-    for goal in goals:
-        if goal.name == "accuracy":
-            reference[goal.name] = 1 / classes
-        elif goal.name in bounds.upper:
-            reference[goal.name] = _MARGIN * bounds.upper[goal.name]
-        else:
-            worst = lowest(space, lambda batch, name=goal.name: -costs.values(batch)[name])  # type: ignore[misc]
-            reference[goal.name] = _MARGIN * float(costs.values([worst])[goal.name][0])
-    return reference
