@@ -26,6 +26,7 @@ from hwnas.commands.executors import (
     Executor,
     Storage,
     TrialTimeout,
+    WarmStart,
     WorkerGpus,
     WorkerResources,
     Workers,
@@ -50,7 +51,7 @@ from hwnas.commands.options import (
     words_of,
 )
 from hwnas.commands.predictions import about_place, cure_for_rows, evaluation_parts, family_of, prediction_parts
-from hwnas.commands.previews import feasibility_parts
+from hwnas.commands.previews import feasibility_parts, limits_of
 from hwnas.commands.printing import form, note, render, say, stderr
 from hwnas.commands.profile_words import diagnosis_parts, model_parts, space_parts
 from hwnas.commands.progress import ProgressForm, profile_progress
@@ -235,6 +236,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     worker_gpus: WorkerGpus = 0.0,
     worker_resource: WorkerResources = None,
     storage: Storage = None,
+    warm_start: WarmStart = None,
     progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -243,10 +245,10 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
 
     import hwnas
     from hwnas.evaluators import require_evaluator
-    from hwnas.objectives import COSTS, objectives, parse_quantity
+    from hwnas.objectives import objectives
     from hwnas.searchers import require_inner
-    from hwnas.study import preview as preview_of
     from hwnas.study.storage import require_url
+    from hwnas.study.warming import require_source
     from hwnas.training import TRAINING_DEVICES, Recipe, device_of
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its remarks on opening a study would break the display
@@ -265,16 +267,14 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         "memory": max_memory,
         "energy": max_energy,
     }
-    limits = {
-        COSTS[name].name: parse_quantity(text, unit=COSTS[name].unit)
-        for name, text in given.items()
-        if text is not None
-    }
+    limits = limits_of(given)
     where = executor_of(executor, workers, trial_timeout, address=address, gpus=worker_gpus, resources=worker_resource)
     if where.name != "ray":
         device_of(training.device)  # refused now, and not after a table has been made
     if storage is not None:
         require_url(storage)
+    if warm_start is not None:
+        require_source(warm_start)
     if table is None and not (out / "run.json").exists() and ("energy" in targets or max_energy):
         message = "energy is known from a table alone: make one with `hwnas profile --energy` and name it with --table"
         raise typer.BadParameter(message, param_hint="--target energy")
@@ -285,9 +285,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     )
     policy = cast("Any", "error" if missing == MEASURE else missing)
     if preview:
-        found = preview_of(family, table=rows, limits=limits, missing=policy)
-        render(found.to_json(), lambda: feasibility_parts(found), as_json=as_json)
-        found.require()
+        _preview(family, rows, limits, missing=policy, as_json=as_json)
         return
     offered = _said_before(family, rows, limits, missing=policy)
     try:
@@ -311,6 +309,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 executor=where,
                 attempts=attempts,
                 storage=storage,
+                warm_start=warm_start,
                 on_progress=on_progress,
             )
     except KeyboardInterrupt:
@@ -319,9 +318,26 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     failures = export_winners(run, _meter(run.family, run.table, backend))
     page = hwnas.report(run)
     result = {"run": str(out), "front": front_rows(run), "winners": cards_of(run), "report": str(page), **offered}
+    if run.warm is not None:
+        result["warm_start"] = run.warm.to_json()
     render(result, lambda: front_parts(run, page), as_json=as_json)
     if failures:
         raise failures[0]
+
+
+def _preview(
+    family: NetworkFamily, table: LatencyTable, limits: Mapping[str, float], *, missing: Any, as_json: bool
+) -> None:
+    """Shows how far a space reaches and what limits leave of it; impossible ones are refused, after that.
+
+    Raises:
+        InfeasibleError: No architecture satisfies them.
+    """
+    from hwnas.study import preview as preview_of
+
+    found = preview_of(family, table=table, limits=limits, missing=missing)
+    render(found.to_json(), lambda: feasibility_parts(found), as_json=as_json)
+    found.require()
 
 
 def _said_before(

@@ -8,7 +8,7 @@ Contents:
     adapting: ``hwnas predictor choose`` and ``adapt``.
     benching: ``hwnas bench``.
     endings: errors as one message and an exit status.
-    executors: options about where trials run and are kept.
+    executors: options about where trials run, are kept, and begin.
     options: options that several commands share, and how their texts are read.
     predictions: what the commands that predict, or judge predictions, share and say.
     previews: what limits leave of a space, before a search.

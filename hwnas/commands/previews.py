@@ -1,7 +1,8 @@
-"""What limits leave of a space, as people read it before a search."""
+"""Limits as they are typed, and what they leave of a space, as people read it before a search."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hwnas.commands.printing import grid
@@ -9,6 +10,24 @@ from hwnas.commands.printing import grid
 if TYPE_CHECKING:
     from hwnas.objectives import Feasibility
     from hwnas.objectives.feasibility import Share
+
+
+def limits_of(given: Mapping[str, str | None]) -> dict[str, float]:
+    """The limits of ``--max-latency 5ms`` and the like, by the cost's name and in its unit.
+
+    Args:
+        given: Texts by the target's name; ``None`` for a limit that was not given.
+
+    Raises:
+        UsageError: A text is no quantity.
+    """
+    from hwnas.objectives import COSTS, parse_quantity
+
+    return {
+        COSTS[target].name: parse_quantity(text, unit=COSTS[target].unit)
+        for target, text in given.items()
+        if text is not None
+    }
 
 
 def feasibility_parts(found: Feasibility) -> list[Any]:

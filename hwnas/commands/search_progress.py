@@ -78,6 +78,8 @@ def _event(progress: SearchProgress) -> dict[str, Any]:
     }
     if progress.found is not None:
         found = progress.found
+        if found.taken_over:
+            event["taken_over"] = found.taken_over
         event |= {"front_size": found.front_size, "hypervolume": found.hypervolume, "best": dict(found.best)}
     return event
 
@@ -100,6 +102,7 @@ def _line(progress: SearchProgress) -> dict[str, str]:
     best = {} if found is None else found.best
     return {
         "trials": f"{progress.done}/{progress.total}",
+        **({"taken over": str(found.taken_over)} if found is not None and found.taken_over else {}),
         "front": "" if found is None else str(found.front_size),
         "hypervolume": "" if found is None else f"{found.hypervolume:.5g}",
         "best": ", ".join(f"{name} {value:.4g}" for name, value in best.items()),

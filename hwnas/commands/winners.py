@@ -74,7 +74,7 @@ def front_parts(run: Run, page: Path) -> list[Any]:
     """The front of a run with what was measured of its winners, and where everything is."""
     from rich.table import Table
 
-    table = Table(title=f"{len(run.front())} networks on the front, of {len(run.trials())} evaluated")
+    table = Table(title=f"{len(run.front())} networks on the front, of {len(run.trials())} evaluated{_warm_words(run)}")
     for name in ("id", "trial", "accuracy", "latency\nms", "measured\nms", "FLOPs\nM", "params\nM", "role"):
         table.add_column(name, justify="left" if name in {"id", "role"} else "right", no_wrap=name == "id")
     roles: dict[int, list[str]] = {}
@@ -96,6 +96,16 @@ def front_parts(run: Run, page: Path) -> list[Any]:
             ", ".join(roles.get(row["trial"], [])),
         )
     return [table, f"Accuracy is on validation images. Models: {run.folder / 'models'}. Report: {page}"]
+
+
+def _warm_words(run: Run) -> str:
+    """What a run has from another one; nothing where it has nothing."""
+    if run.warm is None:
+        return ""
+    if not run.warm.differences:
+        return f", {run.warm.results} of them in {run.warm.source}"
+    other = ", ".join(run.warm.differences)
+    return f", beginning with {len(run.warm.designs)} of {run.warm.source}, whose results do not count here: {other}"
 
 
 def card_text(model: Path, card: Mapping[str, Any]) -> str:

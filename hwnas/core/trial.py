@@ -35,12 +35,14 @@ class Trial:
         architecture: What was evaluated.
         values: Objective name to value, in the objective's own unit and sign; other costs and figures beside them.
         failed: The reason when the evaluation failed; then ``values`` is empty.
+        origin: Where the result was taken over from; ``None`` for what was evaluated in its own study.
     """
 
     number: int
     architecture: Architecture
     values: Mapping[str, float] = field(default_factory=dict)
     failed: str | None = None
+    origin: str | None = None
 
 
 def cost_matrix(trials: Sequence[Trial], objectives: Sequence[Objective]) -> NDArray[np.float64]:

@@ -43,6 +43,7 @@ class TrialRow:
         roles: What it won as.
         why: How the searcher came to it.
         failed: Why it failed; empty otherwise.
+        origin: Where its result was taken over from; ``None`` for what this run evaluated.
     """
 
     number: int
@@ -54,6 +55,7 @@ class TrialRow:
     roles: tuple[str, ...]
     why: Mapping[str, Any]
     failed: str
+    origin: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +178,12 @@ class Numbers:
     @property
     def ended(self) -> int:
         """Trials that count against the budget."""
-        return len(self.rows) - self.count("unfinished")
+        return len(self.rows) - self.count("unfinished") - self.taken_over
+
+    @property
+    def taken_over(self) -> int:
+        """Trials whose results are from another run."""
+        return sum(row.origin is not None for row in self.rows)
 
     @property
     def noisy_kernels(self) -> int:
@@ -253,6 +260,7 @@ def _row(
         roles=tuple(role for role, picked in picks.items() if picked.number == trial.number),
         why=dict(recorded.get("why", {})),
         failed=trial.failed or "",
+        origin=trial.origin,
     )
 
 

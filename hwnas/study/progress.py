@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hwnas.core import Pace, Trial
 from hwnas.evaluators import ESTIMATES
-from hwnas.study.run import Run
+from hwnas.study.run import Run, spent_of
 
 TRIALS, WINNERS = "trials", "winners"  # names of stages
 
@@ -22,12 +22,14 @@ class Found:
         front_size: Non-dominated trials.
         hypervolume: Of all finished trials.
         best: Best value of each objective, by name.
+        taken_over: Results of another run among these, which count in no budget.
     """
 
     trial: Trial | None
     front_size: int
     hypervolume: float
     best: Mapping[str, float]
+    taken_over: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +102,15 @@ class Progress:
         best = {}
         for goal in run.objectives if trials else ():
             best[goal.name] = goal.from_cost(min(goal.to_cost(entry.values[goal.name]) for entry in trials))
-        found = Found(trial=trial, front_size=len(run.front(finished)), hypervolume=run.hypervolume(trials), best=best)
+        found = Found(
+            trial=trial,
+            front_size=len(run.front(finished)),
+            hypervolume=run.hypervolume(trials),
+            best=best,
+            taken_over=len(finished) - spent_of(finished),
+        )
         ahead = (WINNERS,) if run.settings.evaluator in ESTIMATES else ()
-        self._say(TRIALS, len(finished), run.settings.trials, pace, ahead=ahead, found=found)
+        self._say(TRIALS, spent_of(finished), run.settings.trials, pace, ahead=ahead, found=found)
 
     def _say(
         self, stage: str, done: int, total: int, pace: Pace, *, ahead: tuple[str, ...], found: Found | None = None

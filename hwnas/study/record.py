@@ -23,6 +23,8 @@ from hwnas.study.storage import Place, close_storage, open_storage, patiently
 
 T = TypeVar("T")
 
+_ORIGIN = "origin"  # attribute of a trial whose result was taken over
+
 
 class StudyRecord:
     """Trials where they are kept.
@@ -104,19 +106,32 @@ class StudyRecord:
             distributions={name: self._distributions[name] for name in architecture},
             user_attrs={"id": architecture.id, "why": dict(proposal.why), **known},
         )
-        tried = False
+        return self._enter(entry)
 
-        def enter() -> int:
-            nonlocal tried
-            if tried:  # the answer got lost, perhaps not the trial
-                there = [number for number, one in self.unfinished() if one.id == architecture.id]
-                if there:
-                    return there[0]
-            tried = True
-            trial_id = self._storage.create_new_trial(self._study._study_id, template_trial=entry)  # noqa: SLF001
-            return int(self._storage.get_trial(trial_id).number)
+    def adopt(self, proposal: Proposal, values: Mapping[str, float], *, origin: str) -> int:
+        """Enters a trial whose values are known from elsewhere.
 
-        return self._do(enter)
+        Args:
+            proposal: What was evaluated; never one that is in the record.
+            values: Every objective by name, and other costs.
+            origin: Where they are from.
+
+        Returns:
+            The trial's number.
+
+        Raises:
+            MachineError: The record cannot be written.
+        """
+        attributes = {"id": proposal.architecture.id, "why": dict(proposal.why), _ORIGIN: origin, **values}
+        return self._enter(
+            optuna.trial.create_trial(
+                state=TrialState.COMPLETE,
+                values=[values[objective.name] for objective in self._objectives],
+                params=dict(proposal.architecture),
+                distributions={name: self._distributions[name] for name in proposal.architecture},
+                user_attrs=attributes,
+            )
+        )
 
     def finish(self, number: int, values: Mapping[str, float]) -> None:
         """Enters what came of a trial.
@@ -185,6 +200,22 @@ class StudyRecord:
     def _do(self, act: Callable[[], T]) -> T:
         return patiently(self._place, act)
 
+    def _enter(self, entry: FrozenTrial) -> int:
+        """Writes a new trial; returns its number."""
+        tried = False
+
+        def enter() -> int:
+            nonlocal tried
+            if tried:  # the answer got lost, perhaps not the trial
+                there = [one.number for one in self._entries() if one.user_attrs.get("id") == entry.user_attrs["id"]]
+                if there:
+                    return there[0]
+            tried = True
+            trial_id = self._storage.create_new_trial(self._study._study_id, template_trial=entry)  # noqa: SLF001
+            return int(self._storage.get_trial(trial_id).number)
+
+        return self._do(enter)
+
     def _end(self, number: int, attributes: Mapping[str, Any], values: Sequence[float] | None) -> None:
         def tell() -> None:
             trial_id = self._trial_id(number)
@@ -227,4 +258,5 @@ class StudyRecord:
             architecture=architecture,
             values={} if failed else {**self._further(architecture), **numbers, **values},
             failed=failed,
+            origin=entry.user_attrs.get(_ORIGIN),
         )

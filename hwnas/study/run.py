@@ -7,7 +7,7 @@ import io
 import json
 import platform
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,8 +31,10 @@ from hwnas.study.measurements import MeasuredNetworks
 from hwnas.study.record import StudyRecord
 from hwnas.study.settings import OLDEST_VERSION, SETTINGS_VERSION, RunSettings
 from hwnas.study.storage import Place, require_url
+from hwnas.study.warm import WarmStart
 from latency_tables import LatencyTable, read_table, write_atomically, write_table
 
+SETTINGS_NOTE = "settings"  # of a study: what was searched, for those who have the storage and not the folder
 PICKS = ("knee", "fastest", "best")
 _TRAINED, _UNTRAINABLE = "trained_accuracy_", "training_failed_"  # begin the names of notes on the study
 _PACKAGES = ("hwnas", "torch", "onnx", "onnxruntime", "onnxruntime-gpu", "optuna", "scikit-learn", "numpy")
@@ -50,6 +52,7 @@ class Run:
         begun: Versions and platform when the run was begun.
         place: Where its trials are kept.
         changes: Targets that were added since, the first ones first.
+        warm: What it has from another run; ``None`` where it began with nothing.
     """
 
     folder: Path
@@ -59,6 +62,7 @@ class Run:
     begun: Mapping[str, Any]
     place: Place
     changes: tuple[TargetsAdded, ...] = ()
+    warm: WarmStart | None = None
 
     @cached_property
     def family(self) -> NetworkFamily:
@@ -210,7 +214,7 @@ class Run:
 
     def is_finished(self) -> bool:
         """Whether the budget is spent, or the space is."""
-        spent = len(self.record.finished()) >= self.settings.trials and not self.record.unfinished()
+        spent = spent_of(self.record.finished()) >= self.settings.trials and not self.record.unfinished()
         return spent or "exhausted" in self.record.notes()
 
     def with_trials(self, trials: int) -> Run:
@@ -220,7 +224,7 @@ class Run:
             UsageError: More trials are finished already.
             OSError: The folder cannot be written.
         """
-        done = len(self.record.finished())
+        done = spent_of(self.record.finished())
         if trials < done:
             raise UsageError(f"{self.folder} has {done} finished trials: expected at least as many, received {trials}")
         run = replace(self, settings=replace(self.settings, trials=trials))
@@ -241,6 +245,7 @@ class Run:
             "reference": dict(self.reference),
             "begun": dict(self.begun),
             "changes": [change.to_json() for change in self.changes],
+            "warm_start": None if self.warm is None else self.warm.to_json(),
             "record": None if kept_inside else {"storage": self.place.public_url, "study": self.place.study},
         }
         write_atomically(self.folder / "run.json", json.dumps(content, indent=2) + "\n")
@@ -268,6 +273,7 @@ def begin_run(
     reference: Mapping[str, float],
     *,
     storage: str | None = None,
+    prepare: Callable[[Run], Run] = lambda run: run,
 ) -> Run:
     """Makes a run folder.
 
@@ -277,6 +283,7 @@ def begin_run(
         table: Copied into the folder.
         reference: Reference point by objective name.
         storage: URL of the storage; a file in the folder when left out.
+        prepare: Called with the run before it is one, to fill its record.
 
     Raises:
         UsageError: The folder's name will not do, or the URL.
@@ -289,7 +296,10 @@ def begin_run(
     begun = {"python": platform.python_version(), "platform": platform.platform(), "versions": _versions()}
     place = Place(require_url(storage), f"{folder.name}-{secrets.token_hex(4)}") if storage else Place.in_folder(folder)
     run = Run(folder, settings, table, dict(reference), begun, place)
-    StudyRecord.create(place, run.family.space, run.objectives).close()
+    record = StudyRecord.create(place, run.family.space, run.objectives)
+    record.note(SETTINGS_NOTE, settings.to_json())
+    record.close()
+    run = prepare(run)
     run.save()  # last: its presence makes it a run
     return run
 
@@ -315,13 +325,20 @@ def open_run(folder: str | Path) -> Run:
         settings = RunSettings.from_json(content["settings"])
         reference, begun = content["reference"], content["begun"]
         changes = tuple(TargetsAdded.from_json(entry) for entry in content.get("changes", ()))
+        started = content.get("warm_start")
+        warm = None if started is None else WarmStart.from_json(started)
         record = content.get("record")
         place = Place(record["storage"], record["study"]).with_secret() if record else Place.in_folder(path)
     except UsageError:
         raise
     except (ValueError, KeyError, AttributeError, TypeError, ArgumentError) as error:
         raise StudyError(f"{path / 'run.json'} is damaged ({error}). Begin a new run with another --out.") from error
-    return Run(path, settings, read_table(path / "latency_table.jsonl"), reference, begun, place, changes)
+    return Run(path, settings, read_table(path / "latency_table.jsonl"), reference, begun, place, changes, warm)
+
+
+def spent_of(finished: Sequence[Trial]) -> int:
+    """Trials that count in the budget: those that were not taken over from another run."""
+    return sum(trial.origin is None for trial in finished)
 
 
 @contextmanager

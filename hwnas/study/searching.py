@@ -18,7 +18,7 @@ from hwnas.executors import AnyExecutor, ExecutorSettings, SerialExecutor, open_
 from hwnas.networks import network_family
 from hwnas.objectives import Limits, objectives
 from hwnas.predictors import Missing, require_policy
-from hwnas.searchers import make_searcher, require_inner
+from hwnas.searchers import DesignsFirst, make_searcher, require_inner
 from hwnas.study.changing import with_targets
 from hwnas.study.measuring import Doubts
 from hwnas.study.previewing import known_costs
@@ -29,6 +29,8 @@ from hwnas.study.reranking import rerank, to_train
 from hwnas.study.run import Run, begin_run, exclusive, open_run
 from hwnas.study.settings import RunSettings
 from hwnas.study.storage import Place, require_url
+from hwnas.study.warming import Source, read_source, require_same_start, take_over
+from hwnas.study.warming import warm_start as warm_start_of
 from hwnas.study.work import Work
 from hwnas.training import ImageData, Recipe, device_of, load_data, require_teacher
 from latency_tables import LatencyTable, read_table, table_sha256
@@ -56,6 +58,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     executor: ExecutorSettings | None = None,
     attempts: int = 3,
     storage: str | None = None,
+    warm_start: str | Path | None = None,
     on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> Run:
     """Searches a space, or goes on with a search that was cut off or is to have more trials.
@@ -87,6 +90,9 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         attempts: How often a trial is begun whose worker is lost.
         storage: URL of the Optuna storage that keeps the trials, or ``journal:PATH``; a file in ``out`` when left out.
             A run stays where it was begun.
+        warm_start: Folder of another run of the same space, or ``STORAGE#STUDY``. Where its data, recipe and evaluator
+            are the same, its results are taken over and count in no budget; else the networks of its front are
+            evaluated first. What counts is the beginning of a run; what the other one does later does not.
         on_progress: Called after every trial, and in the course of what else is trained.
 
     Returns:
@@ -136,13 +142,16 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         supernet_epochs=supernet_epochs,
         table_sha256=table_sha256(known_table),
     )
-    folder = Path(out)
+    folder, asked_start = Path(out), None if warm_start is None else str(warm_start)
     if (folder / "run.json").exists():  # before the table is asked for blocks of a space or data it was not made for
-        recorded = open_run(folder).settings
+        opened = open_run(folder)
+        recorded = opened.settings
         recorded.require_same(settings, folder=str(folder))
         settings = replace(settings, targets=(*recorded.targets, *recorded.added_targets(settings)))
+        require_same_start(opened, asked_start)
     else:
         recorded = None
+    source = read_source(asked_start, family) if asked_start and recorded is None else None
     costs = known_costs(known_table, family, missing=settings.missing)
     if recorded is None:
         costs.require_known([*(goal.name for goal in goals), *settings.limits])
@@ -159,12 +168,21 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
                 run = with_targets(run, added)
         else:
             reference = reference_point(costs, bounds, goals, classes=images.classes)
-            run = begin_run(folder, settings, known_table, reference, storage=storage)
+            prepare = partial(_warmed, source=source) if source else lambda run: run
+            run = begin_run(folder, settings, known_table, reference, storage=storage, prepare=prepare)
         try:
             _work(run, images, where, meter=meter, attempts=attempts, on_progress=on_progress)
         finally:
             run.record.close()
     return run
+
+
+def _warmed(run: Run, *, source: Source) -> Run:
+    """A run that is about to begin, with what it has from another one."""
+    try:
+        return replace(run, warm=take_over(run, warm_start_of(source, run.settings), source))
+    finally:
+        run.record.close()
 
 
 def _reopened(folder: Path, settings: RunSettings, storage: str | None) -> Run:
@@ -208,6 +226,8 @@ def _work(
             searcher = make_searcher(run.settings.algorithm, problem, seed=run.settings.seed, inner=run.settings.inner)
             evaluator = _evaluator(run, run.settings.evaluator, images, executor, progress)
             pace = progress.pace(workers=executor.workers)
+            if run.warm is not None:
+                searcher = DesignsFirst(searcher, run.warm.proposals(), problem=problem)
             Work(
                 run,
                 searcher,

@@ -17,7 +17,7 @@ from hwnas.core import Architecture, Evaluator, Pace, Proposal, Searcher, StudyE
 from hwnas.evaluators import Outcome, outcome_of
 from hwnas.executors import AnyExecutor, TimeLimitError, WorkerLostError
 from hwnas.study.measuring import Doubts
-from hwnas.study.run import Run
+from hwnas.study.run import Run, spent_of
 
 _FAILURES_IN_A_ROW = 5
 
@@ -95,7 +95,7 @@ class Work:
         """The next trial of the searcher; ``None`` when it has nothing more, or the budget is spent."""
         record = self._run.record
         finished = record.finished()
-        if len(finished) + len(self._under_way) >= self._run.settings.trials or "exhausted" in record.notes():
+        if spent_of(finished) + len(self._under_way) >= self._run.settings.trials or "exhausted" in record.notes():
             return None
         self._searcher.tell(finished)
         proposal = self._allowed()

@@ -120,6 +120,12 @@ def test_the_help_names_every_recipe(hwnas: Hwnas) -> None:
         (["search", "--worker-resource", "jetson"], 2, "--worker-resource: expected NAME=1 with a number above 0"),
         (["search", "--address", "auto"], 2, "are for the executor ray; this one is serial"),
         (["search", "--storage", "nonsense"], 2, "cannot use the storage 'nonsense': expected sqlite:///FILE"),
+        (
+            ["search", "--warm-start", "nowhere"],
+            2,
+            "cannot begin with 'nowhere': expected the folder of a run, or STOR",
+        ),
+        (["search", "--progress", "bars"], 2, "--progress: expected one of auto, plain, json, received 'bars'"),
         (["search", "--seed", "-1"], 2, "--seed"),
         (["search", "--trials", "many"], 2, "--trials.*integer"),
         (["search", "--table", "nowhere.jsonl"], 2, "expected the path of a table .*received 'nowhere.jsonl'"),

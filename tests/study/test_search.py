@@ -372,7 +372,7 @@ def test_a_target_added_afterwards_is_traded_as_if_it_had_been_known(
     )
     on_front = {trial.number for trial, good in zip(run.trials(), non_dominated(costs), strict=True) if good}
     assert {trial.number for trial in run.front()} == on_front >= {trial.number for trial in finished.front()}
-    rows = list(csv.DictReader((run.folder / "front.csv").open()))
+    rows = list(csv.DictReader((run.folder / "front.csv").read_text().splitlines()))
     assert {int(row["trial"]) for row in rows} == on_front
     whole = begin(targets=["latency", "params"], out=tmp_path / "whole")
     assert run.reference == whole.reference
