@@ -273,7 +273,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         device_of(training.device)  # refused now, and not after a table has been made
     if storage is not None:
         require_url(storage)
-    if warm_start is not None:
+    if warm_start is not None and not (out / "run.json").exists():
         require_source(warm_start)
     if table is None and not (out / "run.json").exists() and ("energy" in targets or max_energy):
         message = "energy is known from a table alone: make one with `hwnas profile --energy` and name it with --table"

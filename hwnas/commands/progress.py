@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Protocol, cast
+from typing import Annotated, Any, Protocol
 
 import typer
 
@@ -75,7 +75,8 @@ def counted(stage: str, what: str, *, recent: int = _RECENT) -> Iterator[Now]:
 
     from hwnas.core import Pace
 
-    pace, before = Pace(recent=recent), cast("int | None", None)
+    pace = Pace(recent=recent)
+    before: int | None = None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.fields[left]}"), console=stderr(), disable=not is_live()) as bar:
         task = bar.add_task(what, total=None, left="", visible=False)

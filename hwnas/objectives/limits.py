@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from hwnas.core import Architecture
 from hwnas.objectives.catalog import KnownCosts
 from hwnas.objectives.descent import lowest
-from hwnas.objectives.feasibility import Feasibility, excess, feasibility, satisfied
+from hwnas.objectives.feasibility import Feasibility
+from hwnas.objectives.looking import excess, feasibility, satisfied
 from hwnas.spaces import SearchSpace
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hwnas.core import Architecture, InfeasibleError, Predictor
-from hwnas.objectives import COSTS, KnownCosts, Limits, feasibility
-from hwnas.objectives.feasibility import satisfied
+from hwnas.objectives import COSTS, KnownCosts, Limits, looking
+from hwnas.objectives.looking import satisfied
 
 Values = dict[str, NDArray[np.float64]]
 LIMITED = ("latency_ms", "flops_m", "params_m")
@@ -24,7 +24,7 @@ SHARES = st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 @pytest.fixture
 def as_if_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """A space that is not listed, though it could be."""
-    monkeypatch.setattr(feasibility, "MOST_COUNTED", 10)
+    monkeypatch.setattr(looking, "MOST_COUNTED", 10)
 
 
 def limits_at(costs: KnownCosts, all_values: Values, shares: tuple[float, ...]) -> Limits:
@@ -104,7 +104,7 @@ def test_of_limits_that_exclude_each_other_it_is_said_which_has_to_give_way_and_
     costs: KnownCosts, all_values: Values, large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if large:
-        monkeypatch.setattr(feasibility, "MOST_COUNTED", 10)
+        monkeypatch.setattr(looking, "MOST_COUNTED", 10)
     latency = all_values["latency_ms"]
     values = {"latency_ms": latency, "energy_mj": 1 / latency}
     upper = {"latency_ms": float(np.quantile(latency, 0.3)), "energy_mj": 1 / float(np.quantile(latency, 0.6))}
