@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -25,6 +26,7 @@ from hwnas.commands.executors import (
     Executor,
     Storage,
     TrialTimeout,
+    WarmStart,
     WorkerGpus,
     WorkerResources,
     Workers,
@@ -49,9 +51,11 @@ from hwnas.commands.options import (
     words_of,
 )
 from hwnas.commands.predictions import about_place, cure_for_rows, evaluation_parts, family_of, prediction_parts
-from hwnas.commands.printing import render, say
+from hwnas.commands.previews import feasibility_parts, limits_of
+from hwnas.commands.printing import form, note, render, say, stderr
 from hwnas.commands.profile_words import diagnosis_parts, model_parts, space_parts
-from hwnas.commands.progress import profile_progress, search_progress, spinner
+from hwnas.commands.progress import ProgressForm, profile_progress
+from hwnas.commands.search_progress import export_progress, search_progress
 from hwnas.commands.tables import table_app
 from hwnas.commands.winners import card_text, cards_of, export_one, export_winners, front_parts, front_rows, halving_row
 
@@ -121,6 +125,7 @@ def profile(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
     ] = False,
     cuda_graph: Annotated[bool, typer.Option("--cuda-graph", help="Replay runs on a GPU from a CUDA graph.")] = False,
     include_io: Annotated[bool, typer.Option("--include-io", help="Count copies to and from the GPU.")] = False,
+    progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Time the kernels that a space needs, or those of one ONNX model, and write a latency table."""
@@ -215,6 +220,10 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     max_macs: Annotated[str | None, typer.Option(help="Limit, for example 10M.")] = None,
     max_memory: Annotated[str | None, typer.Option(help="Limit on weights and activations, for example 2MiB.")] = None,
     max_energy: Annotated[str | None, typer.Option(help="Limit on a run's energy, for example 20mJ.")] = None,
+    preview: Annotated[
+        bool,
+        typer.Option("--preview", help="Say how far the space reaches and what the limits leave of it, and end."),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same trials.")] = 0,
     device: Device = "auto",
     table: Annotated[
@@ -234,6 +243,8 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     worker_gpus: WorkerGpus = 0.0,
     worker_resource: WorkerResources = None,
     storage: Storage = None,
+    warm_start: WarmStart = None,
+    progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Search for the networks that are best on a device, export the winners and write the report."""
@@ -241,11 +252,10 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
 
     import hwnas
     from hwnas.evaluators import require_evaluator
-    from hwnas.objectives import COSTS, objectives, parse_quantity
+    from hwnas.objectives import objectives
     from hwnas.searchers import require_inner
     from hwnas.study.halving import require_halving
     from hwnas.study.lessons import lessons, require_lessons
-    from hwnas.study.storage import require_url
     from hwnas.training import TRAINING_DEVICES, Recipe, device_of
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its remarks on opening a study would break the display
@@ -266,16 +276,11 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         "memory": max_memory,
         "energy": max_energy,
     }
-    limits = {
-        COSTS[name].name: parse_quantity(text, unit=COSTS[name].unit)
-        for name, text in given.items()
-        if text is not None
-    }
+    limits = limits_of(given)
     where = executor_of(executor, workers, trial_timeout, address=address, gpus=worker_gpus, resources=worker_resource)
     if where.name != "ray":
         device_of(training.device)  # refused now, and not after a table has been made
-    if storage is not None:
-        require_url(storage)
+    _require_places(out, storage=storage, warm_start=warm_start)
     if table is None and not (out / "run.json").exists() and ("energy" in targets or max_energy):
         message = "energy is known from a table alone: make one with `hwnas profile --energy` and name it with --table"
         raise typer.BadParameter(message, param_hint="--target energy")
@@ -287,8 +292,13 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     rows, backend = _table_for(
         out, family, device=device, table=table, other=allow_other_device, grow=missing == MEASURE
     )
+    policy = cast("Any", "error" if missing == MEASURE else missing)
+    if preview:
+        _preview(family, rows, limits, missing=policy, as_json=as_json)
+        return
+    offered = _said_before(family, rows, limits, missing=policy)
     try:
-        with search_progress() as on_progress:
+        with search_progress(trains=evaluator == "trained") as on_progress:
             run = hwnas.search(
                 table=rows,
                 out=out,
@@ -301,7 +311,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 limits=limits,
                 seed=seed,
                 recipe=training,
-                missing=cast("Any", "error" if missing == MEASURE else missing),
+                missing=policy,
                 meter=_meter(family, rows, backend) if measure else None,
                 evaluator=evaluator,
                 supernet_epochs=supernet_epochs,
@@ -310,6 +320,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 executor=where,
                 attempts=attempts,
                 storage=storage,
+                warm_start=warm_start,
                 on_progress=on_progress,
             )
     except KeyboardInterrupt:
@@ -317,12 +328,67 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         raise
     failures = export_winners(run, _meter(run.family, run.table, backend))
     page = hwnas.report(run)
-    result = {"run": str(out), "front": front_rows(run), "winners": cards_of(run), "report": str(page)}
-    if halving is not None:
-        result["halving"] = halving_row(run)
-    render(result, lambda: front_parts(run, page), as_json=as_json)
+    render({**_found(run, page), **offered}, lambda: front_parts(run, page), as_json=as_json)
     if failures:
         raise failures[0]
+
+
+def _require_places(out: Path, *, storage: str | None, warm_start: str | None) -> None:
+    """Checks where trials are kept and where they begin; a run that is there has begun."""
+    from hwnas.study.storage import require_url
+    from hwnas.study.warming import require_source
+
+    if storage is not None:
+        require_url(storage)
+    if warm_start is not None and not (out / "run.json").exists():
+        require_source(warm_start)
+
+
+def _found(run: Run, page: Path) -> dict[str, Any]:
+    """What a search found, as JSON values."""
+    found = {"run": str(run.folder), "front": front_rows(run), "winners": cards_of(run), "report": str(page)}
+    if run.settings.halving is not None:
+        found["halving"] = halving_row(run)
+    if run.warm is not None:
+        found["warm_start"] = run.warm.to_json()
+    return found
+
+
+def _preview(
+    family: NetworkFamily, table: LatencyTable, limits: Mapping[str, float], *, missing: Any, as_json: bool
+) -> None:
+    """Shows how far a space reaches and what limits leave of it; impossible ones are refused, after that.
+
+    Raises:
+        InfeasibleError: No architecture satisfies them.
+    """
+    from hwnas.study import preview as preview_of
+
+    found = preview_of(family, table=table, limits=limits, missing=missing)
+    render(found.to_json(), lambda: feasibility_parts(found), as_json=as_json)
+    found.require()
+
+
+def _said_before(
+    family: NetworkFamily, table: LatencyTable, limits: Mapping[str, float], *, missing: Any
+) -> dict[str, Any]:
+    """Shows what limits leave of a space where there are any, as the beginning of the result; refuses impossible ones.
+
+    Raises:
+        InfeasibleError: No architecture satisfies them.
+    """
+    from hwnas.study import preview as preview_of
+
+    if not limits:
+        return {}
+    found = preview_of(family, table=table, limits=limits, also=(), missing=missing)
+    found.require()
+    if form.get() == "json":
+        note({"stage": "feasibility", **found.to_json()})
+        return {"feasibility": found.to_json()}
+    for part in feasibility_parts(found):
+        stderr().print(part)
+    return {"feasibility": found.to_json()}
 
 
 @app.command()
@@ -345,6 +411,7 @@ def predict(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
     shape: InputShapes = None,
     missing: MissingRows = "error",
     allow_other_device: OtherDevice = False,
+    progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Predict the latency of a network from a table, with its breakdown; nothing is measured unless asked for."""
@@ -392,16 +459,17 @@ def export(
         float, typer.Option(min=0.01, help="How far measured and predicted latency may be apart, relative.")
     ] = 0.25,
     allow_other_device: OtherDevice = False,
+    progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Train a candidate fully and hand it over as verified ONNX, its latency measured again."""
     import hwnas
 
     opened = hwnas.open_run(run)
-    opened.pick(pick)
+    network = opened.pick(pick).architecture.id
     meter = _meter(opened.family, opened.table, None if allow_other_device else _backend_of(opened.table))
-    with spinner(f"exporting {pick}") as on_step:
-        done = export_one(opened, pick, meter=meter, on_step=on_step, tolerance=latency_tolerance)
+    with export_progress({pick: network}) as on_step:
+        done = export_one(opened, pick, meter=meter, on_step=partial(on_step, pick), tolerance=latency_tolerance)
     render({"model": str(done.model), **done.card}, lambda: card_text(done.model, done.card), as_json=as_json)
 
 
@@ -776,6 +844,7 @@ def predictor_evaluate(  # noqa: PLR0913, PLR0917  (each parameter is an option 
     gate_on: Annotated[
         str, typer.Option(help="What these bounds hold for: table, as it stands, or session, calibrated anew.")
     ] = "table",
+    progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Measure networks the table has never seen, and say how far off their predictions are."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,13 +56,11 @@ class Progress:
         done: Measurements finished, those of an earlier process included.
         total: Measurements in all; grows when rows turn out to need further rounds.
         resumed: How many of them an earlier process had finished.
-        eta_s: Seconds left at the present pace; ``None`` before the first measurement.
     """
 
     done: int
     total: int
     resumed: int
-    eta_s: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +102,7 @@ class Rounds:
         self.backend, self.settings, self.method, self.journal = backend, settings, method, journal
         self._on_progress = on_progress
         self._done = {entry["id"] for entry in journal.entries}
-        self._resumed, self._start = len(self._done), time.monotonic()
+        self._resumed = len(self._done)
         self._structures = sum(1 for entry in journal.entries if entry["kind"] == "structure")
         self._total = self._spared = 0
         self._held = set(held)  # kernels that the table has already
@@ -232,10 +229,8 @@ class Rounds:
         if self._on_progress is None:
             return
         done = len(self._done) - self._structures
-        fresh = len(self._done) - self._resumed
-        pace_s = (time.monotonic() - self._start) / max(fresh, 1)
         resumed = max(0, min(self._resumed - self._structures, done))
-        self._on_progress(Progress(done=done, total=total, resumed=resumed, eta_s=pace_s * max(0, total - done)))
+        self._on_progress(Progress(done=done, total=total, resumed=resumed))
 
     def _entry(self, task: Task, round_: int) -> dict[str, Any]:
         rule = self.settings.protocol

@@ -8,12 +8,14 @@ Contents:
     adapting: ``hwnas predictor choose`` and ``adapt``.
     benching: ``hwnas bench``.
     endings: errors as one message and an exit status.
-    executors: options about where trials run and are kept.
+    executors: options about where trials run, are kept, and begin.
     options: options that several commands share, and how their texts are read.
     predictions: what the commands that predict, or judge predictions, share and say.
+    previews: what limits leave of a space, before a search.
     printing: results as JSON, or as texts and tables.
     profile_words: what ``hwnas profile`` and ``hwnas doctor`` say.
     progress: what is shown while a command runs.
+    search_progress: what is shown while a search or an export runs.
     table_words: what ``hwnas table`` says.
     tables: ``hwnas table``.
     winners: exports of a search's winners, and its front.

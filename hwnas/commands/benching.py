@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hwnas.commands.options import AsJson, words_of
-from hwnas.commands.printing import grid, ms, render, stderr
+from hwnas.commands.printing import grid, ms, render
+from hwnas.commands.progress import ProgressForm, counted
 
 if TYPE_CHECKING:
-    from hwnas.bench import BenchProgress, BenchSummary
+    from hwnas.bench import BenchSummary
 
 
 def bench(  # noqa: PLR0913, PLR0917  (each parameter is an option of the command)
@@ -37,6 +37,7 @@ def bench(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comman
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes, each with one thread.")] = 1,
     list_problems: Annotated[bool, typer.Option("--list", help="List the problems and end.")] = False,
+    progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Compare search algorithms on a published benchmark: curves, evaluations to a level, sign tests, times."""
@@ -54,8 +55,17 @@ def bench(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comman
     )
     names = _with_inner(words_of(algorithms) or ["lamoo"], words_of(inner))
     folder = out or Path("runs", "bench", problem.replace(":", "-") + ("-black-box" if black_box else ""))
-    with _bench_progress(problem) as on_progress:
-        done = run_bench(settings, algorithms=names, seeds=seeds, out=folder, jobs=jobs, on_progress=on_progress)
+    with counted("bench", problem) as now:
+        done = run_bench(
+            settings,
+            algorithms=names,
+            seeds=seeds,
+            out=folder,
+            jobs=jobs,
+            on_progress=lambda run: now(
+                run.done, run.total, about=f"{run.algorithm}, seed {run.seed}", algorithm=run.algorithm, seed=run.seed
+            ),
+        )
     summary = summarize(done)
     write_figures(summary, folder)
     page = bench_page(summary, folder / "bench.html")
@@ -65,21 +75,6 @@ def bench(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comman
 def _with_inner(algorithms: Sequence[str], inner: Sequence[str]) -> list[str]:
     """Names of algorithms, those without an inner searcher with each of some."""
     return [f"{name}+{one}" if one and "+" not in name else name for name in algorithms for one in (inner or [""])]
-
-
-@contextmanager
-def _bench_progress(problem: str) -> Iterator[Callable[[BenchProgress], None]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=stderr(), transient=True) as shown:
-        task = shown.add_task(problem, total=None)
-
-        def on_progress(progress: BenchProgress) -> None:
-            told = f"{problem}: {progress.algorithm}, seed {progress.seed}"
-            shown.update(task, completed=progress.done, total=progress.total, description=told)
-
-        yield on_progress
 
 
 def _bench_parts(summary: BenchSummary, page: Path) -> list[Any]:

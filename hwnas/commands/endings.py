@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from hwnas.commands.printing import say
+from hwnas.commands.printing import form, say
 
 EXIT_FAULT, EXIT_USAGE, EXIT_ENVIRONMENT = 1, 2, 3
 INTERRUPTED = 130  # what newer versions of typer turn Ctrl-C into; here it is a fault like any other end before the end
@@ -25,6 +25,7 @@ def ended(app: typer.Typer, arguments: Sequence[str]) -> int:
         The exit status.
     """
     debug = "--debug" in arguments or bool(os.environ.get("HWNAS_DEBUG"))
+    told = form.set("auto")  # until the options are read
     try:
         return _parse_and_run(app, [word for word in arguments if word != "--debug"])
     except KeyboardInterrupt:
@@ -34,6 +35,8 @@ def ended(app: typer.Typer, arguments: Sequence[str]) -> int:
         if debug:
             raise
         return _explain(error)
+    finally:
+        form.reset(told)
 
 
 def _parse_and_run(app: typer.Typer, arguments: list[str]) -> int:

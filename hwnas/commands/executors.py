@@ -1,4 +1,4 @@
-"""Options about where trials run and where they are kept."""
+"""Options about where trials run, where they are kept, and what is there when they begin."""
 
 from __future__ import annotations
 
@@ -33,6 +33,13 @@ Storage = Annotated[
     typer.Option(
         help="Keeps the trials: journal:FILE, postgresql+psycopg://USER@HOST/DATABASE or another Optuna storage; by "
         "default a file in the run folder."
+    ),
+]
+WarmStart = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder of another run of the same space, or STORAGE#STUDY: its results are taken over where data, recipe "
+        "and evaluator are the same, else its front is evaluated first."
     ),
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import typer
@@ -11,9 +12,27 @@ import typer
 SHOWN = 20  # lines of a listing that people read; --json has them all
 
 
+FORMS = ("auto", "plain", "json")
+form: ContextVar[str] = ContextVar("form", default="auto")
+"""How a command tells what it is doing, one of ``FORMS``: a matter of the command, not of whatever works for it."""
+
+
 def say(text: str) -> None:
     """Prints a line about what happens, beside the result: to the standard error."""
-    typer.echo(text, err=True)
+    if form.get() == "json":
+        note({"message": text})
+    else:
+        typer.echo(text, err=True)
+
+
+def note(event: Mapping[str, Any]) -> None:
+    """Prints what happens as a line of JSON, to the standard error."""
+    typer.echo(json.dumps(event), err=True)
+
+
+def is_live() -> bool:
+    """Whether what happens is shown in place, in a terminal."""
+    return form.get() == "auto" and bool(stderr().is_terminal)
 
 
 def render(result: Mapping[str, Any], text: str | Callable[[], Any], *, as_json: bool) -> None:

@@ -1,18 +1,37 @@
-"""What a command that takes minutes shows meanwhile: a live line in a terminal, plain lines elsewhere."""
+"""What a command that takes minutes shows meanwhile: a live line in a terminal, plain lines or JSON elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Annotated, Any, Protocol
 
-from hwnas.commands.printing import say, stderr
+import typer
 
-if TYPE_CHECKING:
-    from rich.live import Live
+from hwnas.commands.options import require_one_of
+from hwnas.commands.printing import FORMS, form, is_live, note, say, stderr
 
-    from hwnas.study import SearchProgress
+_LINES, _JSON_LINES = 20, 100  # of a stage that only counts, at the most
+_RECENT = 30  # durations that a pace is learned from
+_SHUFFLED = 200  # likewise, of measurements that are unlike each other and come in any order
+
+
+def _chosen(text: str) -> str:
+    require_one_of(text, FORMS, option="--progress")
+    form.set(text)
+    return text
+
+
+ProgressForm = Annotated[
+    str,
+    typer.Option(
+        "--progress",
+        callback=_chosen,
+        help="What is shown meanwhile: auto (live in a terminal, lines elsewhere), plain, or json: events as lines of "
+        "JSON on the standard error.",
+    ),
+]
 
 
 class Measuring(Protocol):
@@ -26,82 +45,84 @@ class Measuring(Protocol):
     def total(self) -> int:
         """Measurements in all."""
 
-    @property
-    def eta_s(self) -> float | None:
-        """Seconds left at the present pace; ``None`` before the first measurement."""
+
+class Now(Protocol):
+    """Shows how far a count is."""
+
+    def __call__(self, done: int, total: int, *, about: str = "", **figures: Any) -> None:
+        """To be called after every unit.
+
+        Args:
+            done: Units finished, those of an earlier process included.
+            total: Units in all.
+            about: What was just done, for people.
+            figures: The same for programs.
+        """
+
+
+@contextmanager
+def counted(stage: str, what: str, *, recent: int = _RECENT) -> Iterator[Now]:
+    """Shows how far something is that is counted, and when it will be over.
+
+    The first call tells how much an earlier process had done, so the pace is known from the second one on.
+
+    Args:
+        stage: Its name for programs.
+        what: Its name for people.
+        recent: Durations that the pace is learned from.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from hwnas.core import Pace
+
+    pace = Pace(recent=recent)
+    before: int | None = None
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[left]}"), console=stderr(), disable=not is_live()) as bar:
+        task = bar.add_task(what, total=None, left="", visible=False)
+
+        def now(done: int, total: int, *, about: str = "", **figures: Any) -> None:
+            nonlocal before
+            if before is None:
+                pace.paused()
+            else:
+                pace.advanced(done - before)
+            last, before = before, done
+            eta_s = pace.left_s(total - done)
+            if form.get() == "json":
+                if is_due(done, total, last=last, lines=_JSON_LINES):
+                    note({"stage": stage, "done": done, "total": total, "eta_s": rounded(eta_s), **figures})
+            elif is_live():
+                told = f"{what}: {about}" if about else what
+                bar.update(task, completed=done, total=total, left=left(eta_s), description=told, visible=True)
+            elif is_due(done, total, last=last, lines=_LINES):
+                say(f"{what}: {done}/{total}{', ' * (eta_s is not None)}{left(eta_s)}")
+
+        yield now
 
 
 @contextmanager
 def profile_progress(path: Path) -> Iterator[Callable[[Measuring], None]]:
     """Shows how far the measurements for a table are; gives what is to be called after each."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[left]}"), console=stderr()) as bar:
-        task = bar.add_task(f"profiling {path.name}", total=None, left="", visible=False)
-
-        def show(progress: Measuring) -> None:
-            left = f"{progress.eta_s:.0f} s left" if progress.eta_s is not None else ""
-            bar.update(task, completed=progress.done, total=progress.total, left=left, visible=True)
-            if not bar.console.is_terminal and progress.done % max(1, progress.total // 20) == 0:
-                say(f"profiling {path.name}: {progress.done}/{progress.total}, {left}")
-
-        yield show
+    with counted("profile", f"profiling {path.name}", recent=_SHUFFLED) as now:
+        yield lambda progress: now(progress.done, progress.total)
 
 
-@contextmanager
-def search_progress() -> Iterator[Callable[[SearchProgress], None]]:
-    """Shows how far a search is and what it has found; gives what is to be called after each trial."""
-    from rich.live import Live
-    from rich.table import Table
-
-    with Live(console=stderr(), refresh_per_second=4) as live:
-
-        def show(progress: SearchProgress) -> None:
-            if progress.stage is not None:
-                _show_stage(live, progress)
-                return
-            if progress.trial is None and progress.done == progress.total:
-                say(f"This search is finished: {progress.done} of {progress.total} trials; nothing is left to train.")
-                return
-            best = ", ".join(f"{name} {value:.4g}" for name, value in progress.best.items())
-            left = f"{progress.eta_s:.0f} s left" if progress.eta_s is not None else ""
-            line = {
-                "trials": f"{progress.done}/{progress.total}",
-                "front": str(progress.front_size),
-                "hypervolume": f"{progress.hypervolume:.5g}",
-                "best": best,
-                "stopped early": f"{progress.stopped} ({progress.epochs_saved} epochs saved)"
-                if progress.stopped
-                else "",
-                "time": left,
-            }
-            if not live.console.is_terminal:
-                say("search: " + ", ".join(f"{name} {text}" for name, text in line.items() if text))
-                return
-            table = Table(*line)
-            table.add_row(*line.values())
-            live.update(table)
-
-        yield show
+def is_due(done: int, total: int, *, last: int | None, lines: int) -> bool:
+    """Whether a line is to be printed, so that there are not many more than so many in all."""
+    return last is None or done >= total or done * lines // max(total, 1) != last * lines // max(total, 1)
 
 
-def _show_stage(live: Live, progress: SearchProgress) -> None:
-    """What goes on beside the trials: a live line, or elsewhere twenty lines at the most."""
-    text = f"{progress.stage}: {progress.done}/{progress.total}"
-    if live.console.is_terminal:
-        live.update(text)
-    elif progress.done == progress.total or progress.done % max(1, progress.total // 20) == 0:
-        say(f"search: {text}")
+def left(eta_s: float | None) -> str:
+    """Time left as people say it; empty where nobody knows."""
+    if eta_s is None:
+        return ""
+    if eta_s < 120:
+        return f"{eta_s:.0f} s left"
+    minutes = round(eta_s / 60)
+    return f"{minutes} min left" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min left"
 
 
-@contextmanager
-def spinner(what: str) -> Iterator[Callable[[str], None]]:
-    """Shows that something of several steps goes on; gives what is to be called with the name of each."""
-    console = stderr()
-    if not console.is_terminal:
-        say(what)
-        yield lambda step: None
-        return
-    with console.status(what) as status:
-        yield lambda step: status.update(f"{what}: {step}")
+def rounded(eta_s: float | None) -> float | None:
+    """Seconds as programs are told them."""
+    return None if eta_s is None else round(eta_s, 3)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas.commands.printing import many
-from hwnas.commands.progress import spinner
+from hwnas.commands.search_progress import export_progress
 
 if TYPE_CHECKING:
     from hwnas.core import LatencyMeter
-    from hwnas.exports.exporting import Exported
+    from hwnas.exports.exporting import Exported, ExportStep
     from hwnas.study import Run
 
 
 def export_one(
-    run: Run, pick: str, *, meter: LatencyMeter | None, on_step: Callable[[str], None], tolerance: float
+    run: Run, pick: str, *, meter: LatencyMeter | None, on_step: Callable[[ExportStep], None], tolerance: float
 ) -> Exported:
     """Trains a candidate fully and hands it over as ONNX, checked and measured again where there is a meter."""
     import hwnas
@@ -40,18 +41,18 @@ def export_winners(run: Run, meter: LatencyMeter | None) -> list[Exception]:
     from hwnas.exports import LATENCY_TOLERANCE, export_as
 
     failures: list[Exception] = []
+    wanted = {pick: trial for pick, trial in run.picks().items() if not _is_exported(run, pick)}
     made: dict[int, Exported] = {}
-    for pick, trial in run.picks().items():
-        if _is_exported(run, pick):
-            continue
-        if trial.number in made:
-            export_as(run, made[trial.number], pick)
-            continue
-        try:
-            with spinner(f"exporting {pick}") as on_step:
-                made[trial.number] = export_one(run, pick, meter=meter, on_step=on_step, tolerance=LATENCY_TOLERANCE)
-        except VerificationError as error:
-            failures.append(error)
+    with export_progress({pick: trial.architecture.id for pick, trial in wanted.items()}) as on_step:
+        for pick, trial in wanted.items():
+            if trial.number in made:
+                export_as(run, made[trial.number], pick)
+                continue
+            told = partial(on_step, pick)
+            try:
+                made[trial.number] = export_one(run, pick, meter=meter, on_step=told, tolerance=LATENCY_TOLERANCE)
+            except VerificationError as error:
+                failures.append(error)
     return failures
 
 
@@ -80,11 +81,13 @@ def front_rows(run: Run) -> list[dict[str, Any]]:
 
 def halving_row(run: Run) -> dict[str, int]:
     """What a halving stopped and saved, as JSON values."""
+    from hwnas.study.run import spent_of
+
     finished = run.record.finished()
     return {
         "stopped": sum(trial.stopped is not None for trial in finished),
         "epochs_saved": run.epochs_saved(finished),
-        "epochs_in_all": len(finished) * run.settings.recipe.epochs,
+        "epochs_in_all": spent_of(finished) * run.settings.recipe.epochs,
     }
 
 
@@ -93,7 +96,7 @@ def front_parts(run: Run, page: Path) -> list[Any]:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=f"{len(run.front())} networks on the front, of {len(run.trials())} evaluated")
+    table = Table(title=f"{len(run.front())} networks on the front, of {len(run.trials())} evaluated{_warm_words(run)}")
     for name in ("id", "trial", "accuracy", "latency\nms", "measured\nms", "FLOPs\nM", "params\nM", "role"):
         table.add_column(name, justify="left" if name in {"id", "role"} else "right", no_wrap=name == "id")
     roles: dict[int, list[str]] = {}
@@ -126,6 +129,16 @@ def front_parts(run: Run, page: Path) -> list[Any]:
         parts.append(f"Predictions learned from {judgement.trials} trials: {judgement.told()}.")
     where = escape(f"Models: {run.folder / 'models'}. Report: {page}")
     return [*parts, f"Accuracy is on validation images. {where}"]
+
+
+def _warm_words(run: Run) -> str:
+    """What a run has from another one; nothing where it has nothing."""
+    if run.warm is None:
+        return ""
+    if not run.warm.differences:
+        return f", {run.warm.results} of them in {run.warm.source}"
+    other = ", ".join(run.warm.differences)
+    return f", beginning with {len(run.warm.designs)} of {run.warm.source}, whose results do not count here: {other}"
 
 
 def card_text(model: Path, card: Mapping[str, Any]) -> str:

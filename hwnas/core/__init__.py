@@ -14,6 +14,7 @@ from hwnas.core.errors import (
     unknown,
 )
 from hwnas.core.objective import Objective
+from hwnas.core.pace import Pace
 from hwnas.core.protocols import Evaluator, GradualEvaluator, LatencyMeter, Measurement, Predictor, Searcher
 from hwnas.core.trial import Proposal, Trial, cost_matrix
 
@@ -28,6 +29,7 @@ __all__ = [
     "MachineError",
     "Measurement",
     "Objective",
+    "Pace",
     "Predictor",
     "Proposal",
     "RunMismatchError",

@@ -44,10 +44,20 @@ class InfeasibleError(UsageError):
 
     Attributes:
         nearest: Quantity name to the smallest value the space can reach, in the quantity's own unit.
+        alone: Of several limits those of which one is enough to give way, with what it has to become while the others
+            stay.
+        together: Limits that can be met together, the nearest to those asked for.
     """
 
-    def __init__(self, message: str, *, nearest: Mapping[str, float]) -> None:
-        self.nearest = dict(nearest)
+    def __init__(
+        self,
+        message: str,
+        *,
+        nearest: Mapping[str, float],
+        alone: Mapping[str, float] | None = None,
+        together: Mapping[str, float] | None = None,
+    ) -> None:
+        self.nearest, self.alone, self.together = dict(nearest), dict(alone or {}), dict(together or {})
         super().__init__(message)
 
 

@@ -37,6 +37,7 @@ class Trial:
         failed: The reason when the evaluation failed; then ``values`` is empty.
         stopped: The reason when the evaluation was given up halfway; then ``values`` has what was known of it by then,
             but no value of an objective that only a whole evaluation tells.
+        origin: Where the result was taken over from; ``None`` for what was evaluated in its own study.
     """
 
     number: int
@@ -44,6 +45,7 @@ class Trial:
     values: Mapping[str, float] = field(default_factory=dict)
     failed: str | None = None
     stopped: str | None = None
+    origin: str | None = None
 
     @property
     def complete(self) -> bool:

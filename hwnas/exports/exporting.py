@@ -22,7 +22,7 @@ from hwnas.study import PICKS, Run
 from hwnas.training import ImageData, Recipe, accuracy, load_data, prepared, train
 from latency_tables import write_atomically
 
-_FULL_TRAINING = 2  # times the epochs of a search trial
+FULL_TRAINING = 2  # times the epochs of a search trial
 _PARITY_SAMPLES = 64
 
 
@@ -41,6 +41,24 @@ class Exported:
     trial: Trial
     model: Path
     card: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportStep:
+    """What an export is doing.
+
+    Attributes:
+        name: ``"training"``, ``"exporting"`` or ``"measuring"``.
+        epoch: Epochs of the training that are behind it.
+        epochs: Epochs in all.
+    """
+
+    name: str
+    epoch: int
+    epochs: int
+
+    def __str__(self) -> str:
+        return f"training, epoch {self.epoch} of {self.epochs}" if self.name == "training" else self.name
 
 
 def read_card(run: Run, name: str) -> dict[str, Any] | None:
@@ -64,7 +82,7 @@ def export(
     meter: LatencyMeter | None = None,
     no_meter: str = "no device was given to measure on",
     latency_tolerance: float = LATENCY_TOLERANCE,
-    on_step: Callable[[str], None] = lambda _: None,
+    on_step: Callable[[ExportStep], None] = lambda _: None,
 ) -> Exported:
     """Trains a candidate fully, writes it as ONNX, and checks it.
 
@@ -93,11 +111,11 @@ def export(
     folder = run.folder / "models"
     folder.mkdir(parents=True, exist_ok=True)
     data = _data_of(run)
-    recipe = replace(run.settings.recipe, epochs=_FULL_TRAINING * run.settings.recipe.epochs)
+    recipe = replace(run.settings.recipe, epochs=FULL_TRAINING * run.settings.recipe.epochs)
     module = _trained(run, trial, data, recipe, on_step)
     size = run.family.resolution(trial.architecture)
     images = prepared(data.test.images[:_PARITY_SAMPLES], data, size=size)
-    on_step("exporting")
+    on_step(ExportStep(name="exporting", epoch=recipe.epochs, epochs=recipe.epochs))
     model, parity, exporter = _verified_onnx(module, images)
     found = {
         "search_validation": trial.values["accuracy"],
@@ -105,7 +123,7 @@ def export(
         "test": accuracy(module, data.test, data, size=size),
     }
     model = with_metadata(model, _metadata(run, trial, data, found))
-    on_step("measuring")
+    on_step(ExportStep(name="measuring", epoch=recipe.epochs, epochs=recipe.epochs))
     predicted, _ = run.predictor.predict([trial.architecture])
     latency = check_latency(float(predicted[0]), meter(model), tolerance=latency_tolerance) if meter else None
     (folder / f"{name}.onnx").write_bytes(model)
@@ -166,7 +184,9 @@ def _data_of(run: Run) -> ImageData:
     return data
 
 
-def _trained(run: Run, trial: Trial, data: ImageData, recipe: Recipe, on_step: Callable[[str], None]) -> nn.Sequential:
+def _trained(
+    run: Run, trial: Trial, data: ImageData, recipe: Recipe, on_step: Callable[[ExportStep], None]
+) -> nn.Sequential:
     """The fully trained network, from the run folder when it was trained before."""
     seed = training_seed(run.settings.seed, trial.architecture)
     module = run.family.module(trial.architecture, seed=seed)
@@ -176,7 +196,7 @@ def _trained(run: Run, trial: Trial, data: ImageData, recipe: Recipe, on_step: C
             module.load_state_dict(load_file(file))
             return module.eval()
     size = run.family.resolution(trial.architecture)
-    on_step(f"training, epoch 0 of {recipe.epochs}")
+    on_step(ExportStep(name="training", epoch=0, epochs=recipe.epochs))
     train(
         module,
         data,
@@ -184,7 +204,7 @@ def _trained(run: Run, trial: Trial, data: ImageData, recipe: Recipe, on_step: C
         size=size,
         seed=seed,
         checkpoint=run.trainings / f"{trial.architecture.id}-full.safetensors",
-        on_epoch=lambda epoch: on_step(f"training, epoch {epoch} of {recipe.epochs}"),
+        on_epoch=lambda epoch: on_step(ExportStep(name="training", epoch=epoch, epochs=recipe.epochs)),
     )
     return module
 

@@ -37,6 +37,7 @@ def search_command(run: Run, *, out: str) -> str:
         if cost.name in settings.limits:
             # repr: the shortest text that gives exactly this number back
             options.append((f"--max-{target}", f"{float(settings.limits[cost.name])!r}{cost.unit}"))
+    options += [("--warm-start", run.warm.source)] if run.warm is not None else []
     options += [("--table", str(run.folder / "latency_table.jsonl")), ("--out", out)]
     return _command(["hwnas", "search"], [f"{name} {shlex.quote(value)}" for name, value in options])
 

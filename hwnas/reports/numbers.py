@@ -45,6 +45,7 @@ class TrialRow:
         why: How the searcher came to it.
         failed: Why it failed, or was stopped early; empty otherwise.
         rung_accuracy: Of one that was stopped early its accuracy then; else ``None``.
+        origin: Where its result was taken over from; ``None`` for what this run evaluated.
     """
 
     number: int
@@ -57,6 +58,7 @@ class TrialRow:
     why: Mapping[str, Any]
     failed: str
     rung_accuracy: float | None
+    origin: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +181,12 @@ class Numbers:
     @property
     def ended(self) -> int:
         """Trials that count against the budget."""
-        return len(self.rows) - self.count("unfinished")
+        return len(self.rows) - self.count("unfinished") - self.taken_over
+
+    @property
+    def taken_over(self) -> int:
+        """Trials whose results are from another run."""
+        return sum(row.origin is not None for row in self.rows)
 
     @property
     def epochs_saved(self) -> int:
@@ -263,6 +270,7 @@ def _row(
         why=dict(recorded.get("why", {})),
         failed=trial.failed or trial.stopped or "",
         rung_accuracy=trial.values.get(RUNG_ACCURACY),
+        origin=trial.origin,
     )
 
 

@@ -66,11 +66,22 @@ class ArchitectureCodes:
             for row in codes.tolist()
         ]
 
-    def sample(self, rng: np.random.Generator, n: int) -> Codes:
-        """Codes of ``n`` random architectures, every active choice uniform over its options; shape ``(n, c)``."""
+    def sample(self, rng: np.random.Generator, n: int, *, evenly: bool = False) -> Codes:
+        """Codes of ``n`` random architectures, shape ``(n, c)``.
+
+        Args:
+            rng: Randomness.
+            n: How many.
+            evenly: Whether every architecture is as likely; else every active choice is uniform over its options, so
+                that an option counts as much whether many architectures have it or few.
+        """
         codes = np.full((n, len(self.space.choices)), INACTIVE, dtype=np.int8)
         for column, choice in enumerate(self.space.choices):
-            drawn = rng.integers(len(choice.options), size=n, dtype=np.int8)
+            if evenly:
+                ways = self.space.ways(choice)
+                drawn = rng.choice(len(ways), size=n, p=[way / sum(ways) for way in ways]).astype(np.int8)
+            else:
+                drawn = rng.integers(len(choice.options), size=n, dtype=np.int8)
             codes[:, column] = np.where(self.active(codes, column), drawn, INACTIVE)
         return codes
 

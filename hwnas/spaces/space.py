@@ -139,21 +139,18 @@ class SearchSpace:
         if not self.is_enumerable:
             return math.inf
 
-        def below(choice: Choice | Interval) -> int:
-            children = [child for child in self.choices if child.parent == choice.name]
-            total = 0
-            for option in choice.options:
-                ways = 1
-                for child in children:
-                    ways *= below(child) if option in child.when else 1
-                total += ways
-            return total
+        return math.prod(sum(self.ways(choice)) for choice in self.choices if choice.parent is None)
 
-        size = 1
-        for choice in self.choices:
-            if choice.parent is None:
-                size *= below(choice)
-        return size
+    def ways(self, choice: Choice | Interval) -> list[int]:
+        """In how many ways what depends on a choice can be chosen, for each of its options.
+
+        Raises:
+            UsageError: The choice is continuous.
+        """
+        children = [child for child in self.choices if child.parent == choice.name]
+        return [
+            math.prod(sum(self.ways(child)) for child in children if option in child.when) for option in choice.options
+        ]
 
     def sample(self, rng: np.random.Generator, *, tilt: float = 0.0) -> Architecture:
         """A random architecture.

@@ -1,21 +1,24 @@
 """The study: ask, run, tell, on a record that survives whatever happens."""
 
 from hwnas.study.evaluating import EvaluationPlan, plan_evaluation
+from hwnas.study.previewing import preview
 from hwnas.study.problem import problem_of
+from hwnas.study.progress import Found, SearchProgress
 from hwnas.study.run import PICKS, Run, open_run
 from hwnas.study.searching import DEFAULT_TRIALS, search
 from hwnas.study.settings import RunSettings
-from hwnas.study.work import SearchProgress
 
 __all__ = [
     "DEFAULT_TRIALS",
     "PICKS",
     "EvaluationPlan",
+    "Found",
     "Run",
     "RunSettings",
     "SearchProgress",
     "open_run",
     "plan_evaluation",
+    "preview",
     "problem_of",
     "search",
 ]

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 EPOCHS_DONE = "epochs_done"  # of a trial that was stopped early: how far it was trained
 RUNG_ACCURACY = "rung_accuracy"  # and its accuracy then
+_ORIGIN = "origin"  # attribute of a trial whose result was taken over
 
 
 class StudyRecord:
@@ -33,7 +34,8 @@ class StudyRecord:
     Args:
         place: Where.
         space: Turns recorded parameters back into architectures.
-        objectives: What each trial is valued by.
+        objectives: What each trial is valued by, as the study was created.
+        further: Gives costs of an architecture that are wanted of every trial and perhaps not recorded, by name.
 
     Raises:
         MachineError: The place cannot be opened or written.
@@ -65,8 +67,15 @@ class StudyRecord:
         patiently(place, make)
         return cls(place, space, objectives)
 
-    def __init__(self, place: Place, space: SearchSpace, objectives: Sequence[Objective]) -> None:
-        self._place = place
+    def __init__(
+        self,
+        place: Place,
+        space: SearchSpace,
+        objectives: Sequence[Objective],
+        *,
+        further: Callable[[Architecture], Mapping[str, float]] = lambda _: {},
+    ) -> None:
+        self._place, self._further = place, further
         self._space = space
         self._objectives = tuple(objectives)
         self._distributions: dict[str, BaseDistribution] = {
@@ -99,19 +108,32 @@ class StudyRecord:
             distributions={name: self._distributions[name] for name in architecture},
             user_attrs={"id": architecture.id, "why": dict(proposal.why), **known},
         )
-        tried = False
+        return self._enter(entry)
 
-        def enter() -> int:
-            nonlocal tried
-            if tried:  # the answer got lost, perhaps not the trial
-                there = [number for number, one in self.unfinished() if one.id == architecture.id]
-                if there:
-                    return there[0]
-            tried = True
-            trial_id = self._storage.create_new_trial(self._study._study_id, template_trial=entry)  # noqa: SLF001
-            return int(self._storage.get_trial(trial_id).number)
+    def adopt(self, proposal: Proposal, values: Mapping[str, float], *, origin: str) -> int:
+        """Enters a trial whose values are known from elsewhere.
 
-        return self._do(enter)
+        Args:
+            proposal: What was evaluated; never one that is in the record.
+            values: Every objective by name, and other costs.
+            origin: Where they are from.
+
+        Returns:
+            The trial's number.
+
+        Raises:
+            MachineError: The record cannot be written.
+        """
+        attributes = {"id": proposal.architecture.id, "why": dict(proposal.why), _ORIGIN: origin, **values}
+        return self._enter(
+            optuna.trial.create_trial(
+                state=TrialState.COMPLETE,
+                values=[values[objective.name] for objective in self._objectives],
+                params=dict(proposal.architecture),
+                distributions={name: self._distributions[name] for name in proposal.architecture},
+                user_attrs=attributes,
+            )
+        )
 
     def finish(self, number: int, values: Mapping[str, float]) -> None:
         """Enters what came of a trial.
@@ -197,6 +219,22 @@ class StudyRecord:
     def _do(self, act: Callable[[], T]) -> T:
         return patiently(self._place, act)
 
+    def _enter(self, entry: FrozenTrial) -> int:
+        """Writes a new trial; returns its number."""
+        tried = False
+
+        def enter() -> int:
+            nonlocal tried
+            if tried:  # the answer got lost, perhaps not the trial
+                there = [one.number for one in self._entries() if one.user_attrs.get("id") == entry.user_attrs["id"]]
+                if there:
+                    return there[0]
+            tried = True
+            trial_id = self._storage.create_new_trial(self._study._study_id, template_trial=entry)  # noqa: SLF001
+            return int(self._storage.get_trial(trial_id).number)
+
+        return self._do(enter)
+
     def _end(
         self, number: int, attributes: Mapping[str, Any], values: Sequence[float] | None, *, state: TrialState
     ) -> None:
@@ -235,10 +273,12 @@ class StudyRecord:
             failed = str(entry.user_attrs.get("failed", "stopped from outside"))
         numbers = {name: value for name, value in entry.user_attrs.items() if isinstance(value, (int, float))}
         values = {objective.name: float(v) for objective, v in zip(self._objectives, entry.values or (), strict=False)}
+        architecture = self._space.architecture(entry.params)
         return Trial(
             number=entry.number,
-            architecture=self._space.architecture(entry.params),
-            values={} if failed else {**numbers, **values},
+            architecture=architecture,
+            values={} if failed else {**self._further(architecture), **numbers, **values},
             failed=failed,
             stopped=stopped,
+            origin=entry.user_attrs.get(_ORIGIN),
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 
-from hwnas.core import Evaluator, Trial
+from hwnas.core import Evaluator, Pace, Trial
 from hwnas.evaluators import ESTIMATES, Outcome, outcome_of
 from hwnas.executors import AnyExecutor, TimeLimitError, WorkerLostError
 from hwnas.pareto import non_dominated
@@ -44,6 +44,7 @@ def rerank(
     *,
     executor: AnyExecutor,
     evaluator: Callable[[], Evaluator],
+    pace: Pace,
     on_trained: Callable[[int, int], None],
 ) -> None:
     """Trains the candidates and notes their accuracies in the record; ``Run.front`` then goes by those.
@@ -53,7 +54,8 @@ def rerank(
         candidates: What ``to_train`` says of it.
         executor: Where to train.
         evaluator: Gives what trains; where the executor has other processes, picklable.
-        on_trained: Told how many are trained, and of how many.
+        pace: Times the trainings.
+        on_trained: Told, before the first and after each, how many are trained, and of how many.
 
     Raises:
         WorkerLostError: A worker was lost; the same command trains what is left.
@@ -63,15 +65,19 @@ def rerank(
     total, train = len(waiting), partial(outcome_of, evaluator)
     under_way: dict[Future[Outcome], Trial] = {}
     lost: WorkerLostError | None = None
+    on_trained(0, total)
     while waiting or under_way:
         while waiting and len(under_way) < executor.workers:
             trial = waiting.popleft()
+            pace.begun(trial.number)
             under_way[executor.submit(train, trial.architecture)] = trial
         for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+            number = under_way.pop(future).number
             try:
-                _note(run, under_way.pop(future).number, future)
+                _note(run, number, future)
             except WorkerLostError as error:
                 lost = error
+            pace.ended(number)
             on_trained(total - len(waiting) - len(under_way), total)
     run.write_front()
     if lost is not None:

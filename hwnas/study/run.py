@@ -7,7 +7,7 @@ import io
 import json
 import platform
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -20,18 +20,21 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from sqlalchemy.exc import ArgumentError
 
-from hwnas.core import Objective, StudyError, Trial, UsageError, cost_matrix
+from hwnas.core import Architecture, Objective, StudyError, Trial, UsageError, cost_matrix
 from hwnas.evaluators import ESTIMATES, TRAININGS, Judgement
 from hwnas.networks import NetworkFamily, network_family
-from hwnas.objectives import KnownCosts, Limits, objectives
+from hwnas.objectives import COSTS, KnownCosts, Limits, objectives
 from hwnas.pareto import hypervolume, knee, non_dominated
 from hwnas.predictors import LatencyPredictor, MeasuredOrPredicted, Optimistic
+from hwnas.study.changes import TargetsAdded
 from hwnas.study.measurements import MeasuredNetworks
 from hwnas.study.record import EPOCHS_DONE, StudyRecord
 from hwnas.study.settings import OLDEST_VERSION, SETTINGS_VERSION, RunSettings
 from hwnas.study.storage import Place, require_url
+from hwnas.study.warm import WarmStart
 from latency_tables import LatencyTable, read_table, write_atomically, write_table
 
+SETTINGS_NOTE = "settings"  # of a study: what was searched, for those who have the storage and not the folder
 PICKS = ("knee", "fastest", "best")
 _TRAINED, _UNTRAINABLE = "trained_accuracy_", "training_failed_"  # begin the names of notes on the study
 _JUDGEMENT = "predictor"  # the name of another
@@ -49,6 +52,8 @@ class Run:
         reference: Reference point of the hypervolume by objective name, in the objective's own unit and sign.
         begun: Versions and platform when the run was begun.
         place: Where its trials are kept.
+        changes: Targets that were added since, the first ones first.
+        warm: What it has from another run; ``None`` where it began with nothing.
     """
 
     folder: Path
@@ -57,6 +62,8 @@ class Run:
     reference: Mapping[str, float]
     begun: Mapping[str, Any]
     place: Place
+    changes: tuple[TargetsAdded, ...] = ()
+    warm: WarmStart | None = None
 
     @cached_property
     def family(self) -> NetworkFamily:
@@ -105,8 +112,14 @@ class Run:
 
     @cached_property
     def record(self) -> StudyRecord:
-        """The trials as they are kept."""
-        return StudyRecord(self.place, self.family.space, self.objectives)
+        """The trials as they are kept: under the objectives the run was begun with, other costs beside them."""
+        begun_with = self.changes[0].before if self.changes else self.settings.targets
+        return StudyRecord(self.place, self.family.space, objectives(begun_with), further=self._added_costs)
+
+    def _added_costs(self, architecture: Architecture) -> dict[str, float]:
+        """Costs that became targets after the beginning; a trial may be older than their being recorded."""
+        added = [COSTS[target].name for change in self.changes for target in change.added]
+        return {name: float(self.costs.values([architecture])[name][0]) for name in added}
 
     def trials(self) -> list[Trial]:
         """Trials that were evaluated to their end, in order."""
@@ -225,7 +238,7 @@ class Run:
 
     def is_finished(self) -> bool:
         """Whether the budget is spent, or the space is."""
-        spent = len(self.record.finished()) >= self.settings.trials and not self.record.unfinished()
+        spent = spent_of(self.record.finished()) >= self.settings.trials and not self.record.unfinished()
         return spent or "exhausted" in self.record.notes()
 
     def with_trials(self, trials: int) -> Run:
@@ -235,7 +248,7 @@ class Run:
             UsageError: More trials are finished already.
             OSError: The folder cannot be written.
         """
-        done = len(self.record.finished())
+        done = spent_of(self.record.finished())
         if trials < done:
             raise UsageError(f"{self.folder} has {done} finished trials: expected at least as many, received {trials}")
         run = replace(self, settings=replace(self.settings, trials=trials))
@@ -255,6 +268,8 @@ class Run:
             "settings": self.settings.to_json(),
             "reference": dict(self.reference),
             "begun": dict(self.begun),
+            "changes": [change.to_json() for change in self.changes],
+            "warm_start": None if self.warm is None else self.warm.to_json(),
             "record": None if kept_inside else {"storage": self.place.public_url, "study": self.place.study},
         }
         write_atomically(self.folder / "run.json", json.dumps(content, indent=2) + "\n")
@@ -282,6 +297,7 @@ def begin_run(
     reference: Mapping[str, float],
     *,
     storage: str | None = None,
+    prepare: Callable[[Run], Run] = lambda run: run,
 ) -> Run:
     """Makes a run folder.
 
@@ -291,6 +307,7 @@ def begin_run(
         table: Copied into the folder.
         reference: Reference point by objective name.
         storage: URL of the storage; a file in the folder when left out.
+        prepare: Called with the run before it is one, to fill its record.
 
     Raises:
         UsageError: The folder's name will not do, or the URL.
@@ -303,7 +320,10 @@ def begin_run(
     begun = {"python": platform.python_version(), "platform": platform.platform(), "versions": _versions()}
     place = Place(require_url(storage), f"{folder.name}-{secrets.token_hex(4)}") if storage else Place.in_folder(folder)
     run = Run(folder, settings, table, dict(reference), begun, place)
-    StudyRecord.create(place, run.family.space, run.objectives).close()
+    record = StudyRecord.create(place, run.family.space, run.objectives)
+    record.note(SETTINGS_NOTE, settings.to_json())
+    record.close()
+    run = prepare(run)
     run.save()  # last: its presence makes it a run
     return run
 
@@ -328,13 +348,21 @@ def open_run(folder: str | Path) -> Run:
             )
         settings = RunSettings.from_json(content["settings"])
         reference, begun = content["reference"], content["begun"]
+        changes = tuple(TargetsAdded.from_json(entry) for entry in content.get("changes", ()))
+        started = content.get("warm_start")
+        warm = None if started is None else WarmStart.from_json(started)
         record = content.get("record")
         place = Place(record["storage"], record["study"]).with_secret() if record else Place.in_folder(path)
     except UsageError:
         raise
     except (ValueError, KeyError, AttributeError, TypeError, ArgumentError) as error:
         raise StudyError(f"{path / 'run.json'} is damaged ({error}). Begin a new run with another --out.") from error
-    return Run(path, settings, read_table(path / "latency_table.jsonl"), reference, begun, place)
+    return Run(path, settings, read_table(path / "latency_table.jsonl"), reference, begun, place, changes, warm)
+
+
+def spent_of(finished: Sequence[Trial]) -> int:
+    """Trials that count in the budget: those that were not taken over from another run."""
+    return sum(trial.origin is None for trial in finished)
 
 
 @contextmanager

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from hwnas.core import Evaluator, LatencyMeter, Objective, RunMismatchError, UsageError
+from hwnas.core import Evaluator, LatencyMeter, RunMismatchError, UsageError
 from hwnas.evaluators import (
     EvaluatorSource,
     FewShotEvaluator,
@@ -17,23 +18,28 @@ from hwnas.evaluators import (
 )
 from hwnas.executors import AnyExecutor, ExecutorSettings, SerialExecutor, open_executor, require_executor
 from hwnas.networks import network_family
-from hwnas.objectives import KnownCosts, Limits, lowest, objectives
-from hwnas.predictors import LatencyPredictor, Missing, require_policy
-from hwnas.searchers import make_searcher, require_inner
+from hwnas.objectives import Limits, objectives
+from hwnas.predictors import Missing, require_policy
+from hwnas.searchers import DesignsFirst, make_searcher, require_inner
+from hwnas.study.changing import with_targets
 from hwnas.study.halving import require_halving
 from hwnas.study.lessons import lessons, lessons_sha256, require_lessons
 from hwnas.study.measuring import Doubts
+from hwnas.study.previewing import known_costs
 from hwnas.study.problem import problem_of
+from hwnas.study.progress import Progress, SearchProgress
+from hwnas.study.reference import reference_point
 from hwnas.study.reranking import rerank, to_train
 from hwnas.study.run import Run, begin_run, exclusive, open_run
 from hwnas.study.settings import RunSettings
 from hwnas.study.storage import Place, require_url
-from hwnas.study.work import Progress, SearchProgress, Work
+from hwnas.study.warming import Source, read_source, require_same_start, take_over
+from hwnas.study.warming import warm_start as warm_start_of
+from hwnas.study.work import Work
 from hwnas.training import ImageData, Recipe, device_of, load_data, require_teacher
 from latency_tables import LatencyTable, read_table, table_sha256
 
 DEFAULT_TRIALS = 24
-_MARGIN = 1.1  # the reference point lies this far beyond the worst value, so that the worst point still counts
 
 
 def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the command line)
@@ -58,6 +64,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     executor: ExecutorSettings | None = None,
     attempts: int = 3,
     storage: str | None = None,
+    warm_start: str | Path | None = None,
     on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> Run:
     """Searches a space, or goes on with a search that was cut off or is to have more trials.
@@ -69,6 +76,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         data: Name or path of the data, or what ``load_data`` gave for it; exports and workers in other processes read
             it again by that name.
         targets: Costs to trade against accuracy: ``latency``, ``flops``, ``macs``, ``params``, ``memory``, ``energy``.
+            A run goes on with further ones, since what they cost is known of the trials that are done.
         algorithm: One of ``hwnas.searchers.ALGORITHMS``: ``lamoo``, ``la-mcts``, ``lanas``, ``alphax``, or an inner
             searcher's name for it alone over the whole space.
         inner: What proposes in a region, one of ``hwnas.searchers.INNERS``; by default the algorithm's own.
@@ -94,7 +102,10 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         attempts: How often a trial is begun whose worker is lost.
         storage: URL of the Optuna storage that keeps the trials, or ``journal:PATH``; a file in ``out`` when left out.
             A run stays where it was begun.
-        on_progress: Called after every trial.
+        warm_start: Folder of another run of the same space, or ``STORAGE#STUDY``. Where its data, recipe and evaluator
+            are the same, its results are taken over and count in no budget; else the networks of its front are
+            evaluated first. What counts is the beginning of a run; what the other one does later does not.
+        on_progress: Called after every trial, and in the course of what else is trained.
 
     Returns:
         The run, with its front.
@@ -108,10 +119,9 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         StudyError: The record is damaged, or trial after trial fails.
         OSError: ``out`` cannot be written.
     """
-    if trials < 1:
-        raise UsageError(f"expected at least 1 trial, received {trials}")
-    if attempts < 1:
-        raise UsageError(f"expected at least 1 attempt, received {attempts}")
+    for name, count in {"trial": trials, "attempt": attempts}.items():
+        if count < 1:
+            raise UsageError(f"expected at least 1 {name}, received {count}")
     where = executor or ExecutorSettings()
     require_executor(where)
     if storage is not None:
@@ -149,13 +159,19 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         learned_sha256=lessons_sha256(learned),
         table_sha256=table_sha256(known_table),
     )
-    folder = Path(out)
+    folder, asked_start = Path(out), None if warm_start is None else str(warm_start)
     if (folder / "run.json").exists():  # before the table is asked for blocks of a space or data it was not made for
-        open_run(folder).settings.require_same(settings, folder=str(folder))
-    predictor = LatencyPredictor.of(known_table, family, missing=settings.missing)
-    predictor.require_coverage(family.design.covering())
-    costs = KnownCosts(family, predictor, energy=predictor.energy)
-    costs.require_known([*(goal.name for goal in goals), *settings.limits])
+        opened = open_run(folder)
+        recorded = opened.settings
+        recorded.require_same(settings, folder=str(folder))
+        settings = replace(settings, targets=(*recorded.targets, *recorded.added_targets(settings)))
+        require_same_start(opened, asked_start)
+    else:
+        recorded = None
+    source = read_source(asked_start, family) if asked_start and recorded is None else None
+    costs = known_costs(known_table, family, missing=settings.missing)
+    if recorded is None:
+        costs.require_known([*(goal.name for goal in goals), *settings.limits])
     bounds = Limits(settings.limits, costs)
     bounds.require_feasible(family.space)
     if trials > family.space.size:
@@ -165,14 +181,25 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     with exclusive(folder):
         if (folder / "run.json").exists():
             run = _reopened(folder, settings, storage)
+            if added := run.settings.added_targets(settings):
+                run = with_targets(run, added)
         else:
-            reference = _reference(costs, bounds, goals, classes=images.classes)
-            run = begin_run(folder, settings, known_table, reference, storage=storage)
+            reference = reference_point(costs, bounds, goals, classes=images.classes)
+            prepare = partial(_warmed, source=source) if source else lambda run: run
+            run = begin_run(folder, settings, known_table, reference, storage=storage, prepare=prepare)
         try:
             _work(run, images, where, learned=learned, meter=meter, attempts=attempts, on_progress=on_progress)
         finally:
             run.record.close()
     return run
+
+
+def _warmed(run: Run, *, source: Source) -> Run:
+    """A run that is about to begin, with what it has from another one."""
+    try:
+        return replace(run, warm=take_over(run, warm_start_of(source, run.settings), source))
+    finally:
+        run.record.close()
 
 
 def _reopened(folder: Path, settings: RunSettings, storage: str | None) -> Run:
@@ -206,7 +233,7 @@ def _work(
     spent = run.is_finished()
     candidates = to_train(run, finished) if spent else []
     if not candidates:
-        progress(None, finished)
+        progress.trial(None, finished, progress.pace(workers=1))
         if spent:
             return
     executor = open_executor(where)
@@ -215,23 +242,31 @@ def _work(
             doubts = Doubts(run, meter, executor.paused) if meter else None
             problem = problem_of(run, feasible=run.possible.feasible if doubts else None)
             searcher = make_searcher(run.settings.algorithm, problem, seed=run.settings.seed, inner=run.settings.inner)
+            evaluator = _evaluator(run, run.settings.evaluator, images, executor, progress, learned)
+            pace = progress.pace(workers=executor.workers)
+            if run.warm is not None:
+                searcher = DesignsFirst(searcher, run.warm.proposals(), problem=problem)
             Work(
                 run,
                 searcher,
                 executor=executor,
-                evaluator=_evaluator(run, run.settings.evaluator, images, executor, progress, learned),
+                evaluator=evaluator,
                 doubts=doubts,
                 attempts=attempts,
-                on_end=progress,
+                pace=pace,
+                on_end=partial(progress.trial, pace=pace),
             ).to_the_end()
             candidates = to_train(run, run.record.finished())
         if candidates:
+            evaluator = _evaluator(run, "trained", images, executor, progress)
+            pace = progress.pace(workers=executor.workers)
             rerank(
                 run,
                 candidates,
                 executor=executor,
-                evaluator=_evaluator(run, "trained", images, executor, progress),
-                on_trained=lambda done, total: progress.stage("winners", done, total),
+                evaluator=evaluator,
+                pace=pace,
+                on_trained=partial(progress.trained, pace=pace),
             )
     finally:
         executor.shutdown(wait=False, cancel_futures=True)  # Ctrl-C: what is under way is begun anew the next time
@@ -258,24 +293,9 @@ def _evaluator(
         folder=run.folder.resolve(),
         lessons=learned,
     )
-    evaluator = source.made(images, run.family, on_progress=lambda now: progress.stage(now.stage, now.done, now.total))
+    evaluator = source.made(images, run.family, on_progress=lambda now: progress.steps(now.stage, now.done, now.total))
     if isinstance(evaluator, SupernetEvaluator | FewShotEvaluator):
         evaluator.prepare()  # once, before others need it
     if isinstance(evaluator, PredictorEvaluator):
         run.note_judgement(evaluator.judgement)
     return (lambda: evaluator) if isinstance(executor, SerialExecutor) else source
-
-
-def _reference(costs: KnownCosts, bounds: Limits, goals: Sequence[Objective], *, classes: int) -> dict[str, float]:
-    """The point that bounds the hypervolume: guessing for accuracy, the limit or the largest value for each cost."""
-    space = costs.family.space
-    reference = {}
-    for goal in goals:
-        if goal.name == "accuracy":
-            reference[goal.name] = 1 / classes
-        elif goal.name in bounds.upper:
-            reference[goal.name] = _MARGIN * bounds.upper[goal.name]
-        else:
-            worst = lowest(space, lambda batch, name=goal.name: -costs.values(batch)[name])  # type: ignore[misc]
-            reference[goal.name] = _MARGIN * float(costs.values([worst])[goal.name][0])
-    return reference

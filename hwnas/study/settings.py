@@ -10,8 +10,9 @@ from hwnas.core import RunMismatchError, StudyError, UsageError
 from hwnas.predictors import Missing
 from hwnas.training import Recipe
 
-# 2: rows that the table lacks; 3: the inner searcher; 4: the place of the record; 5: halving, predictions
 SETTINGS_VERSION = 5
+# 2: rows that the table lacks; 3: the inner searcher; 4: the place of the record; 5: halving, predictions, and targets
+# that were added
 OLDEST_VERSION = 3  # that can still be read
 _LATER = ("evaluator", "supernet_epochs", "halving", "learned_from", "learned_sha256")  # runs of before lack them
 _FREE = ("trials", "learned_from")  # may change from one command to the next: the budget, and where a folder is
@@ -84,8 +85,12 @@ class RunSettings:
                 f"the settings recorded in the run folder are damaged or of another version: {error}"
             ) from error
 
+    def added_targets(self, asked: RunSettings) -> tuple[str, ...]:
+        """The targets of the present command that this run has not, in their order."""
+        return tuple(target for target in asked.targets if target not in self.targets)
+
     def require_same(self, asked: RunSettings, *, folder: str) -> None:
-        """Refuses to go on with a run under other settings; more trials are the same run.
+        """Refuses to go on with a run under other settings; more trials and further targets are the same run.
 
         Args:
             asked: The settings of the present command.
@@ -100,6 +105,8 @@ class RunSettings:
             for name in recorded
             if name not in _FREE and recorded[name] != wanted[name]
         }
+        if set(self.targets) <= set(asked.targets):
+            differences.pop("targets", None)
         if differences:
             listing = "; ".join(_told(name, old, new) for name, (old, new) in differences.items())
             raise RunMismatchError(
@@ -113,4 +120,5 @@ def _told(name: str, old: Any, new: Any) -> str:
     """How a setting differs; of a recipe only the fields that do."""
     if name == "recipe":
         return "; ".join(_told(f"{name}: {key}", old[key], new[key]) for key in old if old[key] != new[key])
-    return f"{name}: recorded {old!r}, asked for {new!r}"
+    added_only = " (targets can be added, not taken away)" if name == "targets" else ""
+    return f"{name}: recorded {old!r}, asked for {new!r}{added_only}"

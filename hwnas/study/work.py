@@ -7,18 +7,17 @@ always the same; with several it depends on which of them is done first.
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass, replace
 from functools import partial
 
-from hwnas.core import Architecture, Evaluator, Proposal, Searcher, StudyError, Trial
+from hwnas.core import Architecture, Evaluator, Pace, Proposal, Searcher, StudyError, Trial
 from hwnas.evaluators import Outcome, outcome_of
 from hwnas.executors import AnyExecutor, TimeLimitError, WorkerLostError
 from hwnas.study.measuring import Doubts
-from hwnas.study.run import Run
+from hwnas.study.run import Run, spent_of
 from hwnas.study.rungs import Rungs
 
 _FAILURES_IN_A_ROW = 5
@@ -51,10 +50,11 @@ class Work:
         evaluator: Gives the evaluator; where the executor has other processes, picklable.
         doubts: What measures in the course of the search.
         attempts: How often a trial is begun whose worker is lost.
+        pace: Times the trials.
         on_end: Called after every trial that ended, with it and all that have.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (keywords, each a part that is put in)
         self,
         run: Run,
         searcher: Searcher,
@@ -63,11 +63,12 @@ class Work:
         evaluator: Callable[[], Evaluator],
         doubts: Doubts | None,
         attempts: int,
+        pace: Pace,
         on_end: Callable[[Trial, Sequence[Trial]], None],
     ) -> None:
         self._run, self._searcher, self._executor = run, searcher, executor
         self._evaluate = partial(outcome_of, evaluator)
-        self._doubts, self._attempts, self._on_end = doubts, attempts, on_end
+        self._doubts, self._attempts, self._pace, self._on_end = doubts, attempts, pace, on_end
         self._under_way: dict[Future[Outcome], _Task] = {}
         self._rungs = Rungs(run)
         self._left: deque[_Task] = deque()
@@ -92,6 +93,7 @@ class Work:
             task = self._left.popleft() if self._left else self._proposed()
             if task is None:
                 break
+            self._pace.begun(task.number)
             self._under_way[self._executor.submit(self._evaluate, task.architecture, epochs=task.rung)] = task
         return bool(self._under_way)
 
@@ -101,13 +103,14 @@ class Work:
         if ended is None:
             self._left.append(_Task(number, architecture, self._rungs.next(number)))
         else:
+            self._pace.ended(number)
             self._on_end(ended, self._run.record.finished())
 
     def _proposed(self) -> _Task | None:
         """The next trial of the searcher; ``None`` when it has nothing more, or the budget is spent."""
         record = self._run.record
         finished = record.finished()
-        if len(finished) + len(self._under_way) >= self._run.settings.trials or "exhausted" in record.notes():
+        if spent_of(finished) + len(self._under_way) >= self._run.settings.trials or "exhausted" in record.notes():
             return None
         self._searcher.tell(self._rungs.told(finished))
         proposal = self._allowed()
@@ -136,6 +139,7 @@ class Work:
         except (WorkerLostError, CancelledError) as error:
             reason = str(error) or "cancelled"
             if task.attempt < self._attempts:
+                self._pace.lost(task.number)
                 self._run.record.mark(task.number, "lost_workers", task.attempt)
                 self._left.append(replace(task, attempt=task.attempt + 1))
                 return
@@ -144,6 +148,7 @@ class Work:
             outcome = Outcome(failed=str(error))
         if task.rung is not None and outcome.failed is None:
             self._rungs.reach(task.number, task.architecture, epochs=task.rung, values=outcome.values)
+            self._pace.halted(task.number)
             self._go_on(task.number, task.architecture)
             return
         trial = self._judged(task, outcome)
@@ -155,6 +160,7 @@ class Work:
                 values = self._doubts.settle_front(task.architecture, values) if self._doubts else values
             finally:
                 self._run.record.finish(task.number, values)  # a device that is lost does not cost the training
+        self._pace.ended(task.number)  # with what had to be measured and written
         finished = self._run.record.finished()
         self._run.write_front(finished)
         self._on_end(trial, finished)
@@ -184,83 +190,4 @@ def _require_progress(finished: Sequence[Trial]) -> None:
         raise StudyError(
             f"the last {_FAILURES_IN_A_ROW} trials failed, the latest with: {recent[-1].failed}. Mend the cause; the "
             "same command then goes on"
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchProgress:
-    """How far a search is, after a trial.
-
-    Attributes:
-        trial: The trial that just ended; ``None`` at the start.
-        done: Finished trials.
-        total: Trials in all.
-        front_size: Non-dominated trials.
-        hypervolume: Of all finished trials.
-        best: Best value of each objective, by name.
-        eta_s: Seconds left at the present pace; ``None`` before the first trial of this process.
-        stage: What goes on before the first trial or after the last one: ``"supernet"``, ``"part 2 of 4"`` (shared
-            weights are trained), ``"winners"`` (the best are trained); ``done`` and ``total`` are its steps then.
-        stopped: Trials among the finished ones that were stopped early.
-        epochs_saved: Epochs that those were spared.
-    """
-
-    trial: Trial | None
-    done: int
-    total: int
-    front_size: int
-    hypervolume: float
-    best: Mapping[str, float]
-    eta_s: float | None
-    stage: str | None = None
-    stopped: int = 0
-    epochs_saved: int = 0
-
-
-class Progress:
-    """Tells how far a search is.
-
-    Args:
-        run: The run.
-        tell: What is told.
-    """
-
-    def __init__(self, run: Run, tell: Callable[[SearchProgress], None] | None) -> None:
-        self._run, self._tell = run, tell
-        self._begun, self._start = len(run.record.finished()), time.monotonic()
-
-    def stage(self, name: str, done: int, total: int) -> None:
-        """To be called in the course of what is done beside the trials."""
-        if self._tell is not None:
-            self._tell(
-                SearchProgress(
-                    trial=None, done=done, total=total, front_size=0, hypervolume=0.0, best={}, eta_s=None, stage=name
-                )
-            )
-
-    def __call__(self, trial: Trial | None, finished: Sequence[Trial]) -> None:
-        """To be called at the start and after every trial, with all that ended."""
-        if self._tell is None:
-            return
-        run, done = self._run, len(finished)
-        trials = [one for one in finished if one.complete]
-        best = {}
-        for goal in run.objectives if trials else ():
-            best[goal.name] = goal.from_cost(min(goal.to_cost(entry.values[goal.name]) for entry in trials))
-        eta_s = None
-        if trial is not None:
-            pace_s = (time.monotonic() - self._start) / (done - self._begun)
-            eta_s = pace_s * max(run.settings.trials - done, 0)
-        self._tell(
-            SearchProgress(
-                trial=trial,
-                done=done,
-                total=run.settings.trials,
-                front_size=len(run.front(finished)),
-                hypervolume=run.hypervolume(trials),
-                best=best,
-                eta_s=eta_s,
-                stopped=sum(one.stopped is not None for one in finished),
-                epochs_saved=run.epochs_saved(finished),
-            )
         )

@@ -127,6 +127,12 @@ def test_the_help_names_every_recipe(hwnas: Hwnas) -> None:
         (["search", "--worker-resource", "jetson"], 2, "--worker-resource: expected NAME=1 with a number above 0"),
         (["search", "--address", "auto"], 2, "are for the executor ray; this one is serial"),
         (["search", "--storage", "nonsense"], 2, "cannot use the storage 'nonsense': expected sqlite:///FILE"),
+        (
+            ["search", "--warm-start", "nowhere"],
+            2,
+            "cannot begin with 'nowhere': expected the folder of a run, or STOR",
+        ),
+        (["search", "--progress", "bars"], 2, "--progress: expected one of auto, plain, json, received 'bars'"),
         (["search", "--seed", "-1"], 2, "--seed"),
         (["search", "--trials", "many"], 2, "--trials.*integer"),
         (["search", "--table", "nowhere.jsonl"], 2, "expected the path of a table .*received 'nowhere.jsonl'"),
@@ -245,6 +251,25 @@ def test_an_impossible_limit_names_the_nearest_feasible_value_before_any_trainin
     again = hwnas("search", *TINY, *BRIEF, "--table", str(here_table), "--max-latency", f"{nearest}ms", "--trials", "1",
                   "--out", "run", "--json", "--allow-other-device")  # fmt: skip
     assert again.status == 0
+    assert "What space mobilenet:tiny offers" in again.err
+    assert json.loads(again.out)["feasibility"]["share"]["value"] > 0
+
+
+def test_a_preview_says_what_limits_leave_and_trains_nothing(hwnas: Hwnas, here_table: Path) -> None:
+    asked = ("search", *TINY, "--table", str(here_table), "--preview", "--out", "run")
+    found = json.loads(hwnas(*asked, "--max-latency", "50us", "--max-params", "5k", "--json").out)
+    assert found["exact"] is True
+    assert found["looked_at"] == found["size"] == 12800
+    assert 0 < found["share"]["value"] < 1
+    assert {one["cost"] for one in found["costs"] if one["limit"] is not None} == {"latency_ms", "params_m"}
+    shown = hwnas(*asked)
+    assert shown.status == 0
+    assert "Every one of its 12,800 architectures was looked at" in shown.out
+    impossible = hwnas(*asked, "--max-latency", "1ns", "--json")
+    assert impossible.status == 2
+    assert json.loads(impossible.out)["feasible"] is False
+    assert "the smallest reachable value is" in impossible.err
+    assert not Path("run").exists()
 
 
 @pytest.mark.parametrize("kind", ["one class", "nan", "shape", "labels", "text"])

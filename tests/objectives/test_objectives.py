@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,11 +15,12 @@ from numpy.typing import NDArray
 from hwnas.core import Architecture, InfeasibleError, UsageError
 from hwnas.networks import NetworkFamily, macs_m, params_m
 from hwnas.objectives import ACCURACY, COSTS, KnownCosts, Limits, lowest, objectives, parse_quantity
-from hwnas.objectives.limits import _round_up
+from hwnas.objectives.feasibility import round_up
 from hwnas.predictors import LatencyPredictor
 from hwnas.spaces import Choice, SearchSpace
-from latency_tables import LatencyTable, MissingRowError, NetworkRow
+from latency_tables import LatencyTable, MissingRowError
 from tests.builders import additive_device, made_up_table
+from tests.objectives.conftest import known_costs
 
 UNITS = {
     "ms": {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3},
@@ -29,32 +29,6 @@ UNITS = {
     "mJ": {"uJ": 1e-3, "µJ": 1e-3, "mJ": 1.0, "J": 1e3},
 }
 NAMES = tuple(objective.name for objective in COSTS.values())
-
-
-def known_costs(family: NetworkFamily, seed: int = 0) -> KnownCosts:
-    table = made_up_table(family, device=additive_device(0.02, 0.9, -0.0004), seed=seed)
-    rows = [
-        replace(row, energy_mj=2.0 + 30 * row.timing.latency_ms) if isinstance(row, NetworkRow) else row
-        for row in table.rows()
-    ]
-    predictor = LatencyPredictor.of(LatencyTable.from_rows(table.manifest, rows), family)
-    return KnownCosts(family, predictor, energy=predictor.energy)
-
-
-@pytest.fixture(scope="module")
-def costs(tiny_family: NetworkFamily) -> KnownCosts:
-    return known_costs(tiny_family)
-
-
-@pytest.fixture(scope="module")
-def everything(tiny_family: NetworkFamily) -> list[Architecture]:
-    return list(tiny_family.space.enumerate())
-
-
-@pytest.fixture(scope="module")
-def all_values(costs: KnownCosts, everything: list[Architecture]) -> dict[str, NDArray[np.float64]]:
-    """Every cost of every architecture of the tiny space."""
-    return costs.values(everything)
 
 
 # --- quantities
@@ -273,7 +247,7 @@ def test_limits_that_only_a_few_meet_together_are_met(
 @example(value=99_999.4)
 @settings(max_examples=200, deadline=None)
 def test_a_value_named_in_a_message_is_never_below_the_true_one(value: float) -> None:
-    printed = float(f"{_round_up(value):g}")
+    printed = float(f"{round_up(value):g}")
     assert value <= printed <= 1.0011 * value
 
 

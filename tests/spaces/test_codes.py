@@ -96,6 +96,23 @@ def test_sums_and_maxima_are_those_of_the_shares_one_by_one(space: SearchSpace, 
     assert table.sums(codes[:0]).shape == (0, 2)
 
 
+def test_an_even_sample_draws_every_architecture_as_often() -> None:
+    space = SearchSpace(
+        "uneven",
+        (
+            Choice(name="deep", options=(False, True)),
+            Choice(name="one", options=(1, 2, 3), parent="deep", when=frozenset([True])),
+            Choice(name="two", options=(1, 2, 3), parent="one", when=frozenset([2, 3])),
+        ),
+    )
+    assert [sum(space.ways(choice)) for choice in space.choices] == [8, 7, 3]
+    codes = ArchitectureCodes(space)
+    drawn = codes.sample(np.random.default_rng(0), 8000, evenly=True)
+    rows, counts = np.unique(drawn, axis=0, return_counts=True)
+    assert {tuple(row) for row in rows.tolist()} == {tuple(row) for row in codes.enumerate().tolist()}
+    assert abs(counts - 1000).max() < 150  # five standard deviations
+
+
 def test_a_share_is_priced_once_and_only_when_it_is_asked_for() -> None:
     space = mobilenet_space("tiny")
     asked: list[Mapping[str, Value]] = []

@@ -78,7 +78,8 @@ def test_the_training_of_the_winners_goes_on_where_it_was_cut_off(guess: Begin, 
     trainer.accuracy = accuracy_by_id
     seen: list[SearchProgress] = []
     run = guess(on_progress=seen.append)
-    assert [progress.stage for progress in seen] == ["winners"] * (len(run.trained()) - 2)
+    assert [progress.stage for progress in seen] == ["winners"] * (len(run.trained()) - 1)
+    assert [progress.done for progress in seen] == list(range(len(run.trained()) - 1))
     assert len(set(trainer.evaluated)) == len(run.trained())
 
 

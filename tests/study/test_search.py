@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,6 +25,8 @@ from hwnas.core import (
     UsageError,
 )
 from hwnas.networks import NetworkFamily
+from hwnas.pareto import non_dominated
+from hwnas.reports import report
 from hwnas.study import Run, SearchProgress, open_run
 from hwnas.training import Recipe, TrainingDivergedError
 from latency_tables import LatencyTable, MissingRowError, Row, TableMismatchError, keyed
@@ -103,7 +106,7 @@ def test_a_finished_run_evaluates_nothing_more(finished: Run, begin: Begin, trai
 @pytest.mark.parametrize(
     ("change", "name"),
     [({"seed": 5}, "seed"), ({"algorithm": "la-mcts", "inner": "grey-ehvi"}, "algorithm"),
-     ({"targets": ["latency", "flops"]}, "targets"), ({"limits": {"params_m": 1.0}}, "limits")],
+     ({"targets": ["flops"]}, "targets"), ({"limits": {"params_m": 1.0}}, "limits")],
 )  # fmt: skip
 def test_other_settings_than_the_recorded_ones_are_refused_and_named(
     finished: Run, begin: Begin, change: dict[str, object], name: str
@@ -350,6 +353,62 @@ def test_three_objectives_are_searched_and_recorded(begin: Begin) -> None:
     assert [o.name for o in run.objectives] == ["accuracy", "latency_ms", "flops_m"]
     assert run.hypervolume(run.trials()) > 0
     assert np.isfinite(run.reference_costs).all()
+
+
+def test_a_target_added_afterwards_is_traded_as_if_it_had_been_known(
+    finished: Run, begin: Begin, trainer: FakeTrainer, tmp_path: Path
+) -> None:
+    """The trials stay, their new cost is that of the network, and the front is that of three objectives."""
+    begin(targets=["latency", "params"])
+    assert trainer.evaluated == []
+    run = open_run(finished.folder)
+    assert trace(run) == trace(finished)
+    assert [goal.name for goal in run.objectives] == ["accuracy", "latency_ms", "params_m"]
+    costs = run.cost_matrix(run.trials())
+    np.testing.assert_array_equal(
+        costs[:, 2], run.costs.values([trial.architecture for trial in run.trials()])["params_m"]
+    )
+    on_front = {trial.number for trial, good in zip(run.trials(), non_dominated(costs), strict=True) if good}
+    assert {trial.number for trial in run.front()} == on_front >= {trial.number for trial in finished.front()}
+    rows = list(csv.DictReader((run.folder / "front.csv").read_text().splitlines()))
+    assert {int(row["trial"]) for row in rows} == on_front
+    whole = begin(targets=["latency", "params"], out=tmp_path / "whole")
+    assert run.reference == whole.reference
+    (change,) = run.changes
+    assert (change.before, change.added, change.trials) == (("latency",), ("params",), 15)
+    assert "params since" in report(run).read_text(encoding="utf-8")
+
+
+def test_a_search_goes_on_with_added_targets_and_their_order_does_not_matter(
+    finished: Run, begin: Begin, trainer: FakeTrainer
+) -> None:
+    begin(targets=["params", "latency"], trials=17)
+    run = begin(targets=["memory", "params", "latency"], trials=18)
+    assert run.settings.targets == ("latency", "params", "memory")
+    assert [change.added for change in open_run(run.folder).changes] == [("params",), ("memory",)]
+    assert len(trainer.evaluated) == 3
+    assert all({"params_m", "memory_mib"} <= trial.values.keys() for trial in run.trials())
+    assert begin(targets=["latency", "params", "memory"], trials=18).hypervolume(run.trials()) > 0
+    study = optuna.load_study(study_name="hwnas", storage=f"sqlite:///{run.folder / 'study.db'}")
+    assert {len(entry.values) for entry in study.get_trials()} == {2}
+
+
+def test_a_cost_that_was_not_recorded_with_old_trials_is_known_all_the_same(
+    finished: Run, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sqlite3.connect(finished.folder / "study.db") as database:
+        database.execute("DELETE FROM trial_user_attributes WHERE key = 'macs_m'")
+    run = begin(targets=["latency", "macs"])
+    for trial in run.trials():
+        assert trial.values["macs_m"] == run.costs.values([trial.architecture])["macs_m"][0]
+
+
+def test_a_target_that_the_table_does_not_tell_or_that_would_be_lost_is_refused(finished: Run, begin: Begin) -> None:
+    with pytest.raises(UsageError, match="cannot go on with the target energy: its latency table, which a run keeps"):
+        begin(targets=["latency", "energy"])
+    with pytest.raises(RunMismatchError, match=r"targets: recorded \['latency'\].*can be added, not taken away"):
+        begin(targets=["params"])
+    assert open_run(finished.folder).changes == ()
 
 
 def test_errors_know_their_exit_status() -> None:

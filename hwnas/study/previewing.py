@@ -1,0 +1,51 @@
+"""What limits leave of a space, before a search is begun."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hwnas.networks import NetworkFamily
+from hwnas.objectives import COSTS, Feasibility, KnownCosts, Limits
+from hwnas.predictors import LatencyPredictor, Missing, require_policy
+from latency_tables import LatencyTable, read_table
+
+
+def preview(
+    family: NetworkFamily,
+    *,
+    table: LatencyTable | str | Path,
+    limits: Mapping[str, float] | None = None,
+    also: Sequence[str] | None = None,
+    missing: Missing = "error",
+) -> Feasibility:
+    """Says what limits leave of a space; nothing is trained, and nothing is written.
+
+    Args:
+        family: The space and its networks, for the channels and classes of the data.
+        table: The device's latency table, or its file.
+        limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit.
+        also: Names of costs to tell the reach of though they are not limited; by default all that are known.
+        missing: As of ``search``.
+
+    Raises:
+        UsageError: The energy is limited and the table does not tell it.
+        MissingRowError: The table lacks kernels of the space.
+    """
+    rows = table if isinstance(table, LatencyTable) else read_table(table)
+    costs = known_costs(rows, family, missing=require_policy(missing))
+    costs.require_known(limits or {})
+    every = [cost.name for target, cost in COSTS.items() if target != "energy" or costs.energy is not None]
+    return Limits(dict(limits or {}), costs).preview(family.space, also=every if also is None else also)
+
+
+def known_costs(table: LatencyTable, family: NetworkFamily, *, missing: Missing) -> KnownCosts:
+    """What is known of a space without any training.
+
+    Raises:
+        MissingRowError: The table lacks kernels of the space; the message says how to measure them.
+        TableMismatchError: It holds nothing for the family's batch and precision.
+    """
+    predictor = LatencyPredictor.of(table, family, missing=missing)
+    predictor.require_coverage(family.design.covering())
+    return KnownCosts(family, predictor, energy=predictor.energy)
