@@ -160,14 +160,13 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         table_sha256=table_sha256(known_table),
     )
     folder, asked_start = Path(out), None if warm_start is None else str(warm_start)
+    recorded = None
     if (folder / "run.json").exists():  # before the table is asked for blocks of a space or data it was not made for
         opened = open_run(folder)
         recorded = opened.settings
         recorded.require_same(settings, folder=str(folder))
         settings = replace(settings, targets=(*recorded.targets, *recorded.added_targets(settings)))
         require_same_start(opened, asked_start)
-    else:
-        recorded = None
     source = read_source(asked_start, family) if asked_start and recorded is None else None
     costs = known_costs(known_table, family, missing=settings.missing)
     if recorded is None:

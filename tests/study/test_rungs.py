@@ -181,8 +181,11 @@ def test_progress_counts_the_stopped_and_the_epochs_saved(halve: Begin) -> None:
     run = halve(on_progress=seen.append, trials=14)
     assert stopped(run)
     assert [progress.done for progress in seen] == list(range(15))
-    assert (seen[0].stopped, seen[0].epochs_saved) == (0, 0)
-    assert (seen[-1].stopped, seen[-1].epochs_saved) == (len(stopped(run)), 4 * len(stopped(run)))
+    first, last = seen[0].found, seen[-1].found
+    assert first is not None
+    assert last is not None
+    assert (first.stopped, first.epochs_saved) == (0, 0)
+    assert (last.stopped, last.epochs_saved) == (len(stopped(run)), 4 * len(stopped(run)))
 
 
 def test_several_workers_halt_and_go_on_as_they_are_free(
