@@ -204,11 +204,14 @@ def main() -> None:
         courses = [course(run) for run in runs]
         rows = compared(*courses)
         finished = runs[1].record.finished()
+        hypervolumes = [round(steps[-1].hypervolume, 6) for steps in courses]
+        alike = [round(judged_alike(run, data, folder), 6) for run in runs]
+        epochs = [steps[-1].epochs for steps in courses]
         one = {
             "seed": seed,
-            "hypervolume": [round(steps[-1].hypervolume, 6) for steps in courses],
-            "judged_alike": [round(judged_alike(run, data, folder), 6) for run in runs],
-            "epochs": [steps[-1].epochs for steps in courses],
+            "hypervolume": hypervolumes,
+            "judged_alike": alike,
+            "epochs": epochs,
             "train_s": [round(steps[-1].train_s, 1) for steps in courses],
             "stopped": sum(trial.stopped is not None for trial in finished),
             "shares": rows,
@@ -219,12 +222,11 @@ def main() -> None:
         (folder / f"results-{arguments.halving:g}.jsonl").write_text(
             "".join(json.dumps(line) + "\n" for line in results), encoding="utf-8"
         )
-        pair = {name: f"{one[name][0]:g} full, {one[name][1]:g} halving" for name in ("hypervolume", "judged_alike")}
-        print(f"seed {seed}: {len(courses[0])} whole trainings, {one['epochs'][0]} epochs")
-        print(f"  against {len(finished)}, {one['stopped']} of them stopped early: {one['epochs'][1]} epochs")
-        print(f"  hypervolume of the front: {pair['hypervolume']}")
-        print(f"  trained again, on test images: {pair['judged_alike']}")
-        print("\n".join(told(rows, one["epochs"])), flush=True)
+        print(f"seed {seed}: {len(courses[0])} whole trainings, {epochs[0]} epochs")
+        print(f"  against {len(finished)}, {one['stopped']} of them stopped early: {epochs[1]} epochs")
+        print(f"  hypervolume of the front: {hypervolumes[0]:g} full, {hypervolumes[1]:g} halving")
+        print(f"  trained again, on test images: {alike[0]:g} full, {alike[1]:g} halving")
+        print("\n".join(told(rows, epochs)), flush=True)
         for share, row in rows.items():
             ratio = ratio_of(row)
             ratios[share] += [ratio] if ratio is not None else []
