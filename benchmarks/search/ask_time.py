@@ -48,16 +48,18 @@ def main() -> None:
     print(f"{problem.name}: seconds of a request (ratio to {BASE}) after " + ", ".join(map(str, arguments.sizes)))
     with threadpool_limits(1):
         for name in arguments.algorithms.split(","):
-            cells, last = [], 0.0
+            last = 0.0
+            print(name, end="", flush=True)
             for size in arguments.sizes:
                 if last > arguments.limit_s:
-                    cells.append("left out")
+                    print(", left out", end="", flush=True)
                     continue
                 last = seconds(problem, name, trials[:size], arguments.repeats)
                 if name == BASE:
                     base[size] = last
-                cells.append(f"{last:.4g}" + (f" ({last / base[size]:.3g})" if size in base else ""))
-            print(f"{name}: " + ", ".join(cells))
+                ratio = f" ({last / base[size]:.3g})" if size in base else ""
+                print(f", {last:.4g}{ratio}", end="", flush=True)
+            print()
 
 
 if __name__ == "__main__":
