@@ -383,12 +383,13 @@ def _said_before(
         return {}
     found = preview_of(family, table=table, limits=limits, also=(), missing=missing)
     found.require()
+    told = found.to_json()
     if form.get() == "json":
-        note({"stage": "feasibility", **found.to_json()})
-        return {"feasibility": found.to_json()}
-    for part in feasibility_parts(found):
-        stderr().print(part)
-    return {"feasibility": found.to_json()}
+        note({"stage": "feasibility", **told})
+    else:
+        for part in feasibility_parts(found):
+            stderr().print(part)
+    return {"feasibility": told}
 
 
 @app.command()

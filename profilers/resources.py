@@ -9,14 +9,14 @@ from profilers.backends.contract import Backend, RunPlan
 from profilers.devices.energy import MIN_WINDOW_S, EnergyMeter, EnergyReading, EnergyUnknown, measure_energy
 
 _LEAD_S = 0.5  # for the first run and the warm-up, which are part of a block's time and of no window
-_ATTEMPTS = 3  # with twice the time each, where those took longer
+_MOST_S = 10.0  # what the time is doubled to, where those took longer
 
 
 def network_energy(backend: Backend, model: bytes, meter: EnergyMeter) -> EnergyReading | EnergyUnknown:
     """Energy of a run above idling, from a window of seconds full of runs, without loading and warming up.
 
     On an H200, windows with the loading in them told from 0.1 to 334 mJ for networks whose latencies were within a
-    factor of six: searching for convolution algorithms draws more than the networks do.
+    factor of six.
 
     Args:
         backend: What runs the model.
@@ -27,12 +27,11 @@ def network_energy(backend: Backend, model: bytes, meter: EnergyMeter) -> Energy
         ModelError: The model cannot be loaded or run.
         DeviceError: The device was lost.
     """
-    reading: EnergyReading | EnergyUnknown = EnergyUnknown("it was not measured")
-    for attempt in range(_ATTEMPTS):
-        work = partial(_runs, backend, model, budget_s=(MIN_WINDOW_S + _LEAD_S) * 2**attempt)
-        reading = measure_energy(work, meter)
-        if isinstance(reading, EnergyReading) or not reading.too_short:
-            break
+    budget_s = MIN_WINDOW_S + _LEAD_S
+    reading = measure_energy(partial(_runs, backend, model, budget_s=budget_s), meter)
+    while isinstance(reading, EnergyUnknown) and reading.too_short and budget_s < _MOST_S:
+        budget_s *= 2
+        reading = measure_energy(partial(_runs, backend, model, budget_s=budget_s), meter)
     return reading
 
 

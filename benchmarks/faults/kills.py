@@ -28,12 +28,12 @@ TABLE = "xeon-ort-mobilenet_small-fp32"
 STEP = 100  # trials by which the budget grows while there are kills left
 
 
-def drive(out: Path, *, executor: str, workers: int, trials: int) -> None:
-    """The search itself, in a process of its own."""
-    hwnas.search(
+def drive(out: Path, *, executor: str, workers: int, trials: int, algorithm: str = "mutation") -> Run:
+    """The search itself."""
+    return hwnas.search(
         table=resolve(TABLE),
         out=out,
-        algorithm="mutation",
+        algorithm=algorithm,
         evaluator=QUALITY,
         trials=trials,
         executor=ExecutorSettings(name=executor, workers=workers),

@@ -10,11 +10,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from kills import QUALITY, TABLE
+from kills import drive
 from orchestration import intervals
-
-import hwnas
-from latency_tables import resolve
 
 _WINDOW = 200  # trials that a median is taken of
 
@@ -26,13 +23,8 @@ def main() -> None:
     parser.add_argument("--at", type=int, nargs="+", default=[200, 1000, 2000, 5000, 10_000])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        run = hwnas.search(
-            table=resolve(TABLE),
-            out=Path(scratch, "run"),
-            algorithm=arguments.algorithm,
-            evaluator=QUALITY,
-            trials=arguments.trials,
-        )
+        folder = Path(scratch, "run")
+        run = drive(folder, executor="serial", workers=1, trials=arguments.trials, algorithm=arguments.algorithm)
         run.record.close()
         found = intervals(run.folder / "study.db")
         size_mib = sum(file.stat().st_size for file in run.folder.rglob("*") if file.is_file()) / 2**20

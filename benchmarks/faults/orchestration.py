@@ -14,12 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from kills import QUALITY, TABLE
+from kills import drive
 from slow_quality import MEAN_S, sleep_s
-
-import hwnas
-from hwnas.executors import ExecutorSettings
-from latency_tables import resolve
 
 
 def intervals(record: Path) -> np.ndarray:
@@ -53,13 +49,12 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ[MEAN_S] = str(arguments.sleep_s)
     with tempfile.TemporaryDirectory() as scratch:
-        run = hwnas.search(
-            table=resolve(TABLE),
-            out=Path(scratch, "run"),
-            algorithm=arguments.algorithm,
-            evaluator=QUALITY,
+        run = drive(
+            Path(scratch, "run"),
+            executor=arguments.executor,
+            workers=arguments.workers,
             trials=arguments.workers * arguments.rounds,
-            executor=ExecutorSettings(name=arguments.executor, workers=arguments.workers),
+            algorithm=arguments.algorithm,
         )
         run.record.close()
         found = intervals(run.folder / "study.db")

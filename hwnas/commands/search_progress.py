@@ -166,9 +166,8 @@ class _ExportClock:
         """Takes a step; whether it is the first one of a pick."""
         fresh = pick != self._pick
         if fresh and self._pick:
-            self.over += 1
             self._handing.advanced()  # from the end of the training to here
-        self._pick = pick
+        self._pick, self.over = pick, list(self._networks).index(pick)  # a role that was copied is over as well
         if step.name == "training":
             if self._in_training and step.epoch > 1:
                 self._epochs.advanced(step.epoch - self._epoch)

@@ -17,11 +17,8 @@ from hwnas.training import ImageData, Recipe, load_data
 
 TRAININGS = "trainings"  # folder in that of a run, with the trainings under way
 EVALUATORS = ("trained", "supernet", "few-shot", "predictor")  # and functions of the user's own
-ESTIMATES = (
-    "supernet",
-    "few-shot",
-    "predictor",
-)  # whose accuracies are guesses: those of the winners have to be found by training
+# Whose accuracies are guesses: those of the winners have to be found by training.
+ESTIMATES = ("supernet", "few-shot", "predictor")
 
 
 def require_evaluator(name: str) -> str:

@@ -118,8 +118,11 @@ class Run:
 
     def _added_costs(self, architecture: Architecture) -> dict[str, float]:
         """Costs that became targets after the beginning; a trial may be older than their being recorded."""
+        if not self.changes:
+            return {}
         added = [COSTS[target].name for change in self.changes for target in change.added]
-        return {name: float(self.costs.values([architecture])[name][0]) for name in added}
+        values = self.costs.values([architecture])
+        return {name: float(values[name][0]) for name in added}
 
     def trials(self) -> list[Trial]:
         """Trials that were evaluated to their end, in order."""

@@ -13,6 +13,7 @@ import onnx
 import pytest
 
 from latency_tables import read_table, validate
+from profilers import BackendSettings
 from profilers.backends.tensorrt_layers import layer_uses, read_layers
 from profilers.kernels import NodeRun, TensorType, kernel_uses
 from profilers.models import parse_model, prepared
@@ -36,8 +37,7 @@ def operators() -> dict[str, str]:
 
 def test_layers_of_a_real_engine_are_one_fused_convolution_for_each_part(operators: dict[str, str]) -> None:
     layers = read_layers((TENSORRT / "tensorrt-8.5.3-layers.json").read_text(encoding="utf-8"))
-    runs = told(TENSORRT / "tensorrt-8.5.3-times.json")
-    timed = [name for name, _ in runs[0]]
+    timed = [name for name, _ in told(TENSORRT / "tensorrt-8.5.3-times.json")[0]]
     uses, shared = layer_uses(layers, timed, operators=operators, parts=dict.fromkeys(("p0", "p1", "p2"), "conv"))
     assert [use.part for use in uses] == ["p0", "p1", "p2"]
     assert {use.key for use in uses} == {
@@ -48,14 +48,12 @@ def test_layers_of_a_real_engine_are_one_fused_convolution_for_each_part(operato
         )
     }
     assert shared == 0
-    assert all([name for name, _ in run] == timed for run in runs)
-    assert all(0.09 < time_ms < 0.13 for run in runs for _, time_ms in run)
 
 
 def test_a_graph_that_the_cuda_provider_optimised_has_keys_for_all_its_nodes() -> None:
-    graph = onnx.load(ONNXRUNTIME / "optimised.onnx").graph
-    ran = {node.name: NodeRun(outputs=(TensorType(element="float", shape=(1, 8, 8, 8)),)) for node in graph.node}
-    uses = kernel_uses(onnx.load(ONNXRUNTIME / "optimised.onnx"), ran, {"p0": "conv", "p1": "conv"})
+    model = onnx.load(ONNXRUNTIME / "optimised.onnx")
+    ran = {node.name: NodeRun(outputs=(TensorType(element="float", shape=(1, 8, 8, 8)),)) for node in model.graph.node}
+    uses = kernel_uses(model, ran, {"p0": "conv", "p1": "conv"})
     assert [use.part for use in uses] == ["p0", "p0", "p1", "p1"]
     keys = [use.key for use in uses]
     convolution = "Conv(float[1x8x8x8],float[8x8x3x3])->float[1x8x8x8]{pads=1x1x1x1}"
@@ -72,7 +70,5 @@ def test_a_table_made_on_a_gpu_is_sound_and_every_row_tells_what_ran_it() -> Non
 
 
 @pytest.mark.parametrize("folder", [TENSORRT, ONNXRUNTIME], ids=lambda folder: folder.name)
-def test_what_was_measured_on_is_kept_beside_it(folder: Path) -> None:
-    conditions = told(folder / "conditions.json")
-    assert conditions["gpu"] == "NVIDIA H200"
-    assert conditions["runtime"].replace(" ", "-").startswith(folder.name.removesuffix("-cuda"))
+def test_the_settings_of_a_backend_are_read_back_from_its_real_fingerprint(folder: Path) -> None:
+    assert BackendSettings.recorded(told(folder / "conditions.json")) == BackendSettings(device="gpu")
