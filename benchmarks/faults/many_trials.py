@@ -35,7 +35,7 @@ def main() -> None:
         print(
             f"{arguments.algorithm}, after {count} trials: {1e3 * np.median(between):.0f} ms a trial, "
             f"{1e3 * np.median(evaluated):.0f} ms of it from its beginning to its end on record (medians of "
-            f"{_WINDOW} trials)"
+            f"{len(evaluated)} trials)"
         )
     print(f"{len(found)} trials in {ended.max() - begun.min():.0f} s; the run folder has {size_mib:.1f} MiB")
 
