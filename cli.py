@@ -36,13 +36,16 @@ from hwnas.commands.options import (
     AsJson,
     Data,
     Device,
+    Force,
     InputShapes,
     MissingRows,
     OtherDevice,
+    OutFile,
     Space,
     batches_of,
     cpus_of,
     images_of,
+    require_new,
     require_no_model_options,
     require_one_of,
     shapes_of,
@@ -52,7 +55,7 @@ from hwnas.commands.options import (
 )
 from hwnas.commands.predictions import about_place, cure_for_rows, evaluation_parts, family_of, prediction_parts
 from hwnas.commands.previews import feasibility_parts, limits_of
-from hwnas.commands.printing import form, note, render, say, stderr
+from hwnas.commands.printing import form, many, note, render, say, stderr
 from hwnas.commands.profile_words import diagnosis_parts, model_parts, space_parts
 from hwnas.commands.progress import ProgressForm, profile_progress
 from hwnas.commands.search_progress import export_progress, search_progress
@@ -484,6 +487,29 @@ def report(run: Annotated[Path, typer.Argument(help="The run folder.")], as_json
 
 
 app.command("bench")(bench)
+
+
+@table_app.command("recover")
+def table_recover(
+    journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="The .partial file that the campaign left.")],
+    out: OutFile,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a table of what an unfinished campaign has measured, where its device is gone and it cannot go on."""
+    from latency_tables import table_sha256, write_table
+    from profilers import recover
+
+    require_new(out, force=force)
+    table = recover(journal)
+    write_table(table, out)
+    counts = {kind: len(held) for kind, held in table.by_kind().items()}
+    unmeasured = table.manifest.conditions["unmeasured"]
+    lacking = len(unmeasured) if isinstance(unmeasured, dict) else 0
+    noisy = sum(row.timing.noise == "noisy" for row in table.kernels.values())
+    result = {"table": str(out), "rows": counts, "unmeasured": lacking, "noisy_kernels": noisy}
+    told = f"{out}: {many(counts['kernel'], 'kernel')}, {noisy} of them noisy; {lacking} were not measured."
+    render(result | {"sha256": table_sha256(table)}, told, as_json=as_json)
 
 
 @app.command()

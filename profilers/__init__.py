@@ -15,6 +15,7 @@ from profilers.meter import DeviceMeter, MeasuredLatency, Reference
 from profilers.model import KernelShare, ModelProfile, profile_model
 from profilers.networks import TimedNetwork, time_networks
 from profilers.protocol import MeasuringProtocol
+from profilers.recovery import recover
 from profilers.tasks import OnnxWorkload, Workload, converted, require_precisions
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "open_model",
     "profile",
     "profile_model",
+    "recover",
     "require_precisions",
     "time_networks",
 ]

@@ -12,7 +12,7 @@ from profilers.errors import CampaignError
 from profilers.guards import checked_backend, checked_fingerprint
 from profilers.journal import open_journal
 from profilers.kernels import KEY_VERSION
-from profilers.manifests import extended, manifest_of
+from profilers.manifests import CAMPAIGN, extended, manifest_of, origin_of
 from profilers.rounds import CampaignSettings, Progress, Rounds
 from profilers.rows import evidence, rows
 from profilers.tasks import (
@@ -68,8 +68,9 @@ def profile(
     if existing is not None and not any(groups.values()):
         return existing
     require_writable(target)
-    header = {
-        "campaign": "hwnas-profile",
+    header: dict[str, Any] = {
+        "campaign": CAMPAIGN,
+        "origin": origin_of(backend, space=settings.space),
         "fingerprint": conditions,
         "protocol": settings.protocol.to_json(),
         "method": method,
@@ -81,7 +82,13 @@ def profile(
         run.measure(groups["workloads"], groups["references"])
         found = evidence(journal.entries, settings.protocol, device=backend.device)
         measured = rows(found, settings.protocol)
-        manifest = manifest_of(run, conditions, [*measured, *(existing.rows() if existing else [])])
+        manifest = manifest_of(
+            header,
+            journal.entries,
+            [*measured, *(existing.rows() if existing else [])],
+            clock_lock=settings.clock_lock,
+            unknown=run.unknown,
+        )
         if existing is not None:
             manifest = extended(existing.manifest, manifest)
         table = LatencyTable.from_rows(manifest, [*measured, *(existing.rows() if existing else [])])

@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 
 from profilers.errors import CampaignError
 
+_SUFFIX = ".partial"
+
 
 @dataclass
 class Journal:
@@ -68,6 +70,24 @@ def open_journal(table: Path, header: Mapping[str, Any], *, finished: bool = Fal
                 path.unlink()
 
 
+def read_journal(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Header and entries of a journal whose campaign is over; it stays as it is.
+
+    Args:
+        path: The journal, beside the table that it did not become.
+
+    Raises:
+        CampaignError: It is no journal, or damaged, or in use by another process.
+        OSError: It cannot be read.
+    """
+    if path.suffix != _SUFFIX:
+        raise CampaignError(f"{path} is no journal: expected the {_SUFFIX} file that an unfinished campaign leaves")
+    with exclusive(path.with_suffix("")):
+        whole = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")[0]
+    header, *entries = _parsed(whole, cure="Nothing can be recovered from it.")
+    return header, entries
+
+
 @contextmanager
 def exclusive(table: Path) -> Iterator[None]:
     """Holds a table that is being made for this process alone.
@@ -97,7 +117,7 @@ def exclusive(table: Path) -> Iterator[None]:
 
 def _partial(table: Path) -> Path:
     """The journal of a table."""
-    return table.with_name(f"{table.name}.partial")
+    return table.with_name(f"{table.name}{_SUFFIX}")
 
 
 def _is_empty(path: Path) -> bool:
@@ -113,12 +133,7 @@ def _resume(path: Path, header: Mapping[str, Any]) -> list[dict[str, Any]]:
         path.write_text(json.dumps(header) + "\n", encoding="utf-8")
         return []
     cure = f"Delete {path} to begin anew, or choose another --out."
-    try:
-        lines = [json.loads(line) for line in whole.split("\n")]
-    except ValueError as error:
-        raise CampaignError(f"the journal of an unfinished campaign is damaged. {cure}") from error
-    if not isinstance(lines[0], dict) or not all(isinstance(entry, dict) and "id" in entry for entry in lines[1:]):
-        raise CampaignError(f"the journal of an unfinished campaign is damaged. {cure}")
+    lines = _parsed(whole, cure=cure)
     if lines[0] != json.loads(json.dumps(header)):
         if len(lines) == 1:  # nothing was measured yet: nothing is lost
             path.write_text(json.dumps(header) + "\n", encoding="utf-8")
@@ -131,6 +146,18 @@ def _resume(path: Path, header: Mapping[str, Any]) -> list[dict[str, Any]]:
         with path.open("r+b") as stream:  # shortened in place: writing it anew could fail half-way
             stream.truncate(stream.read().rindex(b"\n") + 1)
     return lines[1:]
+
+
+def _parsed(whole: str, *, cure: str) -> list[dict[str, Any]]:
+    """Header and entries of a journal without its unfinished last line."""
+    damaged = CampaignError(f"the journal of an unfinished campaign is damaged. {cure}")
+    try:
+        lines = [json.loads(line) for line in whole.split("\n")]
+    except ValueError as error:
+        raise damaged from error
+    if not isinstance(lines[0], dict) or not all(isinstance(entry, dict) and "id" in entry for entry in lines[1:]):
+        raise damaged
+    return lines
 
 
 def _changed(recorded: Any, wanted: Any, name: str = "") -> list[str]:

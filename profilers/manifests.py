@@ -12,50 +12,68 @@ from typing import Any
 import numpy as np
 
 from latency_tables import BlockRow, Json, KernelRow, Manifest, NetworkRow, Row, split
+from profilers.backends.contract import Backend
+from profilers.devices.clock_lock import ClockLock
 from profilers.guards import guarded
 from profilers.kernels import KEY_VERSION
-from profilers.rounds import Rounds
+from profilers.protocol import MeasuringProtocol
 from profilers.watch import calm_measurements
 
+CAMPAIGN = "hwnas-profile"
+"""What the journal of a table calls itself."""
 
-def manifest_of(run: Rounds, conditions: Mapping[str, Any], measured: Sequence[Row]) -> Manifest:
-    """The manifest of a campaign that is done.
+_CALLED = {"name": "runtime", "version": "runtime_version"}  # a backend's attributes, to the manifest's
+
+
+def origin_of(backend: Backend, *, space: str) -> dict[str, Json]:
+    """What a manifest says of the device and its runtime, for the journal: a campaign may end where it cannot be asked.
 
     Args:
-        run: The campaign.
-        conditions: The fingerprint.
-        measured: The rows it leads to, those of an earlier table included.
+        backend: The device.
+        space: Name of what the networks come from.
     """
-    backend, settings, entries = run.backend, run.settings, run.journal.entries
-    device, device_name, name, version, provider, threads = guarded(
-        backend,
-        lambda: attrgetter("device", "device_name", "name", "version", "provider", "threads")(backend),
-    )
-    calm = calm_measurements(entries, settings.protocol, device=device)
+    names = ("device", "device_name", "name", "version", "provider", "threads")
+    told = guarded(backend, lambda: attrgetter(*names)(backend))
+    return {_CALLED.get(name, name): value for name, value in zip(names, told, strict=True)} | {"space": space}
+
+
+def manifest_of(
+    header: Mapping[str, Any],
+    entries: Sequence[Mapping[str, Any]],
+    measured: Sequence[Row],
+    *,
+    clock_lock: ClockLock | None = None,
+    unknown: Mapping[str, str],
+) -> Manifest:
+    """The manifest of a campaign, from its journal.
+
+    Args:
+        header: The journal's.
+        entries: The journal's.
+        measured: The rows they lead to, those of an earlier table included.
+        clock_lock: What came of locking the clocks; ``None`` when nobody asked for it.
+        unknown: Names of what was not measured, to the reasons.
+    """
+    protocol = MeasuringProtocol(**header["protocol"])
+    calm = calm_measurements(entries, protocol, device=header["origin"]["device"])
     loads = [entry["load_1min"] for entry in entries if entry.get("load_1min") is not None]
     suffixes = {split(row.key)[1:] for row in measured if isinstance(row, BlockRow | NetworkRow)} or {(1, "fp32")}
     seen: dict[str, Json] = {
         "load_1min_median": float(np.median(loads)) if loads else None,
         **calm.to_json(),
-        "clock_lock": None if settings.clock_lock is None else settings.clock_lock.to_json(),
+        "clock_lock": None if clock_lock is None else clock_lock.to_json(),
         "operators": _operators(entries),
         "unmeasured": {entry["name"]: entry["reason"] for entry in entries if entry["kind"] == "failed"},
     }
     return Manifest(
-        device=device,
-        device_name=device_name,
-        runtime=name,
-        runtime_version=version,
-        provider=provider,
-        threads=threads,
+        **header["origin"],
         precisions=tuple(sorted({precision for _, precision in suffixes})),
         batches=tuple(sorted({batch for batch, _ in suffixes})),
-        space=settings.space,
-        protocol={**settings.protocol.to_json(), "key_version": KEY_VERSION, "method": run.method},
-        fingerprint=dict(conditions),
+        protocol={**protocol.to_json(), "key_version": KEY_VERSION, "method": header["method"]},
+        fingerprint=dict(header["fingerprint"]),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         conditions=seen,
-        unknown={**run.unknown, **_memory_unknown(measured)},
+        unknown={**unknown, **_memory_unknown(measured)},
     )
 
 

@@ -34,6 +34,7 @@ _MULTIPLYING = {
 }
 _MACS_PER_US, _NUMBERS_PER_US = 20_000, 2_000  # one core of a desktop or server, roughly
 _COPIES = ((16, 10.0), (8, 40.0), (4, 400.0))  # so many copies of a kernel with less work than so many microseconds
+_SENTINELS_ON_A_GPU = 16  # one alone is ten ticks of an event and shorter than its launch
 _FEWEST, _MOST_NUMBERS = 2, 2**27
 _PAGE, _LINE = 4096, 64  # bytes
 _LONGEST = 2**31 - 1
@@ -412,25 +413,36 @@ def block_models(content: bytes, parts: Mapping[str, str]) -> dict[str, bytes]:
 
 def floor_model() -> bytes:
     """The least a runtime can be called for: one number through one node that no optimiser removes."""
-    return _one_node("Relu", [1])
+    return _in_a_row("Relu", [1])
 
 
-def sentinel_model(*, channels: int = 32, pixels: int = 16) -> bytes:
-    """A small convolution whose time tells how fast the device is at this moment.
+def sentinel_model(device: str = "cpu", *, channels: int = 32, pixels: int = 16) -> bytes:
+    """A small convolution whose time tells how fast the device is at this moment; on a GPU, many in a row.
 
     Args:
+        device: ``"cpu"`` or ``"gpu"``.
         channels: Read and written.
         pixels: A side.
     """
+    length = _SENTINELS_ON_A_GPU if device == "gpu" else 1
     weights = 0.05 * np.random.default_rng(0).standard_normal((channels, channels, 3, 3))
-    return _one_node("Conv", [1, channels, pixels, pixels], weights.astype(np.float32), pads=[1] * 4)
+    return _in_a_row("Conv", [1, channels, pixels, pixels], length, weights.astype(np.float32), pads=[1] * 4)
 
 
-def _one_node(kind: str, shape: list[int], weights: NDArray[np.float32] | None = None, **attributes: Any) -> bytes:
+def _in_a_row(
+    kind: str, shape: list[int], length: int = 1, weights: NDArray[np.float32] | None = None, **attributes: Any
+) -> bytes:
+    """A node, or several of a kind, each on the output of the one before it; weights and shapes are the same."""
     held = [] if weights is None else [numpy_helper.from_array(weights, "p/weight")]
-    node = helper.make_node(kind, ["image", *(weight.name for weight in held)], ["p/out"], "p/node", **attributes)
+    names = ["image", *(f"p/out{i}" for i in range(1, length)), "p/out"]
+    nodes = [
+        helper.make_node(
+            kind, [names[i], *(one.name for one in held)], [names[i + 1]], f"p/node{i or ''}", **attributes
+        )
+        for i in range(length)
+    ]
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("image", "p/out")]
-    graph = helper.make_graph([node], kind.lower(), ends[:1], ends[1:], held)
+    graph = helper.make_graph(nodes, kind.lower(), ends[:1], ends[1:], held)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     return bytes(model.SerializeToString())
 

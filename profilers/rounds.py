@@ -63,6 +63,10 @@ class Progress:
     resumed: int
 
 
+NO_ENERGY_ASKED = "not asked for: --energy measures it for whole networks"
+NO_ENERGY_OF_KERNELS = "measured for whole networks only: a kernel is too short for the counter"
+
+
 @dataclass(frozen=True, kw_only=True)
 class CampaignSettings:
     """What is measured beside the latencies, and how.
@@ -283,13 +287,13 @@ class Rounds:
     def _measure_energy(self, references: Sequence[Workload]) -> None:
         """The energy of whole networks, in windows of seconds, where the device can tell."""
         if not self.settings.energy:
-            self.unknown["energy_mj"] = "not asked for: --energy measures it for whole networks"
+            self.unknown["energy_mj"] = NO_ENERGY_ASKED
             return
         meter = energy_meter(self.backend.device)
         if isinstance(meter, EnergyUnknown):
             self.unknown["energy_mj"] = meter.reason
             return
-        self.unknown["kernels.energy_mj"] = "measured for whole networks only: a kernel is too short for the counter"
+        self.unknown["kernels.energy_mj"] = NO_ENERGY_OF_KERNELS
         try:
             for workload in references:
                 self._measure_energy_of(workload, meter)
@@ -341,5 +345,5 @@ class _About:
             raise DeviceError(
                 f"{error} This happened at {self._task.kind} {self._task.name}, after {self._campaign.measured} "
                 f"measurements, which are kept in {self._campaign.journal.path}{left}. The same command goes on from "
-                "there."
+                "there; if the device is gone for good, `hwnas table recover` makes a table of them."
             ) from error

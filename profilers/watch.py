@@ -76,7 +76,7 @@ class Watch:
 
     def __init__(self, backend: Backend, protocol: MeasuringProtocol) -> None:
         self._backend, self._protocol = backend, protocol
-        self._model = sentinel_model()
+        self._model = sentinel_model(backend.device)
         self._clocks = ClockWatch(backend.device)
         self._last_ms: float | None = None
 

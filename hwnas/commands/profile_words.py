@@ -31,6 +31,8 @@ def space_parts(result: Mapping[str, Any], table: LatencyTable, path: Path, opti
     drift = table.manifest.conditions.get("restless_share")
     if isinstance(drift, float) and drift > 0.2:
         parts.append(f"The machine was restless in {drift:.0%} of the measurements; these were repeated or left out.")
+    if table.manifest.device == "gpu" and table.manifest.fingerprint.get("cuda_graph") is False:
+        parts.append("The host's launches are part of these figures; --cuda-graph measures the device alone.")
     if any((setting["batch"], setting["precision"]) == (1, "fp32") for setting in result["settings"]):
         parts.append(f"Next: hwnas search --target latency {options} --table {path}")
     return [escape(part) for part in parts]

@@ -2,7 +2,7 @@
 
 Inputs and outputs lie on the device, bound once; a run is timed by events on the stream that the provider works on, so
 that neither the interpreter nor the way back to it is part of a figure. What the host needs to launch a run is part of
-it wherever the device has to wait for the host, as small networks make it; a CUDA graph takes most of that away.
+it wherever the device has to wait for the host, as small networks make it; replayed from a CUDA graph, it is not.
 
 The runtime's profiler tells launch times on these providers, not durations: kernels are measured alone.
 """
@@ -30,17 +30,15 @@ from numpy.typing import NDArray
 from latency_tables.schema import Json
 from profilers.backends.blocks import BlockTimes, run_block
 from profilers.backends.contract import BackendSettings, Method, ProfiledRuns, RunPlan
+from profilers.backends.device_runs import Copy, DeviceRuns
 from profilers.backends.onnxruntime import OnnxRuntimeBackend, session_feeds
-from profilers.devices.cuda import CudaRuntime, device_failure
+from profilers.devices.cuda import CudaRuntime, device_failure, uncapturable
 from profilers.errors import DeviceError, ModelError, ProfilerError
 
 _CUDA = "CUDAExecutionProvider"
 _ASSIGNMENT = "session.record_ep_graph_assignment_info"  # since ONNX Runtime 1.24
 _NO_CPU = "session.disable_cpu_ep_fallback"
 _MOST_NAMED = 5  # operators in a message
-
-Copy = tuple[int, NDArray[Any]]
-"""An address on the device, and the values on the host that belong there."""
 
 
 class CudaBackend(OnnxRuntimeBackend):
@@ -63,6 +61,8 @@ class CudaBackend(OnnxRuntimeBackend):
     method: Method = "isolated"
     memory: ClassVar[str] = "cuda"
     """Where inputs and outputs lie, as ONNX Runtime names it."""
+    captures: ClassVar[bool] = True
+    """Whether runs are captured here: the provider's own replay waits for its end inside of the call."""
 
     def __init__(self, settings: BackendSettings | None = None, *, cuda: CudaRuntime | None = None) -> None:
         super().__init__(settings)
@@ -125,20 +125,20 @@ class CudaBackend(OnnxRuntimeBackend):
         with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(OSError, RuntimeError):
             preload()
 
-    def _options_of(self, provider: str, *, model: bytes = b"", graph: bool | None = None) -> dict[str, Any]:
+    def _options_of(self, provider: str, *, model: bytes = b"", graph: bool = False) -> dict[str, Any]:
         """The options of a provider: those of the CUDA provider here.
 
         Args:
             provider: Its name.
             model: Serialised model, for options that depend on it.
-            graph: Whether runs are replayed from a CUDA graph; by default what the settings say.
+            graph: Whether the provider itself is to replay runs from a CUDA graph.
         """
         return {
             "user_compute_stream": str(self._stream),
             "cudnn_conv_algo_search": "EXHAUSTIVE",
             "do_copy_in_default_stream": 1,
             "use_tf32": 0,
-            "enable_cuda_graph": int(self.settings.cuda_graph if graph is None else graph),
+            "enable_cuda_graph": 0,
         }
 
     def _tf32(self) -> bool:
@@ -185,7 +185,7 @@ class CudaBackend(OnnxRuntimeBackend):
 
     def _runs(self, session: Any, plan: RunPlan) -> BlockTimes:
         try:
-            with self._bound(session) as run:
+            with self._bound(session, hold=plan.began is None) as run:
                 return run_block(run, plan)
         except ProfilerError:
             raise
@@ -193,27 +193,21 @@ class CudaBackend(OnnxRuntimeBackend):
             raise self._refusal("run", error) from error
 
     @contextlib.contextmanager
-    def _bound(self, session: Any) -> Iterator[Callable[[], float]]:
+    def _bound(self, session: Any, *, hold: bool = True) -> Iterator[Callable[[], float]]:
         """One run with its tensors on the device, ready to be called; gives the time on the device in milliseconds."""
-        cuda, stream, binding, options = self._cuda, self._stream, session.io_binding(), self._run_options()
+        binding, options = session.io_binding(), self._run_options()
         with contextlib.ExitStack() as held:
             sources, results = self._bind(session, binding, held)
-            elapsed_ms = held.enter_context(cuda.timer(stream))
-            held.callback(cuda.settle, stream)  # the last in is the first out
-            for address, values in sources:
-                cuda.upload(address, values, stream)
-            cuda.synchronize()
-
-            def run() -> None:
-                if self.settings.include_io:
-                    for address, values in sources:
-                        cuda.upload(address, values, stream)
-                session.run_with_iobinding(binding, options)
-                if self.settings.include_io:
-                    for address, values in results:
-                        cuda.download(address, values, stream)
-
-            yield lambda: elapsed_ms(run)
+            runs = DeviceRuns(
+                cuda=self._cuda,
+                stream=self._stream,
+                execute=lambda: session.run_with_iobinding(binding, options),
+                sources=sources,
+                results=results,
+                include_io=self.settings.include_io,
+                hold=hold,
+            )
+            yield runs.replayed(held) if self.settings.cuda_graph and self.captures else runs.launched(held)
 
     def _bind(self, session: Any, binding: Any, held: contextlib.ExitStack) -> tuple[list[Copy], list[Copy]]:
         """Gives each input and output its place on the device, at an address that stays."""
@@ -251,12 +245,10 @@ class CudaBackend(OnnxRuntimeBackend):
     def _refusal(self, verb: str, error: Exception) -> Exception:
         """What the runtime's own error means to the user: a lost GPU is no fault of the model."""
         text = " ".join(str(error).split())
+        if self.settings.cuda_graph and "captur" in text.lower():
+            return uncapturable(text)
         if "fallback to CPU EP has been explicitly disabled" in text:
             return self._misplaced("some nodes on CPUExecutionProvider")
-        if "cannot use the graph capture feature" in text:
-            return ModelError(
-                f"ONNX Runtime {self.version} cannot capture the model as a CUDA graph: {text}. Measure it without."
-            )
         return device_failure(text) or super()._refusal(verb, error)
 
 
@@ -276,6 +268,7 @@ class TensorRtProviderBackend(CudaBackend):
     """
 
     provider: ClassVar[str] = "TensorrtExecutionProvider"
+    captures: ClassVar[bool] = False
     method: Method = "blocks"
     symmetric_int8: ClassVar[bool] = True
     # What the published wheels are linked against.
@@ -301,16 +294,16 @@ class TensorRtProviderBackend(CudaBackend):
         with contextlib.suppress(ImportError, OSError):
             import_module("tensorrt_libs")
 
-    def _options_of(self, provider: str, *, model: bytes = b"", graph: bool | None = None) -> dict[str, Any]:
+    def _options_of(self, provider: str, *, model: bytes = b"", graph: bool = False) -> dict[str, Any]:
         if provider != self.provider:
-            return super()._options_of(provider, model=model, graph=False)
+            return super()._options_of(provider, model=model)
         options = {
             "user_compute_stream": str(self._stream),
             "trt_fp16_enable": False,
             "trt_int8_enable": b"uantizeLinear" in model,  # operators' names stand in the bytes as they are
             "trt_engine_cache_enable": True,
             "trt_timing_cache_enable": True,
-            "trt_cuda_graph_enable": self.settings.cuda_graph if graph is None else graph,
+            "trt_cuda_graph_enable": graph,
         }
         if not model:  # for the fingerprint: the folders are other ones every time
             return options

@@ -18,12 +18,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from latency_tables.schema import Json
 from profilers.backends import tensorrt_api as api
 from profilers.backends.blocks import BlockTimes, run_block
 from profilers.backends.contract import BackendSettings, Inspection, Method, ProfiledRuns, RunPlan, TimedRuns
+from profilers.backends.device_runs import Copy, DeviceRuns
 from profilers.backends.tensorrt_layers import PROVIDER, layer_uses, read_layers
 from profilers.devices.cuda import CudaRuntime, device_failure
 from profilers.devices.fingerprint import device_name, fingerprint
@@ -42,9 +42,6 @@ _ELEMENTS = {  # TensorRT's names of element types, to ONNX's
     "INT64": "int64",
     "BOOL": "bool",
 }
-
-Copy = tuple[int, NDArray[Any]]
-"""An address on the device, and the values on the host that belong there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +124,7 @@ class TensorRtBackend:
 
     def time(self, model: bytes, plan: RunPlan) -> TimedRuns:
         """Times whole runs of a model on random input; see ``Backend.time``."""
-        with self._loaded(model, graph=self.settings.cuda_graph) as loaded:
+        with self._loaded(model, graph=self.settings.cuda_graph, hold=plan.began is None) as loaded:
             times = self._runs(loaded.run, plan)
         return TimedRuns(
             run_ms=times.run_ms,
@@ -202,15 +199,15 @@ class TensorRtBackend:
             raise self._refusal(verb, str(error)) from error
 
     @contextlib.contextmanager
-    def _loaded(self, model: bytes, *, graph: bool) -> Iterator[_Loaded]:
+    def _loaded(self, model: bytes, *, graph: bool, hold: bool = True) -> Iterator[_Loaded]:
         """An engine on the device for the body, with all that belongs to it."""
         with contextlib.ExitStack() as held:
             with self._telling("load"):
-                loaded = self._load(model, held, graph=graph)
+                loaded = self._load(model, held, graph=graph, hold=hold)
             yield loaded
 
-    def _load(self, model: bytes, held: contextlib.ExitStack, *, graph: bool) -> _Loaded:
-        plan, cuda, stream = self._plan(model), self._cuda, self._stream
+    def _load(self, model: bytes, held: contextlib.ExitStack, *, graph: bool, hold: bool) -> _Loaded:
+        plan = self._plan(model)
         start = time.perf_counter()
         engine = self._require(self._runtime.deserialize_cuda_engine(plan.content), "load")
         context = self._require(engine.create_execution_context(), "load")
@@ -218,32 +215,17 @@ class TensorRtBackend:
         context.nvtx_verbosity = self._trt.ProfilingVerbosity.LAYER_NAMES_ONLY
         load_ms = plan.build_ms + (time.perf_counter() - start) * 1e3
         sources, results = self._bind(engine, context, held)
-        elapsed_ms = held.enter_context(cuda.timer(stream))
-        held.callback(cuda.settle, stream)  # the last in is the first out
-        for address, values in sources:
-            cuda.upload(address, values, stream)
-
-        def execute() -> None:
-            self._require(context.execute_async_v3(stream), "run")
-
-        launch: Callable[[], None] = execute
-        if graph:
-            execute()  # a first run prepares what a capture must not see
-            cuda.synchronize(stream)
-            launch = held.enter_context(cuda.captured(execute, stream))
-        run = self._with_copies(launch, sources, results) if self.settings.include_io else launch
-        cuda.synchronize(stream)
-        return _Loaded(engine=engine, context=context, plan=plan, load_ms=load_ms, run=lambda: elapsed_ms(run))
-
-    def _with_copies(self, launch: Callable[[], None], sources: list[Copy], results: list[Copy]) -> Callable[[], None]:
-        def run() -> None:
-            for address, values in sources:
-                self._cuda.upload(address, values, self._stream)
-            launch()
-            for address, values in results:
-                self._cuda.download(address, values, self._stream)
-
-        return run
+        runs = DeviceRuns(
+            cuda=self._cuda,
+            stream=self._stream,
+            execute=lambda: self._require(context.execute_async_v3(self._stream), "run"),
+            sources=sources,
+            results=results,
+            include_io=self.settings.include_io,
+            hold=hold,
+        )
+        run = runs.replayed(held) if graph else runs.launched(held)
+        return _Loaded(engine=engine, context=context, plan=plan, load_ms=load_ms, run=run)
 
     def _bind(self, engine: Any, context: Any, held: contextlib.ExitStack) -> tuple[list[Copy], list[Copy]]:
         """Gives each input and output its place on the device, at an address that stays."""

@@ -13,14 +13,16 @@ import contextlib
 import ctypes
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from profilers.errors import DeviceError, DeviceMemoryError
+from profilers.errors import DeviceError, DeviceMemoryError, ModelError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -33,6 +35,10 @@ _BYTES_PER_MIB = 2**20
 _OUT_OF_MEMORY = 2
 # Nothing runs any more after these, in this process at least: no device, a broken context, a fault of the hardware.
 _LOST = {3, 4, 46, 100, 101, 201, 214, 220, 304, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 802, 999}
+_UNCAPTURABLE = set(range(900, 910))
+_NOT_READY = 600
+_HOST_NODE = 3  # a node of a graph that calls a function of the host
+_FIRST_HOLD_US, _MOST_HOLD_US, _HOLDS = 200, 20_000, 4
 _UNSUITED = {34, 35, 98, 200, 209, 222, 803, 804}  # driver, GPU and runtime do not fit together
 
 _NAMED = re.compile(r"\bCU\w+ failure \d+: [^;]+")  # the rest says on which host, and where in whose source
@@ -220,6 +226,58 @@ class CudaRuntime:
             yield elapsed_ms
 
     @contextlib.contextmanager
+    def held_timer(self, stream: int) -> Iterator[Callable[[Callable[[], None]], float]]:
+        """Yields what times enqueued work as ``timer`` does, with the host out of the way.
+
+        The device is held by a sleep enqueued before the first event, until all of the work and the second event are
+        enqueued as well. Work whose first event was passed before that is timed again behind a longer sleep; work that
+        takes the host longer than ``_MOST_HOLD_US``, or waits for the device, is timed as ``timer`` would.
+
+        Args:
+            stream: Where the work is enqueued.
+
+        Raises:
+            DeviceError: The GPU was lost, here or in the work.
+        """
+        hold_us = _FIRST_HOLD_US
+        with self._event() as start, self._event() as stop:
+
+            def elapsed_ms(work: Callable[[], None]) -> float:
+                nonlocal hold_us
+                for _ in range(_HOLDS):
+                    self._hold(stream, hold_us)
+                    begin = time.perf_counter()
+                    self._call("cudaEventRecord", start, ctypes.c_void_p(stream))
+                    work()
+                    self._call("cudaEventRecord", stop, ctypes.c_void_p(stream))
+                    took_us = 1e6 * (time.perf_counter() - begin)
+                    ahead = not self._reached(start)
+                    self._call("cudaEventSynchronize", stop)
+                    if ahead or took_us > _MOST_HOLD_US:
+                        break
+                    hold_us = min(_MOST_HOLD_US, max(2 * hold_us, int(3 * took_us)))
+                found = ctypes.c_float()
+                self._call("cudaEventElapsedTime", ctypes.byref(found), start, stop)
+                return float(found.value)
+
+            yield elapsed_ms
+
+    def _hold(self, stream: int, hold_us: int) -> None:
+        """Lets the stream wait: a thread of the driver's calls the C library's sleep, and no interpreter is asked."""
+        sleep = _sleep_function()
+        if sleep is not None:
+            self._call("cudaLaunchHostFunc", ctypes.c_void_p(stream), sleep, ctypes.c_void_p(hold_us))
+
+    def _reached(self, event: ctypes.c_void_p) -> bool:
+        try:
+            status = int(self._library.cudaEventQuery(event))
+        except AttributeError as error:
+            raise _too_old("cudaEventQuery") from error
+        if status not in {0, _NOT_READY}:
+            raise self._failure("cudaEventQuery", status)
+        return status == 0
+
+    @contextlib.contextmanager
     def captured(self, work: Callable[[], None], stream: int) -> Iterator[Callable[[], None]]:
         """Captures work as a CUDA graph; yields what launches it.
 
@@ -228,10 +286,12 @@ class CudaRuntime:
             stream: Captured, and later launched on.
 
         Raises:
-            DeviceError: The work cannot be captured, or the GPU was lost.
+            ModelError: The work cannot be captured: it allocates memory, waits for the device, or calls the host.
+            DeviceError: The GPU was lost.
         """
         graph, runnable = self._capture(work, stream), ctypes.c_void_p()
         try:
+            self._require_no_host_calls(graph)
             self._call("cudaGraphInstantiateWithFlags", ctypes.byref(runnable), graph, ctypes.c_ulonglong(0))
         finally:
             self._release("cudaGraphDestroy", graph)
@@ -253,6 +313,18 @@ class CudaRuntime:
             raise
         self._call("cudaStreamEndCapture", ctypes.c_void_p(stream), ctypes.byref(graph))
         return graph
+
+    def _require_no_host_calls(self, graph: ctypes.c_void_p) -> None:
+        """A call of the host in a graph would be made in every replay, with what the first one has freed."""
+        count = ctypes.c_size_t()
+        self._call("cudaGraphGetNodes", graph, None, ctypes.byref(count))
+        nodes = (ctypes.c_void_p * max(1, count.value))()
+        self._call("cudaGraphGetNodes", graph, nodes, ctypes.byref(count))
+        kind = ctypes.c_int()
+        for node in nodes[: count.value]:
+            self._call("cudaGraphNodeGetType", ctypes.c_void_p(node), ctypes.byref(kind))
+            if kind.value == _HOST_NODE:
+                raise uncapturable("the runtime calls the host in every run of it")
 
     @contextlib.contextmanager
     def _event(self) -> Iterator[ctypes.c_void_p]:
@@ -278,7 +350,7 @@ class CudaRuntime:
         try:
             status = int(getattr(self._library, function)(*arguments))
         except AttributeError as error:
-            raise DeviceError(f"this CUDA runtime has no {function}: expected CUDA 11.4 or newer") from error
+            raise _too_old(function) from error
         if status:
             raise self._failure(function, status)
 
@@ -287,10 +359,12 @@ class CudaRuntime:
         with contextlib.suppress(AttributeError):
             getattr(self._library, function)(*arguments)
 
-    def _failure(self, function: str, status: int) -> DeviceError:
+    def _failure(self, function: str, status: int) -> DeviceError | ModelError:
         self._release("cudaGetLastError")  # else the next one to ask would be told of it again
         name, text = (self._text(told, status) for told in ("cudaGetErrorName", "cudaGetErrorString"))
         told = f"{function} returned {name} ({status}): {text}"
+        if status in _UNCAPTURABLE:
+            return uncapturable(told)
         if status == _OUT_OF_MEMORY:
             return _out_of_memory(f"{told}; {self._free()}")
         if status in _UNSUITED:
@@ -310,6 +384,15 @@ class CudaRuntime:
         free, total = ctypes.c_size_t(), ctypes.c_size_t()
         self._release("cudaMemGetInfo", ctypes.byref(free), ctypes.byref(total))
         return f"{free.value // _BYTES_PER_MIB} of {total.value // _BYTES_PER_MIB} MiB are free"
+
+
+def uncapturable(told: str) -> ModelError:
+    """A model that cannot be replayed from a CUDA graph.
+
+    Args:
+        told: Why not.
+    """
+    return ModelError(f"the model cannot be captured as a CUDA graph: {told}. Measure it without --cuda-graph.")
 
 
 def device_failure(message: str) -> DeviceError | None:
@@ -345,6 +428,19 @@ def _library_names() -> tuple[str, ...]:
     if sys.platform == "win32":
         return ("cudart64_13.dll", "cudart64_12.dll", "cudart64_110.dll")
     return ("libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0")
+
+
+@lru_cache(maxsize=1)
+def _sleep_function() -> ctypes.c_void_p | None:
+    """The C library's sleep for microseconds, to be called by address; ``None`` where there is none."""
+    try:
+        return ctypes.cast(ctypes.CDLL(None).usleep, ctypes.c_void_p)
+    except (AttributeError, OSError, TypeError):  # Windows: devices are not held there
+        return None
+
+
+def _too_old(function: str) -> DeviceError:
+    return DeviceError(f"this CUDA runtime has no {function}: expected CUDA 11.4 or newer")
 
 
 def _loaded() -> list[str]:

@@ -6,7 +6,7 @@ All of them count the whole board or package, other users included, so that the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ class EnergyReading:
         method: Where it was read, such as ``"nvml total energy counter"``.
         window_s: Time that the runs took together, in seconds.
         runs: Runs in the window.
-        idle_power_w: Power of the idle device in watts.
+        idle_power_w: Power of the idle device in watts, before and after.
     """
 
     energy_mj: float
@@ -124,12 +124,15 @@ def measure_energy(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> EnergyReading | EnergyUnknown:
-    """Measures the energy of a run: first the idle device, then runs, one after the other, for a whole window.
+    """Measures the energy of a run: a window full of runs, one after the other, and the idle device before and after.
+
+    What the idle device draws falls for a while after it worked. Half of how far the two readings of it lie apart is
+    what the energy of the runs has to exceed.
 
     Args:
         work: Many runs; what it raises is passed on.
         meter: From ``energy_meter``; left open.
-        idle_s: Time to watch the idle device first, in seconds.
+        idle_s: Time to watch the idle device, before and again after, in seconds.
         clock: Monotonic time in seconds.
         sleep: Waits for a number of seconds.
 
@@ -147,7 +150,9 @@ def measure_energy(
     idled = _mark(meter, clock)
     starts: list[_Mark | EnergyUnknown] = []
     runs = work(lambda: starts.append(_mark(meter, clock)))
-    marks = [idled, *starts[-1:], _mark(meter, clock)]
+    ended = _mark(meter, clock)
+    sleep(idle_s)
+    marks = [idled, *starts[-1:], ended, _mark(meter, clock)]
     for mark in marks:
         if isinstance(mark, EnergyUnknown):
             return mark
@@ -156,7 +161,8 @@ def measure_energy(
             "the backend does not tell when its counted runs begin: profilers.backends.run_block does so for it"
         )
     known = [mark for mark in marks if isinstance(mark, _Mark)]
-    return _beyond_idling((begin, known[0]), (known[1], known[2]), runs=runs, method=meter.method)
+    idle = [(begin, known[0]), (known[2], known[3])]
+    return _beyond_idling(idle, (known[1], known[2]), runs=runs, method=meter.method)
 
 
 def _mark(meter: EnergyMeter, clock: Callable[[], float]) -> _Mark | EnergyUnknown:
@@ -168,30 +174,40 @@ def _mark(meter: EnergyMeter, clock: Callable[[], float]) -> _Mark | EnergyUnkno
 
 
 def _beyond_idling(
-    idle: tuple[_Mark, _Mark], busy: tuple[_Mark, _Mark], *, runs: int, method: str
+    idle: Sequence[tuple[_Mark, _Mark]], busy: tuple[_Mark, _Mark], *, runs: int, method: str
 ) -> EnergyReading | EnergyUnknown:
-    idle_s, window_s = (stop.at_s - start.at_s for start, stop in (idle, busy))
-    idle_mj, busy_mj = (stop.energy_mj - start.energy_mj for start, stop in (idle, busy))
+    window_s, busy_mj = _between(busy)
     if window_s < MIN_WINDOW_S:
         return EnergyUnknown(
             f"{runs} runs took {window_s:.3g} s, and counters tick too coarsely for less than {MIN_WINDOW_S:g} s",
             too_short=True,
         )
-    if idle_mj <= 0 or idle_s <= 0:  # no device draws nothing: the counter does not tick, or too seldom
-        return EnergyUnknown(f"the {method} stood still for {idle_s:.3g} s of idling: watch the idle device for longer")
-    beyond_mj = busy_mj - idle_mj / idle_s * window_s
-    if beyond_mj <= _LEAST_SHARE * idle_mj / idle_s * window_s:
+    for idle_s, idle_mj in map(_between, idle):
+        if idle_mj <= 0 or idle_s <= 0:  # no device draws nothing: the counter does not tick, or too seldom
+            return EnergyUnknown(
+                f"the {method} stood still for {idle_s:.3g} s of idling: watch the idle device for longer"
+            )
+    powers_w = [idle_mj / idle_s / 1000 for idle_s, idle_mj in map(_between, idle)]
+    idle_w, drift_w = sum(powers_w) / len(powers_w), (max(powers_w) - min(powers_w)) / 2
+    beyond_mj = busy_mj - 1000 * idle_w * window_s
+    if beyond_mj <= 1000 * max(_LEAST_SHARE * idle_w, drift_w) * window_s:
         return EnergyUnknown(
-            f"the window of {window_s:.3g} s shows no energy above idle ({method}): "
-            "keep the device quiet otherwise, or make the window longer"
+            f"the window of {window_s:.3g} s shows no energy above idle ({method}; idle before and after: "
+            f"{powers_w[0]:.4g} and {powers_w[-1]:.4g} W): keep the device quiet otherwise, or make the window longer"
         )
     return EnergyReading(
         energy_mj=beyond_mj / runs,
         method=method,
         window_s=window_s,
         runs=runs,
-        idle_power_w=idle_mj / 1000 / idle_s,
+        idle_power_w=idle_w,
     )
+
+
+def _between(marks: tuple[_Mark, _Mark]) -> tuple[float, float]:
+    """Seconds and millijoules from one mark to another."""
+    first, last = marks
+    return last.at_s - first.at_s, last.energy_mj - first.energy_mj
 
 
 def _nvml_meter(index: int | None) -> EnergyMeter | str:

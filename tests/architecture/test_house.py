@@ -26,8 +26,8 @@ PUBLIC = {
         "DeviceError", "DeviceMemoryError", "DeviceMeter", "Diagnosis", "KernelShare", "MeasuredLatency",
         "MeasuringProtocol", "ModelError", "ModelProfile", "OnnxRuntimeBackend", "OnnxWorkload", "PluginError",
         "ProfilerError", "Progress", "Reference", "RunPlan", "TimedNetwork", "Workload", "converted", "coverage",
-        "examine", "open_device", "open_device_of", "profile", "profile_model", "require_precisions", "time_networks",
-        "OpenedModel", "method_of", "model_kernels", "open_model",
+        "examine", "open_device", "open_device_of", "profile", "profile_model", "recover", "require_precisions",
+        "time_networks", "OpenedModel", "method_of", "model_kernels", "open_model",
     },
     "latency_tables": {
         "BlockRow", "Convolution", "Coordinates", "FieldChange", "Finding", "FloorRow", "Json", "KernelKey",

@@ -16,10 +16,11 @@ import pytest
 import cli
 from latency_tables import BlockRow, LatencyTable, merge_tables, read_table, write_table
 from tests.builders import made_up_manifest
+from tests.profilers.fakes_backend import FakeBackend, campaign
 
 GOLDEN = Path(__file__).parents[1] / "latency_tables" / "golden"
 FIRST, SECOND = GOLDEN / "schema1.jsonl", GOLDEN / "schema2.jsonl"
-COMMANDS = ("show", "diff", "merge", "validate", "export", "list", "card")
+COMMANDS = ("show", "diff", "merge", "validate", "export", "list", "card", "recover")
 
 
 class Answer(NamedTuple):
@@ -234,6 +235,42 @@ def test_a_long_difference_is_cut_short_for_people_alone(hwnas: Hwnas) -> None:
     assert "b020" not in text
     assert "… and 10 more; --json has them all." in text
     assert len(json.loads(hwnas("diff", "a.jsonl", "b.jsonl", "--json").out)["only_b"]["block"]) == 30
+
+
+# --- recover
+
+
+def test_recover_makes_a_table_of_what_was_measured(hwnas: Hwnas, tmp_path: Path) -> None:
+    stopped_campaign(tmp_path / "board.jsonl")
+    answer = hwnas("recover", "board.jsonl.partial", "--out", "found.jsonl")
+    assert answer.status == 0, answer.err
+    assert re.search(r"found\.jsonl: 1 kernel, 1 of them noisy; [1-9]\d* were not measured\.", answer.out)
+    assert len(read_table(tmp_path / "found.jsonl").kernels) == 1
+    assert hwnas("recover", "board.jsonl.partial", "--out", "found.jsonl").status == 2  # it is there already
+    told = json.loads(hwnas("recover", "board.jsonl.partial", "--out", "found.jsonl", "--force", "--json").out)
+    assert (told["rows"]["kernel"], told["noisy_kernels"]) == (1, 1)
+    assert told["unmeasured"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "message"),
+    [("board.jsonl", 2, r"expected the \.partial file"), ("none.partial", 3, "cannot use none.partial: No such file")],
+)
+def test_recover_refuses_what_is_no_journal(hwnas: Hwnas, name: str, status: int, message: str) -> None:
+    answer = hwnas("recover", name, "--out", "found.jsonl")
+    assert answer.status == status
+    assert re.search(message, answer.err)
+    assert not Path("found.jsonl").exists()
+
+
+def stopped_campaign(out: Path) -> None:
+    """The journal of a campaign that ended with its second kernel."""
+    backend = FakeBackend(
+        method="isolated",
+        failure=lambda one: KeyboardInterrupt() if one.measuring and sum(backend.measured.values()) else None,
+    )
+    with pytest.raises(KeyboardInterrupt):
+        campaign(backend, out, references=[])
 
 
 # --- merge

@@ -333,8 +333,8 @@ def _type(code: int, shape: tuple[int, ...]) -> TensorType:
 @lru_cache(maxsize=2048)
 def _called(model: bytes) -> str:
     """What a model is, for a test to name it."""
-    if model in {_sentinel(), floor_model()}:
-        return SENTINEL if model == _sentinel() else FLOOR
+    if model in {*_sentinels(), floor_model()}:
+        return SENTINEL if model in _sentinels() else FLOOR
     graph = parse_model(model).graph
     if graph.name == "block" and graph.node[0].domain == DOMAIN:
         return f"block {graph.node[0].attribute[0].s.decode()}"
@@ -344,8 +344,8 @@ def _called(model: bytes) -> str:
 
 
 @lru_cache(maxsize=1)
-def _sentinel() -> bytes:
-    return sentinel_model()
+def _sentinels() -> set[bytes]:
+    return {sentinel_model("cpu"), sentinel_model("gpu")}
 
 
 # --- a campaign of made-up networks

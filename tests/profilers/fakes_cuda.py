@@ -31,6 +31,9 @@ class FakeCuda:
         alive: Streams, events, buffers and graphs that nobody has let go of.
         device_ms: The clock of the device.
         copied: Kind, bytes and stream of each copy.
+        node_kinds: Of the nodes in every graph: 0 a kernel, 3 a call of the host.
+        host_us: Time that the host needs to enqueue what is timed.
+        held_us: How long the device was told to wait, each time.
     """
 
     def __init__(self, *, version: int = 13000, driver: int = 13000, free: int = 2**30, total: int = 2**31) -> None:
@@ -40,6 +43,10 @@ class FakeCuda:
         self.device_ms = 0.0
         self.copied: list[tuple[int, int, int]] = []
         self.lost = 0
+        self.node_kinds: list[int] = [0]
+        self.host_us = 0
+        self.held_us: list[int] = []
+        self.overtaken = False
         self._failures: dict[str, list[int]] = {}
         self._buffers: dict[int, Any] = {}
         self._events: dict[int, float] = {}
@@ -69,7 +76,7 @@ class FakeCuda:
         self.calls.append(function)
         planned = self._failures.get(function)
         status = planned.pop(0) if planned else 0
-        if status >= 700:
+        if 700 <= status < 900 or status == 999:
             self.lost = status  # a broken context stays broken
         return self.lost or status
 
@@ -155,6 +162,17 @@ class FakeCuda:
         reference._obj.value = self._events[last] - self._events[first]
         return self._status("cudaEventElapsedTime") or (0 if last in self._settled else _NOT_READY)
 
+    def cudaEventQuery(self, event: ctypes.c_void_p) -> int:  # noqa: N802
+        status = self._status("cudaEventQuery")
+        return status or (0 if self.overtaken else _NOT_READY)
+
+    def cudaLaunchHostFunc(self, stream: ctypes.c_void_p, function: Any, argument: ctypes.c_void_p) -> int:  # noqa: N802
+        assert self.alive[int(stream.value or 0)] == "stream"
+        assert function.value, "a call of nothing"
+        self.held_us.append(int(argument.value or 0))
+        self.overtaken = self.held_us[-1] < self.host_us
+        return self._status("cudaLaunchHostFunc")
+
     # --- memory
 
     def cudaMalloc(self, reference: Any, size: ctypes.c_size_t) -> int:  # noqa: N802
@@ -189,6 +207,19 @@ class FakeCuda:
 
     # --- graphs
 
+    def cudaGraphGetNodes(self, graph: ctypes.c_void_p, nodes: Any, count: Any) -> int:  # noqa: N802
+        assert self.alive[int(graph.value or 0)] == "graph"
+        if nodes is None:
+            count._obj.value = len(self.node_kinds)
+        else:
+            for place in range(len(self.node_kinds)):
+                nodes[place] = 16 * (place + 1)
+        return self._status("cudaGraphGetNodes")
+
+    def cudaGraphNodeGetType(self, node: ctypes.c_void_p, kind: Any) -> int:  # noqa: N802
+        kind._obj.value = self.node_kinds[int(node.value or 0) // 16 - 1]
+        return self._status("cudaGraphNodeGetType")
+
     def cudaStreamBeginCapture(self, stream: ctypes.c_void_p, mode: ctypes.c_int) -> int:  # noqa: N802
         assert (self.alive[int(stream.value or 0)], mode.value) == ("stream", 1)
         self._capturing = []
@@ -196,9 +227,11 @@ class FakeCuda:
 
     def cudaStreamEndCapture(self, stream: ctypes.c_void_p, reference: Any) -> int:  # noqa: N802
         assert self._capturing is not None
-        self._graphs[self._new(reference, "graph")] = sum(self._capturing)
-        self._capturing = None
-        return self._status("cudaStreamEndCapture")
+        captured, self._capturing = sum(self._capturing), None
+        status = self._status("cudaStreamEndCapture")
+        if not status:
+            self._graphs[self._new(reference, "graph")] = captured
+        return status
 
     def cudaGraphInstantiateWithFlags(self, reference: Any, graph: ctypes.c_void_p, flags: Any) -> int:  # noqa: N802
         assert flags.value == 0

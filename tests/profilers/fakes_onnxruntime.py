@@ -65,6 +65,7 @@ class FakeRuntime:
         tells: Whether there is the interface for the assignment of nodes.
         load_error: Raised by every new session.
         run_error: Raised by every run.
+        run_errors: Raised by single runs, by their number.
         outputs: Shape of the output.
         extra_nodes: Operators added to the saved graph and the profile.
         sessions: Arguments of each session made.
@@ -80,6 +81,7 @@ class FakeRuntime:
     tells: bool = True
     load_error: Exception | None = None
     run_error: Exception | None = None
+    run_errors: dict[int, Exception] = field(default_factory=dict)
     outputs: Sequence[Any] = (1, 3)
     extra_nodes: tuple[str, ...] = ()
     sessions: list[SimpleNamespace] = field(default_factory=list)
@@ -132,6 +134,8 @@ def _session_class(fake: FakeRuntime) -> type:
             fake.runs.append(options.entries)
             if fake.run_error is not None:
                 raise fake.run_error
+            if len(fake.runs) - 1 in fake.run_errors:
+                raise fake.run_errors[len(fake.runs) - 1]
             self.events += 1
             fake.cuda.work(fake.run_ms)
 

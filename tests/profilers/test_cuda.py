@@ -6,6 +6,8 @@ and every failure says what it means and what to do.
 
 from __future__ import annotations
 
+import ctypes
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,8 @@ import numpy as np
 import pytest
 
 from profilers.devices import cuda as cuda_module
-from profilers.devices.cuda import CudaRuntime, device_failure, library_candidates
-from profilers.errors import DeviceError
+from profilers.devices.cuda import CudaRuntime, _sleep_function, device_failure, library_candidates
+from profilers.errors import DeviceError, ModelError
 from tests.profilers.fakes_cuda import FakeCuda
 
 
@@ -137,6 +139,77 @@ def test_work_that_fails_under_capture_ends_the_capture(cuda: CudaRuntime, fake:
     assert fake.calls[-2:] == ["cudaStreamEndCapture", "cudaGraphDestroy"]
     cuda.synchronize(stream)
     assert set(fake.alive.values()) == {"stream"}
+
+
+@pytest.mark.parametrize("status", [900, 901, 907])
+def test_work_that_cannot_be_captured_is_the_models_fault(status: int, cuda: CudaRuntime, fake: FakeCuda) -> None:
+    stream = cuda.create_stream()
+    fake.fail("cudaStreamEndCapture", status)
+    with (
+        pytest.raises(ModelError, match="cannot be captured as a CUDA graph: cudaStreamEndCapture returned"),
+        cuda.captured(lambda: fake.work(1.0), stream),
+    ):
+        pytest.fail("a graph of what cannot be captured")
+
+
+def test_a_graph_that_calls_the_host_is_refused_before_it_is_replayed(cuda: CudaRuntime, fake: FakeCuda) -> None:
+    stream = cuda.create_stream()
+    fake.node_kinds = [0, 3, 0]
+    with (
+        pytest.raises(ModelError, match="calls the host"),
+        cuda.captured(lambda: fake.work(1.0), stream),
+    ):
+        pytest.fail("a graph with a call of the host")
+    assert fake.count("cudaGraphLaunch") == 0
+    assert set(fake.alive.values()) == {"stream"}
+
+
+# --- a device that is held
+
+
+def test_a_held_device_waits_until_all_is_enqueued(cuda: CudaRuntime, fake: FakeCuda) -> None:
+    stream = cuda.create_stream()
+    with cuda.held_timer(stream) as elapsed_ms:
+        fake.calls.clear()
+        assert elapsed_ms(lambda: fake.work(0.25)) == pytest.approx(0.25)
+    assert fake.calls[:5] == ["cudaLaunchHostFunc", "cudaEventRecord", "work", "cudaEventRecord", "cudaEventQuery"]
+    assert len(fake.held_us) == 1
+
+
+def test_a_host_that_the_device_overtakes_gets_a_longer_hold_and_the_time_is_taken_again(
+    cuda: CudaRuntime, fake: FakeCuda
+) -> None:
+    stream = cuda.create_stream()
+    fake.host_us = 500
+    with cuda.held_timer(stream) as elapsed_ms:
+        elapsed_ms(lambda: fake.work(0.25))
+        elapsed_ms(lambda: fake.work(0.25))
+    assert fake.held_us == [200, 400, 800, 800]  # what was learned stays
+    assert fake.count("work") == 4
+
+
+def test_a_host_that_always_waits_for_the_device_is_timed_all_the_same(cuda: CudaRuntime, fake: FakeCuda) -> None:
+    stream = cuda.create_stream()
+    fake.host_us = 10**9
+    with cuda.held_timer(stream) as elapsed_ms:
+        assert elapsed_ms(lambda: fake.work(0.25)) == pytest.approx(0.25)
+    assert len(fake.held_us) == 4
+
+
+def test_a_device_lost_while_it_is_held_is_told(cuda: CudaRuntime, fake: FakeCuda) -> None:
+    stream = cuda.create_stream()
+    fake.fail("cudaEventQuery", 719)
+    with pytest.raises(DeviceError, match="the GPU was lost"), cuda.held_timer(stream) as elapsed_ms:
+        elapsed_ms(lambda: fake.work(0.25))
+
+
+def test_the_sleep_of_the_c_library_is_called_by_address() -> None:
+    """As the driver calls it: one pointer-sized argument, and no interpreter."""
+    function = _sleep_function()
+    assert function is not None
+    begin = time.perf_counter()
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(function.value)(2000)
+    assert time.perf_counter() - begin >= 0.002
 
 
 # --- what failures mean

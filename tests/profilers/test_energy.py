@@ -91,6 +91,7 @@ class Simulation:
 
     idle_w: float = 10.0
     busy_w: float = 60.0
+    drift_w: float = 0.0  # what the idle device draws more after the runs than before
     run_s: float = 0.5
     window_s: float = 2.0
     lead_s: float = 0.0
@@ -110,9 +111,8 @@ class Simulation:
         self.energy_mj += watts * seconds * 1000
 
     def sleep(self, seconds: float) -> None:
-        assert self.runs == 0, "the idle device is measured first"
         self.slept_s.append(seconds)
-        self.pass_time(seconds, self.idle_w)
+        self.pass_time(seconds, self.idle_w + (self.drift_w if self.runs else 0.0))
 
     def work(self, began: Callable[[], None]) -> int:
         """Loads and warms up, which draws a lot, then runs for a window."""
@@ -160,7 +160,19 @@ def test_the_energy_of_a_run_is_what_it_takes_beyond_idling() -> None:
     device = Simulation()
     found = device.measure()
     assert found == EnergyReading(energy_mj=25_000.0, method="fake meter", window_s=2.0, runs=4, idle_power_w=10.0)
-    assert device.slept_s == [1.0]
+    assert device.slept_s == [1.0, 1.0]
+
+
+def test_idling_that_drifts_counts_by_its_middle() -> None:
+    found = Simulation(drift_w=20.0).measure()
+    assert isinstance(found, EnergyReading)
+    assert found.idle_power_w == 20.0
+    assert found.energy_mj == pytest.approx((60.0 - 20.0) * 0.5 * 1000)
+
+
+def test_runs_that_draw_less_than_idling_drifts_tell_nothing() -> None:
+    reason = reason_of(Simulation(busy_w=22.0, drift_w=20.0).measure())
+    assert "no energy above idle (fake meter; idle before and after: 10 and 30 W)" in reason
 
 
 def test_the_window_is_filled_with_whole_runs_and_its_true_length_counts() -> None:
@@ -190,7 +202,7 @@ def test_a_backend_that_does_not_tell_when_its_runs_begin_has_no_energy() -> Non
 @pytest.mark.parametrize("busy_w", [10.0, 8.0])
 def test_no_energy_above_idle_is_unknown_and_neither_zero_nor_negative(busy_w: float) -> None:
     reason = reason_of(Simulation(busy_w=busy_w).measure())
-    assert "the window of 2 s shows no energy above idle (fake meter)" in reason
+    assert "the window of 2 s shows no energy above idle (fake meter; idle before and after: 10 and 10 W)" in reason
     assert "make the window longer" in reason
 
 
@@ -199,7 +211,7 @@ def test_a_counter_that_stands_still_while_idle_gives_no_baseline() -> None:
     assert reason == "the fake meter stood still for 0.5 s of idling: watch the idle device for longer"
 
 
-@pytest.mark.parametrize("answers", [0, 1, 2, 3])
+@pytest.mark.parametrize("answers", [0, 1, 2, 3, 4])
 def test_a_meter_that_falls_silent_is_a_reason(answers: int) -> None:
     assert reason_of(Simulation(silent_after=answers).measure()) == "the fake meter broke"
 

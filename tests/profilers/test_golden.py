@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 import pytest
 
-from latency_tables import read_table, validate
+from latency_tables import read_table, resolve, validate
 from profilers import BackendSettings
 from profilers.backends.tensorrt_layers import layer_uses, read_layers
 from profilers.kernels import NodeRun, TensorType, kernel_uses
@@ -60,13 +60,21 @@ def test_a_graph_that_the_cuda_provider_optimised_has_keys_for_all_its_nodes() -
     assert keys == [convolution, "Relu(float[1x8x8x8])->float[1x8x8x8]"] * 2
 
 
-def test_a_table_made_on_a_gpu_is_sound_and_every_row_tells_what_ran_it() -> None:
-    table = read_table(ONNXRUNTIME / "nasbench201.jsonl")
+@pytest.mark.parametrize(
+    ("name", "provider", "kernels"),
+    [
+        ("h100-ortcuda-nasbench201-fp32", "CUDAExecutionProvider", 29),
+        ("h100-tensorrt-nasbench201-fp32", "TensorRT", 190),
+    ],
+)
+def test_a_table_made_on_a_gpu_is_sound_and_every_row_tells_what_ran_it(name: str, provider: str, kernels: int) -> None:
+    table = read_table(resolve(name))
     assert not [finding for finding in validate(table) if finding.severity == "error"]
     rows = [*table.kernels.values(), *table.networks.values()]
-    assert (len(table.kernels), len(table.networks)) == (29, 20)
-    assert {row.provider for row in rows} == {table.manifest.provider} == {"CUDAExecutionProvider"}
+    assert (len(table.kernels), len(table.networks)) == (kernels, 20)
+    assert {row.provider for row in rows} == {table.manifest.provider} == {provider}
     assert {row.arithmetic for row in table.kernels.values()} == {"fp32"}
+    assert BackendSettings.recorded(table.manifest.fingerprint) == BackendSettings(device="gpu", cuda_graph=True)
 
 
 @pytest.mark.parametrize("folder", [TENSORRT, ONNXRUNTIME], ids=lambda folder: folder.name)

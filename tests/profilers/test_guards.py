@@ -124,24 +124,24 @@ def test_it_is_looked_at_before_anything_is_measured(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
 
 
-def test_a_member_that_raises_after_all_was_measured_costs_nothing_but_the_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("early", [True, False])
+def test_a_member_that_raises_is_told_before_anything_is_measured_and_not_asked_for_afterwards(
+    tmp_path: Path, early: bool
+) -> None:
     class Fading(FakeBackend):
-        fading = False
-
         @property
         def device_name(self) -> str:  # type: ignore[override]
-            if self.fading and self.calls:
+            if early or self.calls:
                 raise ConnectionError("unplugged")
             return "Fake device"
 
     backend = Fading()
-    backend.fading = True
-    with pytest.raises(PluginError, match="'fakeruntime' failed: ConnectionError: unplugged"):
-        campaign(backend, tmp_path / "t.jsonl")
-    made = sum(backend.measured.values())
-    backend.fading = False
-    assert campaign(backend, tmp_path / "t.jsonl").manifest.device_name == "Fake device"
-    assert sum(backend.measured.values()) == made
+    if early:
+        with pytest.raises(PluginError, match="does not tell its device_name: ConnectionError: unplugged"):
+            campaign(backend, tmp_path / "t.jsonl")
+        assert not backend.measured
+    else:
+        assert campaign(backend, tmp_path / "t.jsonl").manifest.device_name == "Fake device"
 
 
 # --- what it raises and returns

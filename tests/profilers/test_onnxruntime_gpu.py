@@ -158,17 +158,29 @@ def test_the_provider_gets_the_stream_and_exact_arithmetic(opened: Open, runtime
     assert runtime.sessions[-1].options.entries == {"session.record_ep_graph_assignment_info": "1"}
 
 
-def test_a_cuda_graph_is_used_for_timing_and_not_under_the_profiler(opened: Open, runtime: FakeRuntime) -> None:
-    backend = opened(cuda_graph=True)
-    backend.time(relu_model(), PLAN)
-    assert runtime.options[CUDA]["enable_cuda_graph"] == 1
-    backend.isolate(relu_model(), {"p": "block"})
-    assert runtime.options[CUDA]["enable_cuda_graph"] == 0
+def test_a_graph_is_captured_after_plain_runs_and_the_device_is_held_for_its_replays(
+    opened: Open, runtime: FakeRuntime, device: FakeCuda
+) -> None:
+    found = opened(cuda_graph=True).time(relu_model(), PLAN)
+    assert found.run_ms == pytest.approx([0.25] * 3)
+    assert found.first_ms == pytest.approx(0.25)
+    assert len(runtime.runs) == 5  # four as they are, one captured
+    assert device.count("cudaGraphLaunch") == len(device.held_us) > 3
+    assert runtime.options[CUDA]["enable_cuda_graph"] == 0  # the provider's own replay waits inside of the call
 
 
-def test_a_model_that_cannot_be_captured_is_told_apart(opened: Open, runtime: FakeRuntime) -> None:
-    runtime.load_error = RuntimeError("This session cannot use the graph capture feature as requested by the user")
-    with pytest.raises(ModelError, match="cannot capture the model as a CUDA graph"):
+@pytest.mark.parametrize(
+    "told",
+    [
+        "CUDA failure 900: operation not permitted when stream is capturing ; GPU=0",
+        "CUDA failure 901: operation failed due to a previous error during capture",
+    ],
+)
+def test_a_model_that_the_runtime_cannot_run_under_a_capture_is_told_apart(
+    told: str, opened: Open, runtime: FakeRuntime
+) -> None:
+    runtime.run_errors = {4: RuntimeError(told)}
+    with pytest.raises(ModelError, match=r"cannot be captured as a CUDA graph: .*Measure it without --cuda-graph"):
         opened(cuda_graph=True).time(relu_model(), PLAN)
 
 
@@ -328,10 +340,15 @@ def test_engines_of_different_models_never_meet_and_go_with_the_backend(opened: 
     assert not folders[0].parent.exists()
 
 
-def test_only_one_of_the_two_providers_captures_a_graph(opened: Open, runtime: FakeRuntime) -> None:
-    trt(opened, cuda_graph=True).time(relu_model(), PLAN)
+def test_the_tensorrt_provider_captures_its_graph_itself_and_not_under_the_profiler(
+    opened: Open, runtime: FakeRuntime, device: FakeCuda
+) -> None:
+    backend = trt(opened, cuda_graph=True)
+    backend.time(relu_model(), PLAN)
     assert runtime.options[TENSORRT]["trt_cuda_graph_enable"] is True
     assert runtime.options[CUDA]["enable_cuda_graph"] == 0
+    assert device.count("cudaStreamBeginCapture") == 0
+    assert backend._options_of(TENSORRT)["trt_cuda_graph_enable"] is False
 
 
 def test_nodes_that_tensorrt_refuses_are_named(opened: Open, runtime: FakeRuntime) -> None:
@@ -394,7 +411,7 @@ class HostBackend(CudaBackend):
     provider: ClassVar[str] = CPU
     memory: ClassVar[str] = "cpu"
 
-    def _options_of(self, provider: str, *, model: bytes = b"", graph: bool | None = None) -> dict[str, Any]:
+    def _options_of(self, provider: str, *, model: bytes = b"", graph: bool = False) -> dict[str, Any]:
         return {}
 
 
