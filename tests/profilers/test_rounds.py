@@ -456,7 +456,7 @@ def test_a_lost_device_says_what_is_kept_and_the_same_command_goes_on(out: Path,
         campaign(backend, out)
     message = str(caught.value)
     assert f" after {measured} measurements, which are kept in {journal_of(out)}" in message
-    assert "The same command goes on from there." in message
+    assert "The same command goes on from there; if the device is gone for good, `hwnas table recover`" in message
     assert caught.value.exit_code == 3
     assert len(lines(out)) == measured
     assert not out.exists()
