@@ -6,7 +6,7 @@ from shown import benched, count, guarded, options, tests
 
 
 def main() -> None:
-    names = "random,mutation,regularized-evolution,local-search,lanas,alphax"
+    names = "random,mutation,regularized-evolution,local-search,mcts,lanas,alphax"
     arguments = options(__doc__, algorithms=names, evaluations=3000).parse_args()
     summary = benched("nasbench201-accuracy", arguments, stop_at=1.0)
     budget = arguments.evaluations

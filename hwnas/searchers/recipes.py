@@ -70,11 +70,14 @@ def _partition(name: str) -> Make:
     return make
 
 
-def _alphax(problem: SearchProblem, inner: InnerSearcher, seed: int, initial: int) -> Searcher:
-    from hwnas.searchers.mcts import AlphaX  # noqa: PLC0415
+def _constructed(*, meta_dnn: bool) -> Make:
+    def make(problem: SearchProblem, inner: InnerSearcher, seed: int, initial: int) -> Searcher:
+        from hwnas.searchers.mcts import AlphaX  # noqa: PLC0415
 
-    del inner
-    return AlphaX(problem, seed=seed, initial=initial)
+        del inner
+        return AlphaX(problem, seed=seed, initial=initial, meta_dnn=meta_dnn)
+
+    return make
 
 
 def _alone(name: str) -> Algorithm:
@@ -107,12 +110,17 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     ),
     "alphax": Algorithm(
         summary="Monte Carlo tree search over construction actions with a learned judge of rollouts",
-        make=_alphax,
+        make=_constructed(meta_dnn=True),
+        refusal="its candidates are the rollouts of its own tree",
+    ),
+    "mcts": Algorithm(
+        summary="the same tree with random rollouts and nothing learned: plain UCT",
+        make=_constructed(meta_dnn=False),
         refusal="its candidates are the rollouts of its own tree",
     ),
     **{name: _alone(name) for name in INNERS},
 }
-"""Every searcher by name: those with a partition, AlphaX, and each inner searcher alone."""
+"""Every searcher by name: those with a partition or a tree of decisions, and each inner searcher alone."""
 
 
 def make_searcher(

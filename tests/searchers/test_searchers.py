@@ -134,7 +134,7 @@ def test_an_unknown_algorithm_is_refused_with_the_known_names(name: str) -> None
         make_searcher(f"{name}o", made_up_problem(mobilenet_space("tiny")), seed=0)
 
 
-@pytest.mark.parametrize("algorithm", ["alphax", "random", "mutation"])
+@pytest.mark.parametrize("algorithm", ["alphax", "mcts", "random", "mutation"])
 def test_an_inner_searcher_that_cannot_be_used_is_refused_with_the_reason(algorithm: str) -> None:
     with pytest.raises(UsageError, match=f"{algorithm} takes no inner searcher, received 'random': .*lamoo"):
         require_inner(algorithm, "random")
