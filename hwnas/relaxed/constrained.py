@@ -1,0 +1,135 @@
+"""One training for one limit: a cost that is hit (LightNAS), or one that is never exceeded (DCA-NAS)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hwnas.core import Architecture, InfeasibleError, UsageError
+from hwnas.relaxed.tables import CostTensor, architecture_at, expected
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConstrainedSettings:
+    """How a policy is trained towards a limit.
+
+    Attributes:
+        equality: Whether the cost is to be hit from both sides (LightNAS), or only not to be exceeded (DCA-NAS).
+        tolerance: How far the cost may be from one that is to be hit, relative.
+        steps: Updates.
+        learning_rate: Of the policy.
+        dual_rate: Of the multiplier, which rises while the limit is broken.
+        hottest: Temperature of the choices at the beginning, falling to ``coldest``: expectations of hot choices are
+            those of mixtures, and of cold ones those of single architectures.
+        coldest: Temperature in the end.
+    """
+
+    equality: bool = True
+    tolerance: float = 0.02
+    steps: int = 1000
+    learning_rate: float = 0.05
+    dual_rate: float = 0.05
+    hottest: float = 2.0
+    coldest: float = 0.2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ConstrainedPolicy:
+    """What such a training leaves.
+
+    Attributes:
+        architecture: The most likely one whose cost, known exactly, keeps to the limit.
+        chances: Logarithms of the chances of each choice's options.
+        multiplier: What a cost at the limit is worth in errors, in the end.
+        likely_cost: Cost of the most likely architecture, whether it keeps to the limit or not.
+    """
+
+    architecture: Architecture
+    chances: tuple[Tensor, ...]
+    multiplier: float
+    likely_cost: float
+
+
+def fit_constrained(
+    error: CostTensor, cost: CostTensor, *, limit: float, seed: int, settings: ConstrainedSettings | None = None
+) -> ConstrainedPolicy:
+    """The architecture of least error at a cost.
+
+    The loss is the expected error plus ``multiplier * (expected cost / limit - 1)``; the policy descends, the
+    multiplier ascends (LightNAS: Luo et al., 2022, https://arxiv.org/abs/2112.14022). For a limit that must not be
+    exceeded the multiplier is never negative (DCA-NAS: Garg et al., 2023). In the end the cost of every architecture is
+    known, so of those that keep to the limit the most likely is taken: it holds, whatever the training came to.
+
+    Args:
+        error: To be small.
+        cost: Of the same space, positive.
+        limit: Of the cost, in its unit.
+        seed: Of the first policy.
+        settings: How to train.
+
+    Raises:
+        UsageError: The tables are of different spaces, or the limit is not a positive number.
+        InfeasibleError: No architecture costs as much, or as little.
+    """
+    rules = settings or ConstrainedSettings()
+    if error.space != cost.space:
+        raise UsageError(f"expected a cost of space {error.space.name}, received one of {cost.space.name}")
+    if not np.isfinite(limit) or limit <= 0:
+        raise UsageError(f"expected a positive limit, received {limit:g}")
+    keeps = (cost.values / limit - 1).abs() <= rules.tolerance if rules.equality else cost.values <= limit
+    if not bool(keeps.any()):
+        raise _nothing(cost, limit, rules)
+    scaled = _scaled(error.values)
+    generator = torch.Generator().manual_seed(seed)
+    logits = [(0.01 * torch.randn(options, generator=generator)).requires_grad_() for options in error.values.shape]
+    optimizer = torch.optim.Adam(logits, lr=rules.learning_rate)
+    multiplier = 0.0
+    for step in range(rules.steps):
+        heat = rules.hottest * (rules.coldest / rules.hottest) ** (step / max(1, rules.steps - 1))
+        likely = [(part / heat).softmax(0).unsqueeze(0) for part in logits]
+        over = expected(cost.values, likely)[0] / limit - 1
+        loss = expected(scaled, likely)[0] + multiplier * over
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        multiplier += rules.dual_rate * float(over.detach())
+        if not rules.equality:
+            multiplier = max(0.0, multiplier)
+    chances = tuple((part.detach() / rules.coldest).log_softmax(0) for part in logits)
+    joint = _joint(chances)
+    likeliest = torch.where(keeps, joint, -torch.inf).argmax()
+    places = np.unravel_index(int(likeliest), error.values.shape)
+    return ConstrainedPolicy(
+        architecture=architecture_at(error.space, [int(place) for place in places]),
+        chances=chances,
+        multiplier=multiplier,
+        likely_cost=float(cost.values.flatten()[joint.argmax()]),
+    )
+
+
+def _scaled(errors: Tensor) -> Tensor:
+    """From 0 for the best, in logarithms: what is hopeless must not rule the means of hot choices."""
+    best, middle = errors.min(), errors.median()
+    return torch.log1p((errors - best) / (middle - best).clamp_min(1e-12))
+
+
+def _joint(chances: tuple[Tensor, ...]) -> Tensor:
+    """Logarithm of each architecture's chance, an axis a choice."""
+    joint = torch.zeros(())
+    for part in chances:
+        joint = joint.unsqueeze(-1) + part
+    return joint
+
+
+def _nothing(cost: CostTensor, limit: float, rules: ConstrainedSettings) -> InfeasibleError:
+    low, high = float(cost.values.min()), float(cost.values.max())
+    nearest = float(cost.values.flatten()[(cost.values - limit).abs().argmin()])
+    wanted = f"within {rules.tolerance:.0%} of {limit:g}" if rules.equality else f"at most {limit:g}"
+    return InfeasibleError(
+        f"no architecture of {cost.space.name} costs {wanted}: they cost {low:g} to {high:g}, and the nearest "
+        f"{nearest:g}. Give a limit that one of them keeps to",
+        nearest={"cost": nearest if rules.equality else low},
+    )

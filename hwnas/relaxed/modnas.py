@@ -1,0 +1,218 @@
+"""MODNAS: one training, and then an architecture for any preference on any device, measured or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hwnas.core import Architecture, UsageError
+from hwnas.relaxed.min_norm import min_norm_weights
+from hwnas.relaxed.policy import HyperPolicy
+from hwnas.relaxed.preferences import drawn_preferences, required_preference
+from hwnas.relaxed.tables import CostTensor, architecture_at, expected
+
+Array = NDArray[np.float64]
+
+_LEAST_NORM = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DeviceTask:
+    """A device to learn from.
+
+    Attributes:
+        name: Of the device.
+        costs: What its networks cost there, each to be small: latency, energy.
+        description: What tells it from others, shape ``(e,)``; see ``described_device``.
+    """
+
+    name: str
+    costs: tuple[CostTensor, ...]
+    description: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModnasSettings:
+    """How the policy is trained.
+
+    Attributes:
+        steps: Updates.
+        devices_per_step: Devices, drawn anew, whose gradients each update unites.
+        preferences_per_device: Preferences, drawn anew, behind each of these gradients.
+        learning_rate: Of Adam.
+        entropy: Bonus for undecided choices at the beginning, falling to 0 in a line. Without it, a product of
+            independent choices collapses to a handful of architectures.
+        smoothness: Of the Chebyshev scalarisation, which a weighted sum is not: it reaches what is not convex, too.
+    """
+
+    steps: int = 3000
+    devices_per_step: int = 4
+    preferences_per_device: int = 8
+    learning_rate: float = 2e-3
+    entropy: float = 0.05
+    smoothness: float = 0.03
+
+
+class Modnas:
+    """A policy over architectures, conditioned on preference and device (Sukthanker et al., 2025, MODNAS).
+
+    Expectations come from whole tables and are exact: no supernet, no learned latencies, no noise. Preferences are
+    drawn uniformly; of each device the gradient of the scalarised expectations is taken, and the step is their shortest
+    convex combination, which is worse for none of them.
+
+    Departures from the official code: a network that is smooth in the preference instead of a table over one share,
+    with an entropy bonus that falls to 0, for any number of objectives; a smooth Chebyshev scalarisation; some devices
+    a step instead of all; preferences on the simplex in training and in use.
+
+    Args:
+        error: What is to be small on every device, such as the error in percent.
+        tasks: The devices to learn from.
+        seed: Of all randomness.
+        settings: How to train.
+        worth_having: Error above which an architecture does not count when costs are scaled to lie between 0 and 1.
+
+    Raises:
+        UsageError: No device, devices of different spaces, descriptions or numbers of costs, or no architecture is
+            worth having.
+    """
+
+    def __init__(
+        self,
+        error: CostTensor,
+        tasks: Sequence[DeviceTask],
+        *,
+        seed: int,
+        settings: ModnasSettings | None = None,
+        worth_having: float | None = None,
+    ) -> None:
+        shapes = {(len(task.costs), task.description.shape) for task in tasks}
+        if len(shapes) != 1 or len(next(iter(shapes))[1]) != 1:
+            raise UsageError(
+                f"expected devices with equally many costs and descriptions of one length, received {len(tasks)} with "
+                f"{sorted(map(str, shapes))}"
+            )
+        self.space, self.settings, self._tasks = error.space, settings or ModnasSettings(), list(tasks)
+        strangers = [task.name for task in tasks if any(cost.space != error.space for cost in task.costs)]
+        if strangers:
+            raise UsageError(f"expected costs of space {error.space.name}, received another one from {strangers[0]}")
+        kept = error.values <= (float("inf") if worth_having is None else worth_having)
+        if worth_having is not None and not bool(kept.any()):
+            raise UsageError(f"no architecture has an error of {worth_having:g} or less: give a larger worth_having")
+        self._error = _scaled(error.values, kept)
+        self._costs = [torch.stack([_scaled(cost.values, kept) for cost in task.costs]) for task in tasks]
+        self._descriptions = torch.as_tensor(np.array([task.description for task in tasks]), dtype=torch.float32)
+        self._seed = seed
+        self.objectives = 1 + len(tasks[0].costs)
+        self.policy = HyperPolicy(
+            tuple(error.values.shape),
+            objectives=self.objectives,
+            description=self._descriptions.shape[1],
+            generator=torch.Generator().manual_seed(seed),
+        )
+
+    def fit(self, on_progress: Callable[[int, int], None] | None = None) -> None:
+        """Trains the policy, from its first weights on.
+
+        Args:
+            on_progress: Called with the steps made and to make.
+        """
+        rules, rng = self.settings, np.random.default_rng(self._seed)
+        parameters = list(self.policy.parameters())
+        optimizer = torch.optim.Adam(parameters, lr=rules.learning_rate, betas=(0.5, 0.999))
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, rules.steps)
+        several = min(rules.devices_per_step, len(self._tasks))
+        for step in range(rules.steps):
+            bonus = rules.entropy * (1 - step / rules.steps)
+            devices = rng.choice(len(self._tasks), several, replace=False)
+            gradients = torch.stack([self._gradient(int(device), parameters, rng, bonus=bonus) for device in devices])
+            weights = min_norm_weights((gradients @ gradients.T).numpy().astype(np.float64))
+            united = torch.as_tensor(weights, dtype=torch.float32) @ gradients
+            parts = torch.split(united, [one.numel() for one in parameters])
+            for parameter, part in zip(parameters, parts, strict=True):
+                parameter.grad = part.view_as(parameter)
+            optimizer.step()
+            schedule.step()
+            if on_progress is not None:
+                on_progress(step + 1, rules.steps)
+
+    def propose(self, description: Array, preferences: Array) -> list[Architecture]:
+        """The most likely architecture for each preference.
+
+        Args:
+            description: Of the device, shape ``(e,)``.
+            preferences: Shares of the error and then of the costs, shape ``(n, objectives)``.
+
+        Returns:
+            ``n`` of them; neighbouring preferences may share one.
+
+        Raises:
+            UsageError: A preference is none, or the description has another length.
+        """
+        wanted = required_preference(preferences, objectives=self.objectives)
+        if np.shape(description) != (self.policy.description,):
+            raise UsageError(
+                f"expected a description of {self.policy.description} numbers, received shape {np.shape(description)}: "
+                "it is made of as many reference networks as those of the devices learned from"
+            )
+        device = torch.as_tensor(description, dtype=torch.float32).expand(len(wanted), -1)
+        with torch.no_grad():
+            chances = self.policy(torch.as_tensor(wanted, dtype=torch.float32), device)
+        places = torch.stack([part.argmax(1) for part in chances], dim=1)
+        return [architecture_at(self.space, row) for row in places.tolist()]
+
+    def _gradient(self, device: int, parameters: Sequence[Tensor], rng: np.random.Generator, *, bonus: float) -> Tensor:
+        """Of one device's scalarised expectations, of unit length, flat."""
+        rules = self.settings
+        drawn = drawn_preferences(rules.preferences_per_device, objectives=self.objectives, rng=rng)
+        preferences = torch.as_tensor(drawn, dtype=torch.float32)
+        chances = self.policy(preferences, self._descriptions[device].expand(len(preferences), -1))
+        likely = [part.exp() for part in chances]
+        means = torch.stack(
+            [expected(table, likely) for table in (self._error, *self._costs[device])], dim=1
+        )  # (preferences, objectives)
+        worst = rules.smoothness * torch.logsumexp(preferences * means / rules.smoothness, dim=1)
+        loss = worst.mean() - bonus * _undecided(likely, chances)
+        gradient: Tensor = torch.cat([part.flatten() for part in torch.autograd.grad(loss, parameters)])
+        length: Tensor = gradient.norm().clamp_min(_LEAST_NORM)
+        return gradient / length
+
+
+def described_device(reference_costs: Array) -> Array:
+    """What tells a device from others: how it orders and spaces a few reference networks.
+
+    Args:
+        reference_costs: Latencies of the same networks as everywhere, shape ``(e,)``; positive, not all alike.
+
+    Returns:
+        Their logarithms with mean 0 and deviation 1, shape ``(e,)``.
+
+    Raises:
+        UsageError: Fewer than two, one that is not a positive number, or all are equal.
+    """
+    given = np.asarray(reference_costs, dtype=np.float64)
+    if given.ndim != 1 or len(given) < 2 or not np.isfinite(given).all() or (given <= 0).any():
+        raise UsageError(
+            "expected the positive costs of two reference networks or more, in the order they were learned in, "
+            f"received {np.array2string(given, precision=4, threshold=12)}"
+        )
+    logs = np.log(given)
+    if np.ptp(logs) == 0:
+        raise UsageError("expected reference networks that cost different amounts, received all the same")
+    return np.asarray((logs - logs.mean()) / logs.std())
+
+
+def _scaled(values: Tensor, kept: Tensor) -> Tensor:
+    """From 0 to 1 over what is worth having; what is not may lie beyond."""
+    low, high = values[kept].min(), values[kept].max()
+    return (values - low) / (high - low).clamp_min(_LEAST_NORM)
+
+
+def _undecided(likely: Sequence[Tensor], chances: Sequence[Tensor]) -> Tensor:
+    """Mean entropy of the choices, 1 where all options are as likely."""
+    parts = [-(p * logs).sum(1) / np.log(max(2, p.shape[1])) for p, logs in zip(likely, chances, strict=True)]
+    return torch.stack(parts).mean()

@@ -1,0 +1,74 @@
+"""Limits that are hit or kept, whatever the training comes to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hwnas.core import InfeasibleError, UsageError
+from hwnas.relaxed import ConstrainedSettings, CostTensor, fit_constrained
+from hwnas.spaces import nasbench201_space
+from tests.relaxed.made_up import ARCHITECTURES, SPACE, error, latencies
+
+COSTS = latencies(1.0)
+COST = CostTensor.of(SPACE, ARCHITECTURES, COSTS)
+QUICK = ConstrainedSettings(steps=150, tolerance=0.1)
+
+
+@pytest.mark.parametrize("equality", [True, False])
+@pytest.mark.parametrize("quantile", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("steps", [1, 150])
+def test_the_limit_holds_after_any_training(equality: bool, quantile: float, steps: int) -> None:
+    limit = float(np.quantile(COSTS, quantile, method="nearest"))
+    rules = replace(QUICK, equality=equality, steps=steps)
+    found = fit_constrained(error(), COST, limit=limit, seed=0, settings=rules)
+    cost = COSTS[ARCHITECTURES.index(found.architecture)]
+    assert abs(cost / limit - 1) <= 0.1 if equality else cost <= limit * (1 + 1e-6)
+
+
+def test_more_to_spend_buys_less_error() -> None:
+    errors = dict(zip(ARCHITECTURES, error().values.flatten().tolist(), strict=True))
+    rules = replace(QUICK, equality=False)
+    bought = [
+        errors[fit_constrained(error(), COST, limit=float(np.quantile(COSTS, q)), seed=0, settings=rules).architecture]
+        for q in (0.05, 0.95)
+    ]
+    assert bought[1] < bought[0]
+
+
+def test_one_seed_gives_one_result() -> None:
+    one, other = (fit_constrained(error(), COST, limit=1.0, seed=3, settings=QUICK) for _ in range(2))
+    assert one.architecture == other.architecture
+    assert one.multiplier == other.multiplier
+
+
+def test_a_multiplier_of_a_limit_that_must_not_be_exceeded_is_never_negative() -> None:
+    rules = replace(QUICK, equality=False)
+    assert fit_constrained(error(), COST, limit=10 * COSTS.max(), seed=0, settings=rules).multiplier == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "equality", "told"),
+    [
+        (0.001, False, r"no architecture of made-up costs at most 0\.001: they cost .* and the nearest"),
+        (1000.0, True, r"no architecture of made-up costs within 10% of 1000"),
+    ],
+)
+def test_a_limit_that_nothing_keeps_to_names_the_nearest(limit: float, equality: bool, told: str) -> None:
+    with pytest.raises(InfeasibleError, match=told):
+        fit_constrained(error(), COST, limit=limit, seed=0, settings=replace(QUICK, equality=equality))
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, np.nan, np.inf])
+def test_a_limit_that_is_none_is_refused(limit: float) -> None:
+    with pytest.raises(UsageError, match="expected a positive limit"):
+        fit_constrained(error(), COST, limit=limit, seed=0)
+
+
+def test_a_cost_of_another_space_is_refused() -> None:
+    cells = nasbench201_space()
+    other = CostTensor.of(cells, list(cells.enumerate()), np.arange(15625.0))
+    with pytest.raises(UsageError, match="expected a cost of space made-up, received one of nasbench201"):
+        fit_constrained(error(), other, limit=1.0, seed=0)
