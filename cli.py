@@ -59,6 +59,7 @@ from hwnas.commands.printing import form, many, note, render, say, stderr
 from hwnas.commands.profile_words import diagnosis_parts, model_parts, space_parts
 from hwnas.commands.progress import ProgressForm, profile_progress
 from hwnas.commands.search_progress import export_progress, search_progress
+from hwnas.commands.systems import systems
 from hwnas.commands.tables import table_app
 from hwnas.commands.winners import card_text, cards_of, export_one, export_winners, front_parts, front_rows, halving_row
 
@@ -487,6 +488,7 @@ def report(run: Annotated[Path, typer.Argument(help="The run folder.")], as_json
 
 
 app.command("bench")(bench)
+app.command("systems")(systems)
 
 
 @table_app.command("recover")

@@ -16,6 +16,7 @@ Contents:
     profile_words: what ``hwnas profile`` and ``hwnas doctor`` say.
     progress: what is shown while a command runs.
     search_progress: what is shown while a search or an export runs.
+    systems: ``hwnas systems``.
     table_words: what ``hwnas table`` says.
     tables: ``hwnas table``.
     winners: exports of a search's winners, and its front.

@@ -59,9 +59,10 @@ def fit_constrained(
     """The architecture of least error at a cost.
 
     The loss is the expected error plus ``multiplier * (expected cost / limit - 1)``; the policy descends, the
-    multiplier ascends (LightNAS: Luo et al., 2022, https://arxiv.org/abs/2112.14022). For a limit that must not be
-    exceeded the multiplier is never negative (DCA-NAS: Garg et al., 2023). In the end the cost of every architecture is
-    known, so of those that keep to the limit the most likely is taken: it holds, whatever the training came to.
+    multiplier ascends (LightNAS: Luo et al., 2022, https://arxiv.org/abs/2208.14446). For a limit that must not be
+    exceeded the multiplier is never negative (DCA-NAS: Dutta et al., 2023, https://arxiv.org/abs/2307.04443). In the
+    end the cost of every architecture is known, so of those that keep to the limit the most likely is taken: it holds,
+    whatever the training came to.
 
     Args:
         error: To be small.

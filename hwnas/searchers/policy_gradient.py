@@ -46,7 +46,9 @@ class PolicySettings:
 
 
 class PolicyGradientInner:
-    """Draws architectures from independent distributions over the options of each choice (TND-NAS).
+    """Draws architectures from independent distributions over the options of each choice.
+
+    TND-NAS (Lyu and Wen, 2021, https://arxiv.org/abs/2111.03892).
 
     No controller network: the logits themselves are learned, with the gradient of the expected reward estimated from
     trials (REINFORCE), and in stages the options that have become least likely are dropped. In place of weights shared

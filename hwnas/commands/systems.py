@@ -1,0 +1,103 @@
+"""``hwnas systems``: the published systems that are here, what each is made of, and how to see it work."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from hwnas.commands.options import AsJson
+from hwnas.commands.printing import render
+
+_TABLES = "nasbench201.parquet in HWNAS_DATA"
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """A published system.
+
+    Attributes:
+        name: As its authors call it.
+        paper: Where it stands.
+        parts: What it is made of here.
+        needs: What it cannot do without.
+        command: Shows it working.
+    """
+
+    name: str
+    paper: str
+    parts: str
+    needs: str
+    command: str
+
+
+SYSTEMS = (
+    System(
+        name="LaMOO",
+        paper="Zhao et al., ICLR 2022",
+        parts="partition tree (dominance, kernel boundary, hypervolume) and any inner searcher",
+        needs="nothing",
+        command="hwnas search --target latency --algorithm lamoo --inner grey-ehvi",
+    ),
+    System(
+        name="LA-MCTS",
+        paper="Wang et al., NeurIPS 2020, https://arxiv.org/abs/2007.00708",
+        parts="partition tree (clusters, kernel boundary, mean) and any inner searcher",
+        needs="nothing",
+        command="python benchmarks/search/single_objective.py",
+    ),
+    System(
+        name="LaNAS",
+        paper="Wang et al., TPAMI 2021, https://arxiv.org/abs/1906.06832",
+        parts="partition tree (linear regression, fixed height, mean) and random draws",
+        needs=_TABLES,
+        command="python benchmarks/search/samples_to_best.py --algorithms lanas,random",
+    ),
+    System(
+        name="AlphaX",
+        paper="Wang et al., AAAI 2020, https://arxiv.org/abs/1903.11059",
+        parts="tree of decisions and a network that judges rollouts; without it, mcts",
+        needs=_TABLES,
+        command="python benchmarks/search/samples_to_best.py --algorithms alphax,mcts,random",
+    ),
+    System(
+        name="Few-shot NAS",
+        paper="Zhao et al., ICML 2021, https://arxiv.org/abs/2006.06863",
+        parts="supernets of parts of a restricted space, and re-ranking by training",
+        needs="nothing",
+        command="hwnas search --target latency --evaluator few-shot --trials 500",
+    ),
+    System(
+        name="MODNAS",
+        paper="Sukthanker et al., ICLR 2025, https://arxiv.org/abs/2402.18213",
+        parts="policy of preference and device, exact expectations, shortest combination of gradients",
+        needs=_TABLES,
+        command="python benchmarks/systems/modnas.py",
+    ),
+    System(
+        name="TND-NAS",
+        paper="Lyu et al., 2021, https://arxiv.org/abs/2111.03892",
+        parts="policy gradient as an inner searcher, and a space that shrinks",
+        needs=_TABLES,
+        command="python benchmarks/systems/tnd_nas.py",
+    ),
+    System(
+        name="LightNAS",
+        paper="Luo et al., DAC 2022, https://arxiv.org/abs/2208.14446",
+        parts="exact expectations and a multiplier that ascends, for a latency that is hit",
+        needs=_TABLES,
+        command="python benchmarks/systems/constrained.py",
+    ),
+    System(
+        name="DCA-NAS",
+        paper="Dutta et al., 2023, https://arxiv.org/abs/2307.04443",
+        parts="the same, for a limit that is not exceeded",
+        needs=_TABLES,
+        command="python benchmarks/systems/constrained.py",
+    ),
+)
+"""What is here; the order is that of the documentation."""
+
+
+def systems(as_json: AsJson = False) -> None:
+    """List the published systems that are here: parts, paper, what they need, and a command that shows each working."""
+    told = [f"{one.name} ({one.paper})\n  {one.parts}\n  needs {one.needs}\n  {one.command}" for one in SYSTEMS]
+    render({"systems": [asdict(one) for one in SYSTEMS]}, "\n\n".join(told), as_json=as_json)
