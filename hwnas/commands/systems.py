@@ -93,6 +93,13 @@ SYSTEMS = (
         needs=_TABLES,
         command="python benchmarks/systems/constrained.py",
     ),
+    System(
+        name="OFA²",
+        paper="Ito and Von Zuben, 2023, https://arxiv.org/abs/2303.13683",
+        parts="NSGA-II over accuracies that are predicted: one run for all budgets",
+        needs="ofa_mbv3_accuracy_predictor.npz and ofa_note10_op_latency.parquet in HWNAS_DATA",
+        command="python benchmarks/systems/ofa2.py",
+    ),
 )
 """What is here; the order is that of the documentation."""
 
