@@ -148,6 +148,8 @@ def profile(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
     )
     runtime = profilers.open_device(device, backend=backend, settings=settings)
     with ExitStack() as held:
+        if lock_clocks:  # a clock is not changed while another process measures
+            held.enter_context(profilers.device_lease(runtime))
         lock = held.enter_context(locked_clocks(runtime.device)) if lock_clocks else None
         campaign = profilers.CampaignSettings(
             space=space,
