@@ -24,12 +24,15 @@ from hwnas.commands.executors import (
     Address,
     Attempts,
     Executor,
+    Partition,
     Storage,
     TrialTimeout,
     WarmStart,
     WorkerGpus,
+    WorkerMemory,
     WorkerResources,
     Workers,
+    WorkerTime,
     executor_of,
 )
 from hwnas.commands.options import (
@@ -247,6 +250,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     address: Address = None,
     worker_gpus: WorkerGpus = 0.0,
     worker_resource: WorkerResources = None,
+    partition: Partition = None,
+    worker_time: WorkerTime = None,
+    worker_memory: WorkerMemory = None,
     storage: Storage = None,
     warm_start: WarmStart = None,
     progress: ProgressForm = "auto",
@@ -282,8 +288,18 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         "energy": max_energy,
     }
     limits = limits_of(given)
-    where = executor_of(executor, workers, trial_timeout, address=address, gpus=worker_gpus, resources=worker_resource)
-    if where.name != "ray":
+    where = executor_of(
+        executor,
+        workers,
+        trial_timeout,
+        address=address,
+        gpus=worker_gpus,
+        resources=worker_resource,
+        partition=partition,
+        time=worker_time,
+        memory=worker_memory,
+    )
+    if not where.elsewhere:
         device_of(training.device)  # refused now, and not after a table has been made
     _require_places(out, storage=storage, warm_start=warm_start)
     if table is None and not (out / "run.json").exists() and ("energy" in targets or max_energy):

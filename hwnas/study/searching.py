@@ -131,7 +131,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     require_teacher(wanted, None)
     require_lessons(evaluator, learn_from)
     require_halving(halving, evaluator=require_evaluator(evaluator), epochs=wanted.epochs)
-    if where.name != "ray":  # whose workers may have other devices than this machine
+    if not where.elsewhere:
         device_of(wanted.device)
     known_table = table if isinstance(table, LatencyTable) else read_table(table)
     goals = objectives(targets)
@@ -235,7 +235,7 @@ def _work(
         progress.trial(None, finished, progress.pace(workers=1))
         if spent:
             return
-    executor = open_executor(where)
+    executor = open_executor(where, folder=run.folder)
     try:
         if not spent:
             doubts = Doubts(run, meter, executor.paused) if meter else None

@@ -125,7 +125,15 @@ def test_the_help_names_every_recipe(hwnas: Hwnas) -> None:
         (["search", "--trial-timeout", "soon"], 2, "--trial-timeout: expected a time such as 90s, 20min or 2h"),
         (["search", "--trial-timeout", "0s"], 2, "--trial-timeout: expected a time such as 90s, 20min or 2h"),
         (["search", "--worker-resource", "jetson"], 2, "--worker-resource: expected NAME=1 with a number above 0"),
-        (["search", "--address", "auto"], 2, "are for the executor ray; this one is serial"),
+        (["search", "--address", "auto"], 2, "an address is for the executor ray; this one is serial"),
+        (["search", "--executor", "slurm"], 2, "give --worker-time, for example 2h"),
+        (
+            ["search", "--worker-time", "soon"],
+            2,
+            "--worker-time: expected a time such as 90s, 20min or 2h, received soo",
+        ),
+        (["search", "--worker-memory", "much"], 2, "cannot read 'much': expected a number with one of the units"),
+        (["search", "--partition", "gpu"], 2, "a partition is for the executor slurm; this one is serial"),
         (["search", "--storage", "nonsense"], 2, "cannot use the storage 'nonsense': expected sqlite:///FILE"),
         (
             ["search", "--warm-start", "nowhere"],

@@ -149,14 +149,17 @@ def test_the_serial_executor_lets_ctrl_c_through() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (ExecutorSettings(name="dask"), "unknown executor 'dask': expected one of auto, processes, ray, serial"),
+        (ExecutorSettings(name="dask"), "unknown executor 'dask': expected one of auto, processes, ray, serial, slurm"),
         (ExecutorSettings(workers=0), "expected at least 1 worker, received 0"),
         (ExecutorSettings(limit_s=0.0), "expected a time limit above 0 s, received 0"),
         (ExecutorSettings(limit_s=float("nan")), "expected a time limit above 0 s, received nan"),
         (ExecutorSettings(name="serial", workers=2), "serial runs one trial at a time, received 2 workers"),
         (ExecutorSettings(name="serial", limit_s=1.0), "a time limit needs the executor processes"),
-        (ExecutorSettings(name="processes", gpus=0.5), "are for the executor ray; this one is processes"),
-        (ExecutorSettings(address="auto"), "are for the executor ray; this one is serial"),
+        (
+            ExecutorSettings(name="processes", gpus=0.5),
+            "GPUs are for the executor ray and slurm; this one is processes",
+        ),
+        (ExecutorSettings(address="auto"), "an address is for the executor ray; this one is serial"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: ExecutorSettings, message: str) -> None:
