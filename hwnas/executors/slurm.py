@@ -126,6 +126,9 @@ class SlurmWorker:
         self._jobs, self._lock, self._most_s = jobs, lock, most_s
         self._closed = threading.Event()
 
+    def begin(self) -> None:
+        """As ``Worker.begin``: there is nothing before the first job."""
+
     def run(self, task: Callable[[], Any], *, limit_s: float | None) -> Any:
         """As ``Worker.run``; time in the queue does not count.
 
