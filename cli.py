@@ -210,7 +210,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     ] = "auto",
     evaluator: Annotated[
         str,
-        typer.Option(help="What finds accuracies: trained, supernet, few-shot, predictor, or FILE.py:FUNCTION."),
+        typer.Option(
+            help="What finds accuracies: trained, supernet, few-shot, predictor, proxy, tabular, or FILE.py:FUNCTION."
+        ),
     ] = "trained",
     supernet_epochs: Annotated[
         int, typer.Option(min=1, help="Passes over the data for weights that networks share.")
@@ -262,7 +264,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     import optuna
 
     import hwnas
-    from hwnas.evaluators import require_evaluator
+    from hwnas.evaluators import require_evaluator, require_table
     from hwnas.objectives import objectives
     from hwnas.searchers import require_inner
     from hwnas.study.halving import require_halving
@@ -307,7 +309,8 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         raise typer.BadParameter(message, param_hint="--target energy")
     images = images_of(data)
     family = hwnas.network_family(space, channels=images.channels, classes=images.classes)
-    lessons(  # refused now, and not after a table has been made
+    require_table(evaluator, space=family.space.name, data=images.name)  # refused now, and not after a table is made
+    lessons(  # likewise
         evaluator, learn_from, space=family.space.name, data_sha256=images.fingerprint, recipe=training
     )
     rows, backend = _table_for(

@@ -117,6 +117,7 @@ def test_the_help_names_every_recipe(hwnas: Hwnas) -> None:
         (["search", "--halving", "3", "--evaluator", "few-shot"], 2, "which the evaluator few-shot does not make"),
         (["search", "--halving", "3", "--epochs", "1"], 2, "expected a recipe of at least 3 epochs"),
         (["search", "--halving", "1"], 2, "expected a halving of 2 or more, such as 3, received 1"),
+        (["search", "--evaluator", "tabular"], 2, "no table holds accuracies of space mobilenet:small on data digits"),
         (["search", "--evaluator", "predictor"], 2, "earlier run: name its folder with --learn-from"),
         (["search", "--evaluator", "predictor", "--learn-from", "nowhere"], 2, "nowhere is no run folder"),
         (["search", "--executor", "dask"], 2, "unknown executor 'dask': expected one of auto, processes, ray, serial"),
