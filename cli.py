@@ -24,12 +24,15 @@ from hwnas.commands.executors import (
     Address,
     Attempts,
     Executor,
+    Partition,
     Storage,
     TrialTimeout,
     WarmStart,
     WorkerGpus,
+    WorkerMemory,
     WorkerResources,
     Workers,
+    WorkerTime,
     executor_of,
 )
 from hwnas.commands.options import (
@@ -149,6 +152,8 @@ def profile(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
     )
     runtime = profilers.open_device(device, backend=backend, settings=settings)
     with ExitStack() as held:
+        if lock_clocks:  # a clock is not changed while another process measures
+            held.enter_context(profilers.device_lease(runtime))
         lock = held.enter_context(locked_clocks(runtime.device)) if lock_clocks else None
         campaign = profilers.CampaignSettings(
             space=space,
@@ -206,7 +211,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     ] = "auto",
     evaluator: Annotated[
         str,
-        typer.Option(help="What finds accuracies: trained, supernet, few-shot, predictor, or FILE.py:FUNCTION."),
+        typer.Option(
+            help="What finds accuracies: trained, supernet, few-shot, predictor, proxy, tabular, or FILE.py:FUNCTION."
+        ),
     ] = "trained",
     supernet_epochs: Annotated[
         int, typer.Option(min=1, help="Passes over the data for weights that networks share.")
@@ -246,6 +253,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     address: Address = None,
     worker_gpus: WorkerGpus = 0.0,
     worker_resource: WorkerResources = None,
+    partition: Partition = None,
+    worker_time: WorkerTime = None,
+    worker_memory: WorkerMemory = None,
     storage: Storage = None,
     warm_start: WarmStart = None,
     progress: ProgressForm = "auto",
@@ -255,7 +265,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     import optuna
 
     import hwnas
-    from hwnas.evaluators import require_evaluator
+    from hwnas.evaluators import require_evaluator, require_table
     from hwnas.objectives import objectives
     from hwnas.searchers import require_inner
     from hwnas.study.halving import require_halving
@@ -281,8 +291,18 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         "energy": max_energy,
     }
     limits = limits_of(given)
-    where = executor_of(executor, workers, trial_timeout, address=address, gpus=worker_gpus, resources=worker_resource)
-    if where.name != "ray":
+    where = executor_of(
+        executor,
+        workers,
+        trial_timeout,
+        address=address,
+        gpus=worker_gpus,
+        resources=worker_resource,
+        partition=partition,
+        time=worker_time,
+        memory=worker_memory,
+    )
+    if not where.elsewhere:
         device_of(training.device)  # refused now, and not after a table has been made
     _require_places(out, storage=storage, warm_start=warm_start)
     if table is None and not (out / "run.json").exists() and ("energy" in targets or max_energy):
@@ -290,7 +310,8 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         raise typer.BadParameter(message, param_hint="--target energy")
     images = images_of(data)
     family = hwnas.network_family(space, channels=images.channels, classes=images.classes)
-    lessons(  # refused now, and not after a table has been made
+    require_table(evaluator, space=family.space.name, data=images.name)  # refused now, and not after a table is made
+    lessons(  # likewise
         evaluator, learn_from, space=family.space.name, data_sha256=images.fingerprint, recipe=training
     )
     rows, backend = _table_for(

@@ -11,6 +11,7 @@ from profilers.device import DEVICES, open_device, open_device_of
 from profilers.doctor import Check, Diagnosis, examine
 from profilers.errors import CampaignError, DeviceError, DeviceMemoryError, ModelError, PluginError, ProfilerError
 from profilers.inspection import OpenedModel, model_kernels, open_model
+from profilers.lease import device_lease
 from profilers.meter import DeviceMeter, MeasuredLatency, Reference
 from profilers.model import KernelShare, ModelProfile, profile_model
 from profilers.networks import TimedNetwork, time_networks
@@ -48,6 +49,7 @@ __all__ = [
     "Workload",
     "converted",
     "coverage",
+    "device_lease",
     "examine",
     "method_of",
     "model_kernels",

@@ -12,6 +12,7 @@ from profilers.errors import CampaignError
 from profilers.guards import checked_backend, checked_fingerprint
 from profilers.journal import open_journal
 from profilers.kernels import KEY_VERSION
+from profilers.lease import device_lease
 from profilers.manifests import CAMPAIGN, extended, manifest_of, origin_of
 from profilers.rounds import CampaignSettings, Progress, Rounds
 from profilers.rows import evidence, rows
@@ -37,7 +38,8 @@ def profile(
     """Measures the kernels of some networks into a latency table.
 
     A campaign that was killed goes on where it stopped when called again with the same arguments: what was measured is
-    kept in a journal beside ``out``. Into a finished table only what it lacks is measured.
+    kept in a journal beside ``out``. Into a finished table only what it lacks is measured. While another process
+    measures on the device, this one waits.
 
     Args:
         workloads: Networks that together contain every kernel wanted.
@@ -79,7 +81,8 @@ def profile(
     }
     with open_journal(target, header, finished=existing is not None) as journal:
         run = Rounds(backend, settings, method, journal, on_progress, held=existing.kernels if existing else ())
-        run.measure(groups["workloads"], groups["references"])
+        with device_lease(backend):
+            run.measure(groups["workloads"], groups["references"])
         found = evidence(journal.entries, settings.protocol, device=backend.device)
         measured = rows(found, settings.protocol)
         manifest = manifest_of(

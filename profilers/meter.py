@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from profilers.backends.contract import Backend, RunPlan
 from profilers.guards import checked_backend, checked_times, guarded
+from profilers.lease import device_lease
 from profilers.protocol import MeasuringProtocol
 from profilers.statistics import Sample, combine, quiet_runs, summarise
 
@@ -75,8 +77,12 @@ class DeviceMeter:
     most_rounds: int = 20
     pause_s: float = 0.25
 
+    def lease(self) -> AbstractContextManager[None]:
+        """The device for this process alone; for who has something to stop before it is measured."""
+        return device_lease(self.backend)
+
     def __call__(self, model: bytes) -> MeasuredLatency:
-        """Measures one serialised ONNX model.
+        """Measures one serialised ONNX model, after whatever other process measures on the device.
 
         Raises:
             ModelError: The model cannot be loaded or run.
@@ -84,6 +90,10 @@ class DeviceMeter:
             PluginError: A third party's backend failed or broke the contract.
         """
         checked_backend(self.backend)
+        with self.lease():
+            return self._measured(model)
+
+    def _measured(self, model: bytes) -> MeasuredLatency:
         samples: list[Sample] = []
         now: dict[str, list[Sample]] = {name: [] for name in self.references}
         for round_ in range(self.most_rounds):

@@ -11,6 +11,7 @@ from profilers.backends.contract import Backend, symmetric_int8
 from profilers.errors import CampaignError
 from profilers.guards import checked_fingerprint
 from profilers.journal import open_journal
+from profilers.lease import device_lease
 from profilers.protocol import MeasuringProtocol
 from profilers.rounds import CampaignSettings, Progress, Rounds
 from profilers.rows import evidence, rows
@@ -42,7 +43,7 @@ def time_networks(
     """Measures whole networks in shuffled rounds, so that whatever the machine does hits all of them alike.
 
     One that was killed goes on where it stopped when called again with the same arguments: what was measured is kept in
-    a journal beside ``out`` until all is.
+    a journal beside ``out`` until all is. Another process that measures on the device is waited for.
 
     Args:
         networks: What to measure; of one name, once.
@@ -75,7 +76,8 @@ def time_networks(
         "networks": identity({"networks": wanted}, method=backend.method),
     }
     with open_journal(Path(out), header) as journal:
-        Rounds(backend, settings, backend.method, journal, on_progress).in_rounds(network_tasks(wanted))
+        with device_lease(backend):
+            Rounds(backend, settings, backend.method, journal, on_progress).in_rounds(network_tasks(wanted))
         found = evidence(journal.entries, protocol, device=backend.device)
         timed = {row.key: row for row in rows(found, protocol) if isinstance(row, NetworkRow)}
         outcome = {

@@ -27,6 +27,14 @@ SHORT = profilers.MeasuringProtocol(
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_leases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test waits for a process that is none of its own; what times say is judged by tests that run alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HWNAS_LEASES", str(tmp_path_factory.mktemp("leases")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Networks as small as those of tests are slower on several threads, which only wait for each other."""

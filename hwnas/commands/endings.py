@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import typer
 
-from hwnas.commands.printing import form, say
+from hwnas.commands.printing import Remarks, form, say
 
 EXIT_FAULT, EXIT_USAGE, EXIT_ENVIRONMENT = 1, 2, 3
 INTERRUPTED = 130  # what newer versions of typer turn Ctrl-C into; here it is a fault like any other end before the end
@@ -26,6 +27,8 @@ def ended(app: typer.Typer, arguments: Sequence[str]) -> int:
     """
     debug = "--debug" in arguments or bool(os.environ.get("HWNAS_DEBUG"))
     told = form.set("auto")  # until the options are read
+    remarks, profilers = Remarks(), logging.getLogger("profilers")
+    profilers.addHandler(remarks)
     try:
         return _parse_and_run(app, [word for word in arguments if word != "--debug"])
     except KeyboardInterrupt:
@@ -36,6 +39,7 @@ def ended(app: typer.Typer, arguments: Sequence[str]) -> int:
             raise
         return _explain(error)
     finally:
+        profilers.removeHandler(remarks)
         form.reset(told)
 
 

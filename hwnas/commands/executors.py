@@ -14,7 +14,7 @@ Workers = Annotated[int, typer.Option(min=1, help="Trials that run at once.")]
 Executor = Annotated[
     str,
     typer.Option(
-        help="Where trials run: serial, processes, ray; auto takes processes where there are several workers."
+        help="Where trials run: serial, processes, ray, slurm; auto takes processes where there are several workers."
     ),
 ]
 TrialTimeout = Annotated[
@@ -24,10 +24,18 @@ Attempts = Annotated[int, typer.Option(min=1, help="How often a trial is begun w
 Address = Annotated[
     str | None, typer.Option(help="Of a Ray cluster, for example auto; without one, a cluster of this machine alone.")
 ]
-WorkerGpus = Annotated[float, typer.Option(min=0.0, help="GPUs of the Ray cluster for each worker; 0.5 shares one.")]
+WorkerGpus = Annotated[
+    float, typer.Option(min=0.0, help="GPUs for each worker on a cluster; with Ray, 0.5 shares one.")
+]
 WorkerResources = Annotated[
     list[str] | None, typer.Option(help="NAME=1 of the Ray cluster for each worker. May be repeated.")
 ]
+Partition = Annotated[str | None, typer.Option(help="Of SLURM; by default the cluster's usual one.")]
+WorkerTime = Annotated[
+    str | None,
+    typer.Option(help="After which SLURM ends the job of a trial, for example 2h; by default as --trial-timeout says."),
+]
+WorkerMemory = Annotated[str | None, typer.Option(help="That each job asks SLURM for, for example 16GiB.")]
 Storage = Annotated[
     str | None,
     typer.Option(
@@ -46,7 +54,7 @@ WarmStart = Annotated[
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
-def executor_of(
+def executor_of(  # noqa: PLR0913  (keywords, each an option of the command)
     name: str,
     workers: int,
     trial_timeout: str | None,
@@ -54,6 +62,9 @@ def executor_of(
     address: str | None,
     gpus: float,
     resources: Sequence[str] | None,
+    partition: str | None = None,
+    time: str | None = None,
+    memory: str | None = None,
 ) -> ExecutorSettings:
     """The settings of an executor from the options.
 
@@ -63,20 +74,24 @@ def executor_of(
         MissingExtraError: What the executor needs is not installed.
     """
     from hwnas.executors import ExecutorSettings, require_executor
+    from hwnas.objectives import parse_quantity
 
     settings = ExecutorSettings(
         name=name,
         workers=workers,
-        limit_s=None if trial_timeout is None else seconds_of(trial_timeout),
+        limit_s=None if trial_timeout is None else seconds_of(trial_timeout, option="--trial-timeout"),
         address=address,
         gpus=gpus,
         resources=dict(_resource_of(text) for text in resources or []),
+        partition=partition,
+        time_s=None if time is None else seconds_of(time, option="--worker-time"),
+        memory_mib=None if memory is None else parse_quantity(memory, unit="MiB"),
     )
     require_executor(settings)
     return settings
 
 
-def seconds_of(text: str) -> float:
+def seconds_of(text: str, *, option: str) -> float:
     """A time as people write it, in seconds.
 
     Raises:
@@ -92,7 +107,7 @@ def seconds_of(text: str) -> float:
             if 0 < seconds < float("inf"):
                 return seconds
             break
-    raise typer.BadParameter(f"expected a time such as 90s, 20min or 2h, received {text}", param_hint="--trial-timeout")
+    raise typer.BadParameter(f"expected a time such as 90s, 20min or 2h, received {text}", param_hint=option)
 
 
 def _resource_of(text: str) -> tuple[str, float]:

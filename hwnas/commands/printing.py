@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -28,6 +29,14 @@ def say(text: str) -> None:
 def note(event: Mapping[str, Any]) -> None:
     """Prints what happens as a line of JSON, to the standard error."""
     typer.echo(json.dumps(event), err=True)
+
+
+class Remarks(logging.Handler):
+    """Prints what a library has to remark as everything else is said."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints one remark."""
+        say(record.getMessage())
 
 
 def is_live() -> bool:

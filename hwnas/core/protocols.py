@@ -100,7 +100,11 @@ class Measurement(Protocol):
 
 
 class LatencyMeter(Protocol):
-    """Runs a model on the device the table is of. Lives outside ``hwnas``, which never touches a device's clock."""
+    """Runs a model on the device the table is of. Lives outside ``hwnas``, which never touches a device's clock.
+
+    One more is optional, and not part of the protocol: ``lease()``, a context in which no other process measures on the
+    device. What disturbs a measurement is stopped inside of it, and so not while the device is waited for.
+    """
 
     def __call__(self, model: bytes) -> Measurement:
         """Measures one serialised ONNX model."""

@@ -11,15 +11,24 @@ if TYPE_CHECKING:
     from hwnas.evaluators.ofa import LATENCY_FILE, PREDICTOR_FILE, OfaEvaluator, ofa_evaluator, ofa_space
     from hwnas.evaluators.outcome import Outcome, outcome_of
     from hwnas.evaluators.predicted import Judgement, Lessons, PredictorEvaluator, require_teaching
-    from hwnas.evaluators.proxy import DEFAULT_SCORES, ProxyEvaluator
+    from hwnas.evaluators.proxy import DEFAULT_SCORES, PlacedProxy, ProxyEvaluator
     from hwnas.evaluators.proxy_scores import SCORES
-    from hwnas.evaluators.sources import ESTIMATES, EVALUATORS, TRAININGS, EvaluatorSource, require_evaluator
+    from hwnas.evaluators.sources import (
+        ESTIMATES,
+        EVALUATORS,
+        SHARING,
+        TRAININGS,
+        EvaluatorSource,
+        require_evaluator,
+        require_table,
+    )
     from hwnas.evaluators.tabular import (
         MACRO_FILE,
         NASBENCH201_FILE,
         TabularEvaluator,
         macro_table,
         nasbench201_table,
+        published_accuracies,
         read_columns,
     )
     from hwnas.evaluators.trained import TrainedEvaluator, checkpoint_of, training_seed
@@ -38,6 +47,7 @@ _MODULES = {
     "NASBENCH201_FILE": "tabular",
     "PREDICTOR_FILE": "ofa",
     "SCORES": "proxy_scores",
+    "SHARING": "sources",
     "TRAININGS": "sources",
     "AccelEvaluator": "accel",
     "Cached": "wrappers",
@@ -51,6 +61,7 @@ _MODULES = {
     "Noisy": "wrappers",
     "OfaEvaluator": "ofa",
     "Outcome": "outcome",
+    "PlacedProxy": "proxy",
     "PredictorEvaluator": "predicted",
     "ProxyEvaluator": "proxy",
     "SupernetEvaluator": "weight_sharing",
@@ -63,8 +74,10 @@ _MODULES = {
     "ofa_evaluator": "ofa",
     "ofa_space": "ofa",
     "outcome_of": "outcome",
+    "published_accuracies": "tabular",
     "read_columns": "tabular",
     "require_evaluator": "sources",
+    "require_table": "sources",
     "require_teaching": "predicted",
     "training_seed": "trained",
 }
@@ -80,6 +93,7 @@ __all__ = [
     "NASBENCH201_FILE",
     "PREDICTOR_FILE",
     "SCORES",
+    "SHARING",
     "TRAININGS",
     "AccelEvaluator",
     "Cached",
@@ -93,6 +107,7 @@ __all__ = [
     "Noisy",
     "OfaEvaluator",
     "Outcome",
+    "PlacedProxy",
     "PredictorEvaluator",
     "ProxyEvaluator",
     "SupernetEvaluator",
@@ -105,8 +120,10 @@ __all__ = [
     "ofa_evaluator",
     "ofa_space",
     "outcome_of",
+    "published_accuracies",
     "read_columns",
     "require_evaluator",
+    "require_table",
     "require_teaching",
     "training_seed",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
 import torch
@@ -65,6 +66,10 @@ class ProxyEvaluator:
         apart = np.clip((found - middle) / scale, -_FARTHEST, _FARTHEST)
         return {"proxy_score": float(apart.mean()), **dict(zip(self.scores, found.tolist(), strict=True))}
 
+    def placed(self) -> PlacedProxy:
+        """The same, for a search that asks for accuracies and trains its winners."""
+        return PlacedProxy(proxy=self)
+
     @cached_property
     def _scale(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Median and deviation of each score in the sample; medians and quartiles, for tails are long."""
@@ -85,3 +90,23 @@ class ProxyEvaluator:
         )
         with torch_threads(1):
             return np.array([SCORES[name](network) for name in self.scores], dtype=np.float64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PlacedProxy:
+    """A score in the place of an accuracy, until the winners are trained.
+
+    Attributes:
+        proxy: What scores.
+    """
+
+    proxy: ProxyEvaluator
+
+    def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
+        """``accuracy``, and all that the proxy says.
+
+        What stands as ``accuracy`` is none: the network's place among random ones, from 0 to 1, were scores
+        distributed normally. It ranks as the score does.
+        """
+        found = self.proxy.evaluate(architecture)
+        return {"accuracy": NormalDist().cdf(found["proxy_score"]), **found}

@@ -8,6 +8,8 @@ from pathlib import Path
 from hwnas.core import DataError, Evaluator, Trial, unknown
 from hwnas.evaluators.function import FunctionEvaluator
 from hwnas.evaluators.predicted import Lessons, PredictorEvaluator
+from hwnas.evaluators.proxy import ProxyEvaluator
+from hwnas.evaluators.tabular import published_accuracies
 from hwnas.evaluators.trained import TrainedEvaluator
 from hwnas.evaluators.weight_sharing import FewShotEvaluator, SupernetEvaluator
 from hwnas.networks import NetworkFamily, network_family
@@ -16,9 +18,10 @@ from hwnas.supernets.recipe import OnProgress
 from hwnas.training import ImageData, Recipe, load_data
 
 TRAININGS = "trainings"  # folder in that of a run, with the trainings under way
-EVALUATORS = ("trained", "supernet", "few-shot", "predictor")  # and functions of the user's own
+EVALUATORS = ("trained", "supernet", "few-shot", "predictor", "proxy", "tabular")  # and functions of the user's own
+SHARING = ("supernet", "few-shot")  # weights
 # Whose accuracies are guesses: those of the winners have to be found by training.
-ESTIMATES = ("supernet", "few-shot", "predictor")
+ESTIMATES = (*SHARING, "predictor", "proxy")
 
 
 def require_evaluator(name: str) -> str:
@@ -30,6 +33,24 @@ def require_evaluator(name: str) -> str:
     if name not in EVALUATORS and ":" not in name:
         raise unknown("evaluator", name, (*EVALUATORS, "FILE.py:FUNCTION"))
     return name
+
+
+def require_table(name: str, *, space: str, data: str) -> None:
+    """Checks that an evaluator that looks accuracies up has a table to look into; nothing for others.
+
+    Args:
+        name: As of ``require_evaluator``.
+        space: Name of the search space.
+        data: Name of the data.
+
+    Raises:
+        UsageError: There is none for this space and data.
+        MachineError: Its file is not here.
+        MissingExtraError: pyarrow is not installed.
+        DataError: The file cannot be read, or is not whole.
+    """
+    if name == "tabular":
+        published_accuracies(space, data)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +104,14 @@ class EvaluatorSource:
             on_progress: Told how far the training of shared weights is.
 
         Raises:
-            UsageError: There is no such function, the space cannot be split, or the lessons teach nothing.
+            UsageError: There is no such function, the space cannot be split, the lessons teach nothing, or no table
+                holds the accuracies.
+            MachineError: The file of a table is not here.
         """
+        if self.name == "tabular":
+            return published_accuracies(self.space, self.data)
+        if self.name == "proxy":
+            return ProxyEvaluator(family=family, data=images, seed=self.seed).placed()
         if self.name == "trained":
             trainings = self.folder / TRAININGS
             return TrainedEvaluator(family=family, data=images, recipe=self.recipe, seed=self.seed, folder=trainings)
@@ -94,7 +121,7 @@ class EvaluatorSource:
                 for number, (architecture, accuracy) in enumerate(self.lessons)
             ]
             return PredictorEvaluator.fit(trials, family=family)
-        if self.name in ESTIMATES:
+        if self.name in SHARING:
             kind = SupernetEvaluator if self.name == "supernet" else FewShotEvaluator
             return kind(
                 family=family,

@@ -22,6 +22,13 @@ from latency_tables import MissingExtraError
 Array = NDArray[np.float64]
 NASBENCH201_FILE = "nasbench201.parquet"
 MACRO_FILE = "nasbench_macro_cifar10.parquet"
+_PERCENT = 100.0
+# space and data, as the command line knows them, to what the columns of NAS-Bench-201 begin with
+_PUBLISHED = {
+    ("nasbench201", "cifar10"): "cifar10",
+    ("nasbench201", "torchvision:CIFAR10"): "cifar10",
+    ("nasbench201", "torchvision:CIFAR100"): "cifar100",
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -144,6 +151,36 @@ def nasbench201_table(columns: Sequence[str]) -> TabularEvaluator:
     except UsageError as error:
         raise DataError(f"{NASBENCH201_FILE} has an architecture that cannot be read: {error}") from error
     return _whole(NASBENCH201_FILE, nasbench201_space(), architectures, numbers(NASBENCH201_FILE, read, columns))
+
+
+def published_accuracies(space: str, data: str) -> TabularEvaluator:
+    """Accuracies of a space that were published for some data, as a search takes them.
+
+    Args:
+        space: Its name.
+        data: Their name; options behind a question mark do not count.
+
+    Returns:
+        ``accuracy`` on validation images and ``published_test_accuracy``, from 0 to 1, means over trainings of 200
+        epochs.
+
+    Raises:
+        UsageError: There is no table for these; the message names what there is.
+        MachineError: ``HWNAS_DATA`` is not set, or its folder lacks the file.
+        MissingExtraError: pyarrow is not installed.
+        DataError: The file cannot be read, lacks columns, or is not whole.
+    """
+    place = space, data.partition("?")[0]
+    if place not in _PUBLISHED:
+        there = ", ".join(f"--space {one} --data {other}" for one, other in _PUBLISHED)
+        raise UsageError(
+            f"no table holds accuracies of space {space} on data {data}: expected {there}, or another --evaluator"
+        )
+    names = {"accuracy": "valid", "published_test_accuracy": "test"}
+    columns = {name: f"{_PUBLISHED[place]}_{part}_acc_200" for name, part in names.items()}
+    table = nasbench201_table(list(columns.values()))
+    found = {name: table.columns[column] / _PERCENT for name, column in columns.items()}
+    return TabularEvaluator(space=table.space, architectures=table.architectures, columns=found)
 
 
 def macro_table(columns: Sequence[str]) -> TabularEvaluator:

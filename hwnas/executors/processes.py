@@ -41,6 +41,9 @@ class ProcessWorker:
             self._pool.shutdown(wait=False, cancel_futures=True)
             raise WorkerLostError(f"a worker process could not be begun: {error}") from error
 
+    def begin(self) -> None:
+        """As ``Worker.begin``: the process has been there since this was made."""
+
     def run(self, task: Callable[[], Any], *, limit_s: float | None) -> Any:
         """As ``Worker.run``."""
         future = self._pool.submit(task)

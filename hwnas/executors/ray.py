@@ -93,14 +93,18 @@ class RayWorker:
         if resources:
             options["resources"] = dict(resources)
         self._actor: Any = ray.remote(_Runner).options(**options).remote()
-        self._there = False
+
+    def begin(self) -> None:
+        """As ``Worker.begin``: waits while the cluster has no room for the actor, and begins it."""
+        self._got(self._actor.ready.remote(), limit_s=None)
 
     def run(self, task: Callable[[], Any], *, limit_s: float | None) -> Any:
-        """As ``Worker.run``; time in which the cluster has no room for the actor, or begins it, does not count."""
+        """As ``Worker.run``."""
+        return self._got(self._actor.run.remote(task), limit_s=limit_s)
+
+    def _got(self, reference: Any, *, limit_s: float | None) -> Any:
         try:
-            if not self._there:
-                self._there = ray.get(self._actor.ready.remote())
-            return ray.get(self._actor.run.remote(task), timeout=limit_s)
+            return ray.get(reference, timeout=limit_s)
         except GetTimeoutError as error:
             raise TimeLimitError(f"took longer than the limit of {limit_s:g} s") from error
         except RayActorError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from hwnas.evaluators import SHARING
 from hwnas.objectives import COSTS
 from hwnas.study import Run
 from hwnas.training import preset_name
@@ -30,7 +31,9 @@ def search_command(run: Run, *, out: str) -> str:
     if settings.learned_from is not None:
         options += [("--evaluator", settings.evaluator), ("--learn-from", settings.learned_from)]
     elif settings.evaluator != "trained":
-        options += [("--evaluator", settings.evaluator), ("--supernet-epochs", str(settings.supernet_epochs))]
+        options += [("--evaluator", settings.evaluator)]
+    if settings.evaluator in SHARING:
+        options += [("--supernet-epochs", str(settings.supernet_epochs))]
     options += [("--halving", f"{settings.halving:g}")] if settings.halving is not None else []
     options += [("--seed", str(settings.seed))]
     for target, cost in COSTS.items():

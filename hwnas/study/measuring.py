@@ -77,9 +77,14 @@ class Doubts:
         latency_ms, spread_ms = self.run.latency.predict([architecture])
         return float(latency_ms[0]), float(spread_ms[0])
 
+    def _lease(self) -> AbstractContextManager[None]:
+        """The device for this process alone, where the meter can see to that."""
+        lease: Callable[[], AbstractContextManager[None]] = getattr(self.meter, "lease", nullcontext)
+        return lease()
+
     def _measure(self, architecture: Architecture) -> None:
         workload = self.run.family.workload(architecture)
-        with self.quiet():
+        with self._lease(), self.quiet():  # workers are not stopped while another process has the device
             found = self.meter(workload.model)
         speed = found.device_speed or 1.0  # the table's figures are those of the device as it was then
         self.run.measured.add(

@@ -15,9 +15,10 @@ from hwnas.evaluators import (
     PredictorEvaluator,
     SupernetEvaluator,
     require_evaluator,
+    require_table,
 )
 from hwnas.executors import AnyExecutor, ExecutorSettings, SerialExecutor, open_executor, require_executor
-from hwnas.networks import network_family
+from hwnas.networks import NetworkFamily, network_family
 from hwnas.objectives import Limits, objectives
 from hwnas.predictors import Missing, require_policy
 from hwnas.searchers import DesignsFirst, make_searcher, require_inner
@@ -84,9 +85,10 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit.
         seed: The same seed gives the same trials with the same table, data and versions.
         recipe: How candidates are trained; nothing distils here, since there is no teacher.
-        evaluator: What finds accuracies: ``"trained"``, ``"supernet"``, ``"few-shot"``, ``"predictor"``, or a function
-            of your own as ``"file.py:function"``. After a search by shared weights or predictions, the best are trained
-            and ranked by that.
+        evaluator: What finds accuracies: ``"trained"``, ``"supernet"``, ``"few-shot"``, ``"predictor"``, ``"proxy"``
+            (scores before training), ``"tabular"`` (published ones), or a function of your own as
+            ``"file.py:function"``. After a search by shared weights, predictions or scores, the best are trained and
+            ranked by that.
         supernet_epochs: Passes over the training images for weights that networks share.
         halving: Trainings are stopped early that are behind networks that cost no more; of the trials at each rung, the
             best share of one over this number goes on in any case. ``None``, and every candidate is trained to its end;
@@ -131,12 +133,12 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     require_teacher(wanted, None)
     require_lessons(evaluator, learn_from)
     require_halving(halving, evaluator=require_evaluator(evaluator), epochs=wanted.epochs)
-    if where.name != "ray":  # whose workers may have other devices than this machine
+    if not where.elsewhere:
         device_of(wanted.device)
     known_table = table if isinstance(table, LatencyTable) else read_table(table)
     goals = objectives(targets)
     images = data if isinstance(data, ImageData) else load_data(data)
-    family = network_family(space, channels=images.channels, classes=images.classes)
+    family = _family(space, images, evaluator)
     learned = lessons(evaluator, learn_from, space=family.space.name, data_sha256=images.fingerprint, recipe=wanted)
     settings = RunSettings(
         space=family.space.name,
@@ -193,6 +195,13 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     return run
 
 
+def _family(space: str, images: ImageData, evaluator: str) -> NetworkFamily:
+    """The networks of a space for data, of which an evaluator that looks accuracies up has some."""
+    family = network_family(space, channels=images.channels, classes=images.classes)
+    require_table(evaluator, space=family.space.name, data=images.name)
+    return family
+
+
 def _warmed(run: Run, *, source: Source) -> Run:
     """A run that is about to begin, with what it has from another one."""
     try:
@@ -235,7 +244,7 @@ def _work(
         progress.trial(None, finished, progress.pace(workers=1))
         if spent:
             return
-    executor = open_executor(where)
+    executor = open_executor(where, folder=run.folder)
     try:
         if not spent:
             doubts = Doubts(run, meter, executor.paused) if meter else None

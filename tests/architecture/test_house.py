@@ -26,6 +26,7 @@ PUBLIC = {
         "DeviceError", "DeviceMemoryError", "DeviceMeter", "Diagnosis", "KernelShare", "MeasuredLatency",
         "MeasuringProtocol", "ModelError", "ModelProfile", "OnnxRuntimeBackend", "OnnxWorkload", "PluginError",
         "ProfilerError", "Progress", "Reference", "RunPlan", "TimedNetwork", "Workload", "converted", "coverage",
+        "device_lease",
         "examine", "open_device", "open_device_of", "profile", "profile_model", "recover", "require_precisions",
         "time_networks", "OpenedModel", "method_of", "model_kernels", "open_model",
     },

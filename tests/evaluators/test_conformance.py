@@ -120,6 +120,11 @@ class TestProxy(OfTiny):
         return ProxyEvaluator(family=FAMILY, data=DATA, seed=0, sample=4)
 
 
+class TestPlacedProxy(OfTiny):
+    def make_evaluator(self) -> Evaluator:
+        return ProxyEvaluator(family=FAMILY, data=DATA, seed=0, scores=("params",), sample=4).placed()
+
+
 class TestPredictor(OfTiny):
     spawns = True
 

@@ -46,3 +46,11 @@ def meet(folder: Path, name: str, others: int) -> int:
     while len(list(folder.iterdir())) < others:
         there.wait(0.02)
     return os.getpid()
+
+
+def mark_and_wait(path: Path, go: Path) -> None:
+    """Says that it began, and works until it may end."""
+    path.touch()
+    there = threading.Event()
+    while not go.exists():
+        there.wait(0.05)

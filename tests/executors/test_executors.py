@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ from hwnas.executors import (
     ExecutorSettings,
     SerialExecutor,
     TimeLimitError,
+    Worker,
+    WorkerExecutor,
     WorkerLostError,
     open_executor,
 )
@@ -138,6 +143,58 @@ if __name__ == "__main__":
     _until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
 
+class Nowhere:
+    """FAKE of a worker for which a cluster has no room."""
+
+    def __init__(self) -> None:
+        self._closed = threading.Event()
+
+    def begin(self) -> None:
+        assert self._closed.wait(SOON_S)
+        raise WorkerLostError("closed while it waited for room")
+
+    def run(self, task: Callable[[], Any], *, limit_s: float | None) -> Any:
+        raise AssertionError("it was never there")
+
+    def paused(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def close(self) -> None:
+        self._closed.set()
+
+
+class Here(Nowhere):
+    """FAKE of a worker in this process."""
+
+    def begin(self) -> None:
+        pass
+
+    def run(self, task: Callable[[], Any], *, limit_s: float | None) -> Any:
+        return task()
+
+
+def test_a_worker_for_which_there_is_no_room_holds_up_no_task() -> None:
+    workers = iter([Nowhere(), Here(), Nowhere()])
+    with WorkerExecutor(partial(next, workers), workers=3) as executor:
+        futures = [executor.submit(tasks.double, i) for i in range(6)]
+        assert [future.result(SOON_S) for future in futures] == [0, 2, 4, 6, 8, 10]
+
+
+def test_a_task_whose_worker_cannot_be_had_fails_alone_and_none_begins_after_the_end() -> None:
+    executor = WorkerExecutor(Here, workers=1)
+    assert executor.submit(tasks.double, 1).result(SOON_S) == 2
+    executor.shutdown()
+    with pytest.raises(RuntimeError, match="the executor was ended"):
+        executor.submit(tasks.double, 1)
+
+    def refused() -> Worker:
+        raise WorkerLostError("could not be begun")
+
+    with WorkerExecutor(refused, workers=1) as executor:
+        lost = [executor.submit(tasks.double, i) for i in range(2)]
+        assert [str(future.exception(SOON_S)) for future in lost] == ["could not be begun"] * 2
+
+
 def test_the_serial_executor_lets_ctrl_c_through() -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
@@ -149,14 +206,17 @@ def test_the_serial_executor_lets_ctrl_c_through() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (ExecutorSettings(name="dask"), "unknown executor 'dask': expected one of auto, processes, ray, serial"),
+        (ExecutorSettings(name="dask"), "unknown executor 'dask': expected one of auto, processes, ray, serial, slurm"),
         (ExecutorSettings(workers=0), "expected at least 1 worker, received 0"),
         (ExecutorSettings(limit_s=0.0), "expected a time limit above 0 s, received 0"),
         (ExecutorSettings(limit_s=float("nan")), "expected a time limit above 0 s, received nan"),
         (ExecutorSettings(name="serial", workers=2), "serial runs one trial at a time, received 2 workers"),
         (ExecutorSettings(name="serial", limit_s=1.0), "a time limit needs the executor processes"),
-        (ExecutorSettings(name="processes", gpus=0.5), "are for the executor ray; this one is processes"),
-        (ExecutorSettings(address="auto"), "are for the executor ray; this one is serial"),
+        (
+            ExecutorSettings(name="processes", gpus=0.5),
+            "GPUs are for the executor ray and slurm; this one is processes",
+        ),
+        (ExecutorSettings(address="auto"), "an address is for the executor ray; this one is serial"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: ExecutorSettings, message: str) -> None:

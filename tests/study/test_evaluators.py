@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from hwnas.core import Architecture, RunMismatchError, UsageError
-from hwnas.evaluators import EvaluatorSource
+from hwnas.core import Architecture, DataError, MachineError, RunMismatchError, UsageError
+from hwnas.evaluators import EvaluatorSource, ProxyEvaluator, require_table
 from hwnas.executors import ExecutorSettings
+from hwnas.networks import network_family
 from hwnas.pareto import non_dominated
 from hwnas.reports import report
+from hwnas.reports.commands import search_command
+from hwnas.spaces import architecture_string, nasbench201_space
 from hwnas.study import Run, SearchProgress, open_run
-from hwnas.training import TrainingDivergedError
+from hwnas.training import ImageData, Recipe, Split, TrainingDivergedError, load_data
+from latency_tables import resolve
 from tests.study.conftest import FakeTrainer
 from tests.study.sources import accuracy_by_id
 
@@ -126,6 +134,82 @@ def test_a_function_finds_the_accuracies_here_and_in_other_processes(begin: Begi
         )
     with pytest.raises(UsageError, match="has no function 'other': it has quality"):
         begin(evaluator=f"{tmp_path / 'mine.py'}:other", out=tmp_path / "other")
+
+
+def test_a_search_by_scores_before_training_trains_its_winners(
+    begin: Begin, trainer: FakeTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = partial(ProxyEvaluator, scores=("naswot",), sample=4)
+    monkeypatch.setattr("hwnas.evaluators.sources.ProxyEvaluator", quick)
+    run = begin(evaluator="proxy", algorithm="random", trials=6)
+    assert set(trainer.evaluated) == {run.pick(str(number)).architecture.id for number in run.trained()}
+    for trial in run.front():
+        assert trial.values["accuracy"] == accuracy_by_id(trial.architecture)
+        assert 0 < trial.values["estimated_accuracy"] < 1
+    trials = run.trials()
+    by_score = sorted(trials, key=lambda trial: trial.values["proxy_score"])
+    assert by_score == sorted(trials, key=lambda trial: trial.values["accuracy"])
+    command = search_command(run, out="out")
+    assert "--evaluator proxy" in command
+    assert "--supernet-epochs" not in command
+
+
+@pytest.fixture
+def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Architecture]:
+    """A made-up table of NAS-Bench-201 in a data folder: a cell's number in 20,000ths, on test images half of it."""
+    found = list(nasbench201_space().enumerate())
+    percent = [index / 200 for index in range(len(found))]
+    columns = {"arch_str": [architecture_string(cell) for cell in found]}
+    columns |= {"cifar10_valid_acc_200": percent, "cifar10_test_acc_200": [one / 2 for one in percent]}  # type: ignore[dict-item]
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.table(columns), tmp_path / "data" / "nasbench201.parquet")
+    monkeypatch.setenv("HWNAS_DATA", str(tmp_path / "data"))
+    return found
+
+
+@pytest.mark.parametrize("data", ["cifar10", "torchvision:CIFAR10?root=there"])
+def test_space_and_data_choose_the_published_accuracy(cells: list[Architecture], tmp_path: Path, data: str) -> None:
+    recipe = Recipe(epochs=1)
+    source = EvaluatorSource(
+        name="tabular", space="nasbench201", data=data, data_sha256="", recipe=recipe, supernet_epochs=1, seed=0,
+        folder=tmp_path,
+    )  # fmt: skip
+    evaluator = source.made(load_data("digits"), network_family("nasbench201"))
+    for index in (0, 4711, 15_624):
+        found = evaluator.evaluate(cells[index])
+        assert found["accuracy"] == pytest.approx(index / 20_000)
+        assert found["published_test_accuracy"] == pytest.approx(index / 40_000)
+    with pytest.raises(DataError, match="expected the columns cifar100_valid_acc_200, cifar100_test_acc_200"):
+        require_table("tabular", space="nasbench201", data="torchvision:CIFAR100")
+
+
+@pytest.mark.science
+def test_a_search_by_a_table_of_published_accuracies_trains_nothing(
+    begin: Begin, trainer: FakeTrainer, cells: list[Architecture]
+) -> None:
+    rng = np.random.default_rng(0)
+    part = Split(rng.integers(0, 255, (20, 32, 32, 3), dtype=np.uint8), np.arange(20) % 10)
+    names = tuple(map(str, range(10)))
+    data = ImageData(name="cifar10", class_names=names, train=part, validation=part, test=part)
+    shipped = resolve("h100-ortcuda-nasbench201-fp32")
+    run = begin(evaluator="tabular", space="nasbench201", data=data, table=shipped, algorithm="random", trials=8)
+    assert trainer.evaluated == []
+    for trial in run.trials():
+        index = cells.index(trial.architecture)
+        assert trial.values["accuracy"] == pytest.approx(index / 20_000)
+        assert trial.values["published_test_accuracy"] == pytest.approx(index / 40_000)
+    assert run.front()
+
+
+def test_a_search_by_a_table_is_refused_where_there_is_none(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        UsageError, match="no table holds accuracies of space mobilenet:tiny on data digits: expected"
+    ) as e:
+        begin(evaluator="tabular")
+    assert "--space nasbench201 --data cifar10, --space nasbench201 --data torchvision:CIFAR10" in str(e.value)
+    monkeypatch.delenv("HWNAS_DATA", raising=False)
+    with pytest.raises(MachineError, match="HWNAS_DATA"):
+        require_table("tabular", space="nasbench201", data="torchvision:CIFAR100?root=x")
 
 
 @pytest.mark.parametrize("name", ["supernet", "few-shot"])

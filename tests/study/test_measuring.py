@@ -5,8 +5,9 @@ The meter is a fake: it is handed the name of an architecture in place of its mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +17,7 @@ from hwnas.core import Architecture, Measurement
 from hwnas.networks import NetworkFamily, Workload
 from hwnas.predictors import SURE, LatencyPredictor
 from hwnas.study import Run, open_run
+from hwnas.study.measuring import Doubts
 from latency_tables import LatencyTable, NetworkRow, merge_tables, read_table
 from tests.builders import made_up_table, made_up_timing
 from tests.study.conftest import FakeTrainer
@@ -193,6 +195,31 @@ def test_a_device_that_is_lost_costs_no_training(
     assert len(run.trials()) == 30
     assert trainer.evaluated[: len(done)] == done
     assert len(trainer.evaluated) == 30
+
+
+def test_workers_are_stopped_when_the_device_is_free_and_not_while_it_is_waited_for(
+    begin: Begin, uncertain_table: LatencyTable, device: Device, everything: list[Architecture]
+) -> None:
+    course: list[str] = []
+
+    @contextmanager
+    def noted(what: str) -> Iterator[None]:
+        course.append(what)
+        yield
+        course.append(f"no {what}")
+
+    class Leased:
+        def lease(self) -> AbstractContextManager[None]:
+            return noted("lease")
+
+        def __call__(self, model: bytes) -> Measurement:
+            course.append("measured")
+            return device(model)
+
+    run = begin(table=uncertain_table, trials=1)
+    limited = replace(run, settings=replace(run.settings, limits={"latency_ms": 1e-6}))
+    Doubts(limited, Leased(), lambda: noted("quiet")).settle_limit(everything[0])
+    assert course == ["lease", "quiet", "measured", "no quiet", "no lease"]
 
 
 def test_without_a_device_nothing_is_measured(begin: Begin, uncertain_table: LatencyTable) -> None:

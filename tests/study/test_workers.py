@@ -15,6 +15,7 @@ import pytest
 
 from hwnas.core import StudyError
 from hwnas.executors import ExecutorSettings
+from hwnas.executors.slurm import connect
 from hwnas.study import Run, open_run
 from latency_tables import LatencyTable, write_table
 from tests.study.sources import FaultySource
@@ -73,6 +74,24 @@ def test_what_goes_wrong_stands_on_the_trial(work: Begin) -> None:
     assert "longer than the limit of 12 s" in reasons[2]
     assert "killed from outside, or by the system for want of memory (1 attempts)" in reasons[3]
     assert len(run.record.finished()) == 15
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_happens_to_jobs_of_slurm_stands_on_their_trials(work: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By submitit's local executor: one trial is begun again, one is given up, one has no result."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", *sys.path]))
+    monkeypatch.setattr("submitit.core.core.Job._results_timeout_s", 0)
+    monkeypatch.setattr("hwnas.executors.slurm.connect", partial(connect, cluster="local"))
+    slurm = ExecutorSettings(name="slurm", workers=1, time_s=600.0)
+    run = work({0: "die", 2: "die", 3: "die", 4: "nan"}, executor=slurm, attempts=2, trials=3)
+    attributes = run.record.attributes()
+    assert [trial.failed and trial.failed.split(" ")[0] for trial in run.record.finished()] == [
+        None, "the", "ArithmeticError:",
+    ]  # fmt: skip
+    assert "job" in str(run.record.finished()[1].failed)
+    assert "(2 attempts)" in str(run.record.finished()[1].failed)
+    assert [number for number, one in attributes.items() if "lost_workers" in one] == [0, 1]
 
 
 def test_a_search_whose_workers_all_die_stops_and_says_why(work: Begin) -> None:
