@@ -187,7 +187,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 def test_what_a_trial_costs_beside_its_evaluation_does_not_grow_with_the_study(
     begin: Begin, work: Counter[str], tmp_path: Path
 ) -> None:
-    few, many = 20, 120
+    few, many = 10, 70
     counts = []
     for trials in (few, many):
         work.clear()
