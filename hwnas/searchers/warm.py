@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwnas.core import Architecture, Proposal, Searcher, Trial
+from hwnas.searchers.history import added
 from hwnas.searchers.problem import SearchProblem
 
 
@@ -19,11 +20,15 @@ class DesignsFirst:
 
     def __init__(self, searcher: Searcher, designs: Sequence[Proposal], *, problem: SearchProblem) -> None:
         self._searcher, self._designs, self._problem = searcher, tuple(designs), problem
+        self._told: Sequence[Trial] = ()
         self._seen: set[str] = set()
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Replaces what is known."""
-        self._seen = {trial.architecture.id for trial in trials}
+        new = added(self._told, trials)
+        known = set[str]() if new is None else self._seen
+        self._seen = known.union(trial.architecture.id for trial in (trials if new is None else new))
+        self._told = tuple(trials)
         self._searcher.tell(trials)
 
     def ask(self, n: int, *, pending: Sequence[Architecture]) -> list[Proposal]:

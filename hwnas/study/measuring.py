@@ -13,11 +13,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from hwnas.core import Architecture, LatencyMeter, Trial, cost_matrix
+from hwnas.core import Architecture, LatencyMeter, Trial
 from hwnas.objectives import COSTS
-from hwnas.pareto import non_dominated
 from hwnas.predictors import SURE
 from hwnas.study.run import Run
+from hwnas.study.standing import Standing
 from latency_tables import NetworkRow, Timing
 
 LATENCY = COSTS["latency"].name
@@ -46,29 +46,29 @@ class Doubts:
         if latency_ms + SURE * spread_ms > bound:
             self._measure(architecture)
 
-    def settle_front(self, architecture: Architecture, values: dict[str, float]) -> dict[str, float]:
+    def settle_front(
+        self, architecture: Architecture, values: dict[str, float], standing: Standing
+    ) -> dict[str, float]:
         """Measures a network of which it depends on the latency's error whether it is on the front.
 
         Args:
             architecture: Just evaluated.
             values: What came of it.
+            standing: The trials before it.
 
         Returns:
             The values, with the measured latency where there is one.
         """
-        goals = self.run.objectives
-        if LATENCY not in {goal.name for goal in goals} or architecture.id in self.run.measured.latencies:
+        if LATENCY not in {goal.name for goal in self.run.objectives} or architecture.id in self.run.measured.latencies:
             return values
         latency_ms, spread_ms = self._predicted(architecture)
-        others = self.run.trials()
         ends = [
             Trial(
                 number=-1, architecture=architecture, values={**values, LATENCY: latency_ms + sign * SURE * spread_ms}
             )
             for sign in (-1, 1)
         ]
-        on_front = [bool(non_dominated(cost_matrix([*others, end], goals))[-1]) for end in ends]
-        if on_front[0] == on_front[1]:
+        if standing.admits(ends[0]) == standing.admits(ends[1]):
             return values
         self._measure(architecture)
         return {**values, LATENCY: self._predicted(architecture)[0]}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hwnas.core import Pace, Trial
 from hwnas.evaluators import ESTIMATES
-from hwnas.study.run import Run, spent_of
+from hwnas.study.run import Run
+from hwnas.study.standing import Standing
 
 TRIALS, WINNERS = "trials", "winners"  # names of stages
 
@@ -97,26 +98,22 @@ class Progress:
         """To be called when winners are about to be trained, and after each."""
         self._say(WINNERS, done, total, pace, ahead=())
 
-    def trial(self, trial: Trial | None, finished: Sequence[Trial], pace: Pace) -> None:
-        """To be called at the start and after every trial, with all that ended."""
+    def trial(self, trial: Trial | None, standing: Standing, pace: Pace) -> None:
+        """To be called at the start and after every trial, with how the search stands then."""
         if self._tell is None:
             return
-        run = self._run
-        trials = [one for one in finished if one.complete]
-        best = {}
-        for goal in run.objectives if trials else ():
-            best[goal.name] = goal.from_cost(min(goal.to_cost(entry.values[goal.name]) for entry in trials))
         found = Found(
             trial=trial,
-            front_size=len(run.front(finished)),
-            hypervolume=run.hypervolume(trials),
-            best=best,
-            taken_over=len(finished) - spent_of(finished),
-            stopped=sum(one.stopped is not None for one in finished),
-            epochs_saved=run.epochs_saved(finished),
+            front_size=len(standing.front),
+            hypervolume=standing.hypervolume,
+            best=standing.best,
+            taken_over=len(standing.trials) - standing.spent,
+            stopped=standing.stopped,
+            epochs_saved=standing.epochs_saved,
         )
-        ahead = (WINNERS,) if run.settings.evaluator in ESTIMATES else ()
-        self._say(TRIALS, spent_of(finished), run.settings.trials, pace, ahead=ahead, found=found)
+        settings = self._run.settings
+        ahead = (WINNERS,) if settings.evaluator in ESTIMATES else ()
+        self._say(TRIALS, standing.spent, settings.trials, pace, ahead=ahead, found=found)
 
     def _say(
         self, stage: str, done: int, total: int, pace: Pace, *, ahead: tuple[str, ...], found: Found | None = None

@@ -135,34 +135,37 @@ class StudyRecord:
             )
         )
 
-    def finish(self, number: int, values: Mapping[str, float]) -> None:
+    def finish(self, number: int, values: Mapping[str, float]) -> Trial:
         """Enters what came of a trial.
 
         Args:
             number: From ``begin``.
             values: Every objective by name, and whatever else is worth keeping.
 
+        Returns:
+            The trial as it is on record.
+
         Raises:
             MachineError: The record cannot be written.
         """
         ends = [values[objective.name] for objective in self._objectives]
-        self._end(number, values, ends, state=TrialState.COMPLETE)
+        return self._end(number, values, ends, state=TrialState.COMPLETE)
 
-    def fail(self, number: int, reason: str) -> None:
-        """Enters that a trial failed, and why.
-
-        Raises:
-            MachineError: The record cannot be written.
-        """
-        self._end(number, {"failed": reason}, None, state=TrialState.FAIL)
-
-    def stop(self, number: int, reason: str, values: Mapping[str, float]) -> None:
-        """Enters that a trial was given up before its end, why, and what was known of it by then.
+    def fail(self, number: int, reason: str) -> Trial:
+        """Enters that a trial failed, and why; returns it as it is on record.
 
         Raises:
             MachineError: The record cannot be written.
         """
-        self._end(number, {**values, "stopped": reason}, None, state=TrialState.PRUNED)
+        return self._end(number, {"failed": reason}, None, state=TrialState.FAIL)
+
+    def stop(self, number: int, reason: str, values: Mapping[str, float]) -> Trial:
+        """Enters that a trial was given up before its end, why, and what was known of it by then; returns it likewise.
+
+        Raises:
+            MachineError: The record cannot be written.
+        """
+        return self._end(number, {**values, "stopped": reason}, None, state=TrialState.PRUNED)
 
     def mark(self, number: int, name: str, value: Any) -> None:
         """Notes something about a trial that runs.
@@ -237,12 +240,12 @@ class StudyRecord:
 
     def _end(
         self, number: int, attributes: Mapping[str, Any], values: Sequence[float] | None, *, state: TrialState
-    ) -> None:
-        def tell() -> None:
+    ) -> Trial:
+        def tell() -> FrozenTrial:
             trial_id = self._trial_id(number)
             entry = self._storage.get_trial(trial_id)
             if entry.state.is_finished():
-                return  # the answer got lost, not the end
+                return entry  # the answer got lost, not the end
             try:
                 for name, value in attributes.items():
                     if entry.user_attrs.get(name) != value:  # most are known since the beginning
@@ -250,8 +253,9 @@ class StudyRecord:
                 self._storage.set_trial_state_values(trial_id, state=state, values=values)
             except UpdateFinishedTrialError as error:
                 raise StudyError(f"trial {number} was ended by another process meanwhile") from error
+            return self._storage.get_trial(trial_id)
 
-        self._do(tell)
+        return self._trial(self._do(tell))
 
     def _entries(self) -> list[FrozenTrial]:
         found = self._do(lambda: self._study.get_trials(deepcopy=False))

@@ -7,7 +7,7 @@ import io
 import json
 import platform
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -138,15 +138,24 @@ class Run:
 
         The estimate is their ``estimated_accuracy`` then. Before any is trained, all, with their estimates.
         """
-        trials = [trial for trial in finished if trial.complete]
+        return [trial for trial in map(self.judge(), finished) if trial is not None]
+
+    def judge(self) -> Callable[[Trial], Trial | None]:
+        """What gives a trial as it counts by what is trained at this moment; ``None`` of one that does not count.
+
+        See ``judged``.
+        """
         trained = self.trained() if self.settings.evaluator in ESTIMATES else {}
-        if not trained:
-            return trials
-        return [
-            replace(one, values={**one.values, "accuracy": trained[one.number], "estimated_accuracy": accuracy})
-            for one, accuracy in ((one, one.values["accuracy"]) for one in trials)
-            if one.number in trained
-        ]
+
+        def counted(trial: Trial) -> Trial | None:
+            if not trial.complete or (trained and trial.number not in trained):
+                return None
+            if not trained:
+                return trial
+            accuracies = {"accuracy": trained[trial.number], "estimated_accuracy": trial.values["accuracy"]}
+            return replace(trial, values={**trial.values, **accuracies})
+
+        return counted
 
     def trained(self) -> dict[int, float]:
         """Accuracy by real training of trials whose own is an estimate, by the trial's number."""
@@ -190,15 +199,11 @@ class Run:
         """Hypervolume of some trials."""
         return hypervolume(self.cost_matrix(trials), self.reference_costs)
 
-    def front(self, finished: Sequence[Trial] | None = None) -> list[Trial]:
-        """Non-dominated trials, the fastest first.
-
-        Args:
-            finished: All trials that ended, where they are at hand; else they are read.
-        """
-        trials = self.judged(self.record.finished() if finished is None else finished)
-        kept = [trial for trial, good in zip(trials, non_dominated(self.cost_matrix(trials)), strict=True) if good]
-        return sorted(kept, key=lambda trial: (trial.values["latency_ms"], trial.number))
+    def front(self) -> list[Trial]:
+        """Non-dominated trials, the fastest first."""
+        trials = self.judged(self.record.finished())
+        kept = non_dominated(self.cost_matrix(trials))
+        return fastest_first([trial for trial, good in zip(trials, kept, strict=True) if good])
 
     def pick(self, which: str) -> Trial:
         """One trial by role or name.
@@ -277,17 +282,20 @@ class Run:
         }
         write_atomically(self.folder / "run.json", json.dumps(content, indent=2) + "\n")
 
-    def write_front(self, finished: Sequence[Trial] | None = None) -> Path:
+    def write_front(self, front: Sequence[Trial] | None = None) -> Path:
         """Writes ``front.csv``: a line for each non-dominated trial.
 
         Args:
-            finished: As of ``front``.
+            front: What ``front`` gives, where it is at hand.
+
+        Raises:
+            OSError: The folder cannot be written.
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         columns = ["accuracy", "latency_ms", "flops_m", "params_m"]
         writer.writerow(["trial", "id", *columns, "architecture"])
-        for trial in self.front(finished):
+        for trial in self.front() if front is None else front:
             figures = [trial.values[name] for name in columns]
             writer.writerow([trial.number, trial.architecture.id, *figures, json.dumps(dict(trial.architecture))])
         return write_atomically(self.folder / "front.csv", text.getvalue())
@@ -361,6 +369,11 @@ def open_run(folder: str | Path) -> Run:
     except (ValueError, KeyError, AttributeError, TypeError, ArgumentError) as error:
         raise StudyError(f"{path / 'run.json'} is damaged ({error}). Begin a new run with another --out.") from error
     return Run(path, settings, read_table(path / "latency_table.jsonl"), reference, begun, place, changes, warm)
+
+
+def fastest_first(trials: Iterable[Trial]) -> list[Trial]:
+    """Trials by their latency, then by their numbers."""
+    return sorted(trials, key=lambda trial: (trial.values["latency_ms"], trial.number))
 
 
 def spent_of(finished: Sequence[Trial]) -> int:

@@ -61,8 +61,12 @@ class Rungs:
         self._run.record.mark(number, _MARK, {str(rung): one for rung, one in marks.items()})
         self._marks[number], self._architectures[number] = marks, architecture
 
-    def stop(self, number: int) -> Trial | None:
+    def stop(self, number: int, finished: Sequence[Trial]) -> Trial | None:
         """Ends a trial at the last rung that it reached, if it has to end there.
+
+        Args:
+            number: Of the trial.
+            finished: All trials that ended.
 
         Returns:
             The trial as it ended; ``None`` where it goes on, or has not reached any rung.
@@ -74,7 +78,7 @@ class Rungs:
         if not reached:
             return None
         epochs, architecture = max(reached), self._architectures[number]
-        others = self._results(epochs, self._run.record.finished())
+        others = self._results(epochs, finished)
         verdict = self._rule.verdict(others.pop(number), list(others.values()))
         if not verdict.stop:
             return None
@@ -84,11 +88,11 @@ class Rungs:
             "train_s": self.trained_s(number),
         }
         reason = f"after {epochs} of {self._run.settings.recipe.epochs} epochs: {verdict.told()}"
-        self._run.record.stop(number, reason, values)
+        trial = self._run.record.stop(number, reason, values)
         kept = checkpoint_of(self._run.trainings, architecture)
         if kept is not None:
             kept.unlink(missing_ok=True)
-        return Trial(number=number, architecture=architecture, values=values, stopped=reason)
+        return trial
 
     def told(self, finished: Sequence[Trial]) -> list[Trial]:
         """Trials as a searcher is told them: of those stopped early, the accuracy that they would have come to.
@@ -99,6 +103,8 @@ class Rungs:
         Args:
             finished: All trials that ended.
         """
+        if not self.epochs:
+            return list(finished)  # the searcher's own, whatever ends meanwhile
         expected: dict[int, float] = {}
         for epochs in self.epochs:
             numbers = [t.number for t in finished if t.stopped is not None and t.values[EPOCHS_DONE] == epochs]

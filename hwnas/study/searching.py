@@ -33,6 +33,7 @@ from hwnas.study.reference import reference_point
 from hwnas.study.reranking import rerank, to_train
 from hwnas.study.run import Run, begin_run, exclusive, open_run
 from hwnas.study.settings import RunSettings
+from hwnas.study.standing import Standing
 from hwnas.study.storage import Place, require_url
 from hwnas.study.warming import Source, read_source, require_same_start, take_over
 from hwnas.study.warming import warm_start as warm_start_of
@@ -235,13 +236,13 @@ def _work(
     on_progress: Callable[[SearchProgress], None] | None,
 ) -> None:
     """Evaluates until the budget is spent; the front on disk is that of the trials finished so far."""
-    finished = run.record.finished()
-    run.write_front(finished)
+    standing = Standing(run, run.record.finished())
+    run.write_front(standing.front)
     progress = Progress(run, on_progress)
     spent = run.is_finished()
-    candidates = to_train(run, finished) if spent else []
+    candidates = to_train(run, standing.trials) if spent else []
     if not candidates:
-        progress.trial(None, finished, progress.pace(workers=1))
+        progress.trial(None, standing, progress.pace(workers=1))
         if spent:
             return
     executor = open_executor(where, folder=run.folder)
@@ -262,9 +263,10 @@ def _work(
                 doubts=doubts,
                 attempts=attempts,
                 pace=pace,
+                standing=standing,
                 on_end=partial(progress.trial, pace=pace),
             ).to_the_end()
-            candidates = to_train(run, run.record.finished())
+            candidates = to_train(run, standing.trials)
         if candidates:
             evaluator = _evaluator(run, "trained", images, executor, progress)
             pace = progress.pace(workers=executor.workers)

@@ -17,8 +17,9 @@ from hwnas.core import Architecture, Evaluator, Pace, Proposal, Searcher, StudyE
 from hwnas.evaluators import Outcome, outcome_of
 from hwnas.executors import AnyExecutor, TimeLimitError, WorkerLostError
 from hwnas.study.measuring import Doubts
-from hwnas.study.run import Run, spent_of
+from hwnas.study.run import Run
 from hwnas.study.rungs import Rungs
+from hwnas.study.standing import Standing
 
 _FAILURES_IN_A_ROW = 5
 
@@ -51,7 +52,8 @@ class Work:
         doubts: What measures in the course of the search.
         attempts: How often a trial is begun whose worker is lost.
         pace: Times the trials.
-        on_end: Called after every trial that ended, with it and all that have.
+        standing: The run's trials that ended, to which this adds every further one.
+        on_end: Called after every trial that ended, with it and how the search stands then.
     """
 
     def __init__(  # noqa: PLR0913  (keywords, each a part that is put in)
@@ -64,14 +66,16 @@ class Work:
         doubts: Doubts | None,
         attempts: int,
         pace: Pace,
-        on_end: Callable[[Trial, Sequence[Trial]], None],
+        standing: Standing,
+        on_end: Callable[[Trial, Standing], None],
     ) -> None:
         self._run, self._searcher, self._executor = run, searcher, executor
         self._evaluate = partial(outcome_of, evaluator)
         self._doubts, self._attempts, self._pace, self._on_end = doubts, attempts, pace, on_end
         self._under_way: dict[Future[Outcome], _Task] = {}
-        self._rungs = Rungs(run)
+        self._rungs, self._standing = Rungs(run), standing
         self._left: deque[_Task] = deque()
+        self._exhausted = "exhausted" in run.record.notes()
 
     def to_the_end(self) -> None:
         """Returns when the budget is spent and nothing is under way.
@@ -99,24 +103,24 @@ class Work:
 
     def _go_on(self, number: int, architecture: Architecture) -> None:
         """Has a trial evaluated, up to its next rung or to its end; one that has to end where it stands is ended."""
-        ended = self._rungs.stop(number)
+        ended = self._rungs.stop(number, self._standing.trials)
         if ended is None:
             self._left.append(_Task(number, architecture, self._rungs.next(number)))
         else:
             self._pace.ended(number)
-            self._on_end(ended, self._run.record.finished())
+            self._take(ended)
 
     def _proposed(self) -> _Task | None:
         """The next trial of the searcher; ``None`` when it has nothing more, or the budget is spent."""
-        record = self._run.record
-        finished = record.finished()
-        if spent_of(finished) + len(self._under_way) >= self._run.settings.trials or "exhausted" in record.notes():
+        record, standing = self._run.record, self._standing
+        if standing.spent + len(self._under_way) >= self._run.settings.trials or self._exhausted:
             return None
-        self._searcher.tell(self._rungs.told(finished))
+        self._searcher.tell(self._rungs.told(standing.trials))
         proposal = self._allowed()
         if proposal is None:
             if not self._under_way:
-                record.note("exhausted", len(finished))
+                record.note("exhausted", len(standing.trials))
+                self._exhausted = True
             return None
         number = record.begin(proposal, self._known(proposal.architecture))
         return _Task(number, proposal.architecture, self._rungs.next(number))
@@ -151,20 +155,28 @@ class Work:
             self._pace.halted(task.number)
             self._go_on(task.number, task.architecture)
             return
+        self._take(self._recorded(task, outcome))
+        _require_progress(self._standing.trials)
+
+    def _recorded(self, task: _Task, outcome: Outcome) -> Trial:
+        """A trial that came to its end, as it is on record then."""
         trial = self._judged(task, outcome)
         if trial.failed is not None:
-            self._run.record.fail(task.number, trial.failed)
-        else:
-            values = dict(trial.values)
-            try:
-                values = self._doubts.settle_front(task.architecture, values) if self._doubts else values
-            finally:
-                self._run.record.finish(task.number, values)  # a device that is lost does not cost the training
-        self._pace.ended(task.number)  # with what had to be measured and written
-        finished = self._run.record.finished()
-        self._run.write_front(finished)
-        self._on_end(trial, finished)
-        _require_progress(finished)
+            return self._run.record.fail(task.number, trial.failed)
+        values = dict(trial.values)
+        try:
+            if self._doubts is not None:
+                values = self._doubts.settle_front(task.architecture, values, self._standing)
+        finally:
+            trial = self._run.record.finish(task.number, values)  # a device that is lost does not cost the training
+        return trial
+
+    def _take(self, trial: Trial) -> None:
+        """What a trial that ended changes."""
+        self._pace.ended(trial.number)  # with what had to be measured and written
+        if self._standing.add(trial):
+            self._run.write_front(self._standing.front)
+        self._on_end(trial, self._standing)
 
     def _judged(self, task: _Task, outcome: Outcome) -> Trial:
         """The trial, with its known costs; failed where a value is no number."""

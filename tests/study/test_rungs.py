@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -135,10 +135,10 @@ def test_a_search_killed_between_a_rung_and_its_verdict_goes_on_with_the_verdict
     number = stopped(halved)[0].number
     verdict = Rungs.stop
 
-    def killed(self: Rungs, trial: int) -> Trial | None:
+    def killed(self: Rungs, trial: int, finished: Sequence[Trial]) -> Trial | None:
         if trial == number:
             raise KeyboardInterrupt
-        return verdict(self, trial)
+        return verdict(self, trial, finished)
 
     with monkeypatch.context() as patch:
         patch.setattr(Rungs, "stop", killed)
