@@ -8,13 +8,29 @@ from typing import Any
 from hwnas.reports import commands
 from hwnas.reports.drawing import Drawing
 from hwnas.reports.evaluations import evaluation_part
-from hwnas.reports.figures import front_figure, hypervolume_figure, latency_figure
-from hwnas.reports.numbers import COST_LABELS, COST_UNITS, Numbers, collect
+from hwnas.reports.figures import hypervolume_figure, latency_figure
+from hwnas.reports.front import front_figure
+from hwnas.reports.numbers import Numbers, collect
+from hwnas.reports.parallel import parallel_figure
 from hwnas.reports.partition import partition_figure, partition_of, told
-from hwnas.reports.templates import environment
+from hwnas.reports.scatter import checked_figure
+from hwnas.reports.spending import spending_figure
+from hwnas.reports.templates import environment, script_hash
+from hwnas.reports.thinning import LINES, LISTED, TOLD
+from hwnas.reports.trainings import trainings_figure
+from hwnas.reports.trials import COST_LABELS, COST_UNITS
 from hwnas.study import PICKS, Run
 from hwnas.training import preset_name
 from latency_tables import write_atomically
+
+ALWAYS_SHOWN = ("latency_ms", "flops_m", "params_m")  # costs in the table of the front, whatever was traded
+BECAME = {
+    "front": "on the front",
+    "dominated": "dominated",
+    "stopped": "stopped early",
+    "failed": "failed",
+    "unfinished": "not ended",
+}
 
 
 def report(run: Run, *, out: Path | None = None) -> Path:
@@ -62,7 +78,13 @@ def _content(numbers: Numbers) -> dict[str, Any]:
         "drawings": _drawings(numbers),
         "partition": partition,
         "partition_drawing": partition_figure(partition) if partition else None,
-        "told": told,
+        "told_difference": told,
+        "told": TOLD,
+        "listed": LISTED,
+        "lines": LINES,
+        "became": BECAME,
+        "columns": [name for name in COST_LABELS if name in {*ALWAYS_SHOWN, *targets}],
+        "script_hash": script_hash(),
         "go_on": commands.search_command(run, out=folder),
         "again": commands.search_command(run, out=f"{folder}-again"),
         "exports": {pick: commands.export_command(run, pick) for pick in PICKS},
@@ -81,8 +103,13 @@ def _drawings(numbers: Numbers) -> dict[str, Any]:
         costs = dict.fromkeys(["latency_ms", *(objective.name for objective in numbers.run.objectives[1:])])
         fronts = {cost: front_figure(numbers, cost) for cost in costs}
     measured = [card for card in numbers.cards if card.latency is not None]
+    many = len(numbers.run.objectives) > 2 and bool(numbers.front)
     return {
         "fronts": fronts,
+        "parallel": parallel_figure(numbers) if many else None,
         "hypervolume": hypervolume_figure(numbers) if numbers.valued else None,
+        "trainings": trainings_figure(numbers),
+        "checked": checked_figure(numbers.checked) if numbers.checked else None,
         "latency": latency_figure(measured) if measured else None,
+        "spending": spending_figure(numbers.networks) if numbers.networks else None,
     }

@@ -80,8 +80,8 @@ def page(written: Path, tmp_path: Path) -> Path:
 def test_the_browser_sees_the_winners(page: Path, browse: Callable[..., str]) -> None:
     dom = browse(page, "--dump-dom", width=1280)
     assert re.findall(r'<tr data-role="(\w+)"', dom) == ["knee", "fastest", "best"]
-    assert len(re.findall(r'<g [^>]*class="point front"[^>]*>\s*<title>trial', dom)) > 0
-    assert dom.count('<svg class="wide"') == dom.count('<svg class="narrow"') == 5
+    assert len(re.findall(r'<a [^>]*class="point front"[^>]*>\s*<title>trial', dom)) > 0
+    assert dom.count('<svg class="wide"') == dom.count('<svg class="narrow"') == 7
 
 
 @pytest.mark.parametrize("width", [1280, 390])
