@@ -9,6 +9,7 @@ from hwnas.reports import commands
 from hwnas.reports.drawing import Drawing
 from hwnas.reports.evaluations import evaluation_part
 from hwnas.reports.figures import hypervolume_figure, latency_figure
+from hwnas.reports.files import write_figures
 from hwnas.reports.front import front_figure
 from hwnas.reports.numbers import Numbers, collect
 from hwnas.reports.parallel import parallel_figure
@@ -33,7 +34,7 @@ BECAME = {
 }
 
 
-def report(run: Run, *, out: Path | None = None) -> Path:
+def report(run: Run, *, out: Path | None = None, figures: Path | None = None, refresh_s: int | None = None) -> Path:
     """Writes the report of a run: one HTML page that needs nothing but itself.
 
     A run may be reported at any time: before its first trial has ended, halfway, and without exports. Equal runs give
@@ -42,6 +43,8 @@ def report(run: Run, *, out: Path | None = None) -> Path:
     Args:
         run: The run.
         out: Where to write; by default ``report.html`` in the run folder.
+        figures: A folder for the figures of the page, each as SVG and PNG; ``None`` for none.
+        refresh_s: Seconds after which a browser is to load the page anew; ``None`` for a page that stays.
 
     Returns:
         The page.
@@ -51,11 +54,20 @@ def report(run: Run, *, out: Path | None = None) -> Path:
         OSError: The page cannot be written; an older one is untouched.
     """
     target = run.folder / "report.html" if out is None else Path(out)
-    return write_atomically(target, _page(collect(run)))
+    content = _content(collect(run))
+    text = environment().get_template("page.html").render(content, refresh_s=refresh_s)
+    if figures is not None:
+        write_figures(_figures(content), Path(figures))
+    return write_atomically(target, text)
 
 
-def _page(numbers: Numbers) -> str:
-    return environment().get_template("page.html").render(_content(numbers))
+def _figures(content: dict[str, Any]) -> list[Drawing]:
+    """Every figure of the page, in its order."""
+    drawings, part = dict(content["drawings"]), content["part"]
+    scatters = [] if part is None else list(part.scatters.values())
+    fronts = drawings.pop("fronts").values()
+    every = [*fronts, *drawings.values(), content["partition_drawing"], *scatters]
+    return [drawing for drawing in every if drawing is not None]
 
 
 def _content(numbers: Numbers) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def spending_figure(networks: Sequence[Network]) -> Drawing:
         "The winners as rows of blocks along their predicted latency, each block as wide as its time and as high as "
         "the image it reads. The same figures are in the tables below."
     )
-    height = 70 + 96 * len(networks)
+    height = 70 + 110 * len(networks)
     return drawn("spending", label, draw, heights=(height, height))
 
 

@@ -1,0 +1,71 @@
+"""``hwnas report``: what it prints and leaves behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import cli
+from hwnas.networks import network_family
+from hwnas.study import Run
+from latency_tables import LatencyTable
+from tests.reports.conftest import MANIFEST, SPACE, _rows, enter_trials, runs_in
+
+Hwnas = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def table() -> LatencyTable:
+    return LatencyTable.from_rows(MANIFEST, _rows(network_family(SPACE)))
+
+
+@pytest.fixture
+def hwnas(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Hwnas:
+    """Runs a command; returns its status and what it printed."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["hwnas", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        told = capsys.readouterr()
+        return int(ended.value.code or 0), told.out, told.err
+
+    return run
+
+
+@pytest.fixture
+def run(tmp_path: Path, table: LatencyTable) -> Run:
+    with runs_in(tmp_path, table) as make:
+        made = make(trials=2)
+        enter_trials(made, (0.9, 0.8))
+    return made
+
+
+def test_the_page_and_its_figures_go_where_they_are_asked_for(hwnas: Hwnas, run: Run, tmp_path: Path) -> None:
+    page, figures = tmp_path / "page.html", tmp_path / "figures"
+    status, out, _ = hwnas("report", run.folder, "--out", page, "--figures", figures, "--json")
+    assert (status, json.loads(out)) == (0, {"report": str(page), "figures": str(figures)})
+    assert page.is_file()
+    assert (figures / "hypervolume.svg").is_file()
+
+
+def test_watching_a_finished_run_writes_one_page_and_ends(hwnas: Hwnas, run: Run) -> None:
+    status, out, err = hwnas("report", run.folder, "--watch")
+    assert (status, out.strip()) == (0, str(run.folder / "report.html"))
+    assert err.count("2 of 2 trials, finished") == 1
+    event = json.loads(hwnas("report", run.folder, "--watch", "--progress", "json")[2])
+    assert event == {"stage": "report", "done": 2, "total": 2, "finished": True}
+
+
+def test_stopping_to_watch_is_no_fault(hwnas: Hwnas, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hwnas.reports.watch", stopped)
+    status, _, err = hwnas("report", run.folder, "--watch")
+    assert status == 0
+    assert "Stopped watching" in err
