@@ -19,6 +19,7 @@ import typer
 
 from hwnas.commands.adapting import adapt, choose
 from hwnas.commands.benching import bench
+from hwnas.commands.comparing import compare
 from hwnas.commands.endings import ended
 from hwnas.commands.executors import (
     Address,
@@ -479,6 +480,7 @@ def export(
 
 
 app.command("report")(report)
+app.command("compare")(compare)
 app.command("bench")(bench)
 
 

@@ -69,3 +69,28 @@ def test_stopping_to_watch_is_no_fault(hwnas: Hwnas, run: Run, monkeypatch: pyte
     status, _, err = hwnas("report", run.folder, "--watch")
     assert status == 0
     assert "Stopped watching" in err
+
+
+def test_runs_are_compared_for_people_and_for_programs(hwnas: Hwnas, tmp_path: Path, table: LatencyTable) -> None:
+    with runs_in(tmp_path, table) as make:
+        made = [make(trials=3, folder=name, algorithm=name) for name in ("mutation", "random")]
+        for one, accuracies in zip(made, ((0.9, 0.8, 0.7), (0.6, 0.5)), strict=True):
+            enter_trials(one, accuracies)
+    folders = [one.folder for one in made]
+    status, out, _ = hwnas("compare", *folders)
+    assert status == 0
+    assert "Hypervolume with a common reference point" in out
+    assert out.rstrip().endswith(str(folders[0] / "compare.html"))
+    status, out, _ = hwnas("compare", *folders, "--out", tmp_path / "page.html", "--json")
+    held = json.loads(out)
+    assert (status, held["budget"], held["page"]) == (0, 2, str(tmp_path / "page.html"))
+    assert [one["name"] for one in held["runs"]] == ["mutation", "random"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"), [(("run",), "expected at least two runs"), (("run", "nowhere"), "nowhere is no run folder")]
+)
+def test_what_cannot_be_compared_is_said(hwnas: Hwnas, run: Run, names: tuple[str, ...], message: str) -> None:
+    status, _, err = hwnas("compare", *(run.folder.parent / name for name in names))
+    assert status == 2
+    assert message in err
