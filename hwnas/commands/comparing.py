@@ -34,16 +34,16 @@ def _parts(comparison: Comparison, page: Path) -> list[Any]:
     rows = [
         [
             run.name,
-            f"{run.group}, seed {run.seed}",
+            run.group,
+            run.seed,
             run.trials,
             f"{run.at(budget):.4g}",
-            f"{run.hypervolume:.4g}",
             f"{100 * run.share:.0f} %",
             *(f"{run.best[name]:.4g}" if name in run.best else "" for name in names),
         ]
         for run in sorted(comparison.runs, key=lambda run: -run.at(budget))
     ]
-    columns = ["name", "settings", "trials", f"at {budget}", "at the end", "joint front", *(f"best {n}" for n in names)]
+    columns = ["name", "settings", "seed", "trials", f"at {budget}", "joint front", *(f"best {n}" for n in names)]
     tests = [
         f"{test.better} over {test.worse}: {test.test}, {many(test.runs, 'run')}, p = {test.p:.2g}"
         for test in comparison.tests

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 T = TypeVar("T")
 
-TOLD = 300  # points of a figure that tell what they are; more are drawn in one piece
+TOLD = 200  # points of a figure that tell what they are; more are drawn in one piece
 LISTED = 200  # rows of a table of trials beside those on the front
 LINES = 120  # lines that can be told apart in one figure
 _SPOTS = 900  # points of a crowd: more would cover one another

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from hwnas.networks import network_family
 from hwnas.reports.numbers import collect
 from hwnas.study import Run
-from latency_tables import NetworkRow
-from tests.reports.conftest import _timing
+from latency_tables import BlockRow, KernelRow, LatencyTable, NetworkRow, Row
+from tests.reports.conftest import MANIFEST, _timing, begin_trial, runs_in
 from tests.reports.pages import ACCURACIES, AddTrials, Draw, MakeRun, Read
 
 
@@ -64,3 +67,21 @@ def test_networks_measured_in_the_search_are_set_beside_their_predictions(run: R
     page = read(run)
     assert page.source.count('<figure id="figure-checked">') == 1
     assert f"trial {trial.number} · {trial.architecture.id} · predicted" in page.said
+
+
+def test_cells_are_told_by_their_edges_and_kernels(tmp_path: Path) -> None:
+    family = network_family("nasbench201")
+    rng = np.random.default_rng(3)
+    architecture = family.space.sample(rng)
+    rows: list[Row] = []
+    for key in {*family.block_keys(architecture), *(k for a in family.design.covering() for k in family.block_keys(a))}:
+        rows.append(KernelRow(key=f"Fake({key})", timing=_timing(float(rng.uniform(0.01, 0.1))), provider="made up"))
+        rows.append(BlockRow(key=key, kernels={f"Fake({key})": 2}))
+    table = LatencyTable.from_rows(MANIFEST, rows)
+    with runs_in(tmp_path, table) as make_run:
+        run = make_run(space="nasbench201", channels=3)
+        known = {name: float(values[0]) for name, values in run.costs.values([architecture]).items()}
+        run.record.finish(begin_trial(run, architecture), {**known, "accuracy": 0.9})
+        (network,) = collect(run).networks
+    assert network.kernels.latency_ms == pytest.approx(known["latency_ms"])
+    assert sum(block.latency_ms for block in network.blocks) == pytest.approx(network.kernels.parts_ms)
