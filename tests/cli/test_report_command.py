@@ -94,3 +94,26 @@ def test_what_cannot_be_compared_is_said(hwnas: Hwnas, run: Run, names: tuple[st
     status, _, err = hwnas("compare", *(run.folder.parent / name for name in names))
     assert status == 2
     assert message in err
+
+
+@pytest.mark.parametrize(
+    ("file", "message", "ended"),
+    [
+        ("run.json", "run.json is damaged", 1),
+        ("study.db", "study.db is damaged", 1),
+        ("latency_table.jsonl", "latency_table.jsonl", 2),
+        ("measured.jsonl", "measured.jsonl", 2),
+    ],
+)
+def test_a_half_written_run_is_refused_with_the_file_to_blame_and_an_older_page_stays(
+    hwnas: Hwnas, run: Run, file: str, message: str, ended: int
+) -> None:
+    run.record.close()
+    (run.folder / "report.html").write_text("older")
+    written = (run.folder / file).read_bytes() if (run.folder / file).exists() else b'{"schema": "hwnas'
+    (run.folder / file).write_bytes(written[: min(len(written) // 2, 5000)])
+    status, _, err = hwnas("report", run.folder)
+    assert status == ended
+    assert message in err
+    assert "Traceback" not in err
+    assert (run.folder / "report.html").read_text() == "older"
