@@ -65,7 +65,8 @@ def watch(
         begun_s = time.monotonic()
         run = open_run(folder)
         try:
-            now, finished = _state(run), run.is_finished()
+            finished = run.is_finished()
+            now = (*_state(run), finished)
             if now != seen:
                 refresh_s = None if finished else max(1, round(every_s))
                 page = report(run, out=out, figures=figures, refresh_s=refresh_s)
