@@ -19,6 +19,7 @@ import typer
 
 from hwnas.commands.adapting import adapt, choose
 from hwnas.commands.benching import bench
+from hwnas.commands.comparing import compare
 from hwnas.commands.endings import ended
 from hwnas.commands.executors import (
     Address,
@@ -61,6 +62,7 @@ from hwnas.commands.previews import feasibility_parts, limits_of
 from hwnas.commands.printing import form, many, note, render, say, stderr
 from hwnas.commands.profile_words import diagnosis_parts, model_parts, space_parts
 from hwnas.commands.progress import ProgressForm, profile_progress
+from hwnas.commands.reporting import report
 from hwnas.commands.search_progress import export_progress, search_progress
 from hwnas.commands.systems import systems
 from hwnas.commands.tables import table_app
@@ -499,15 +501,8 @@ def export(
     render({"model": str(done.model), **done.card}, lambda: card_text(done.model, done.card), as_json=as_json)
 
 
-@app.command()
-def report(run: Annotated[Path, typer.Argument(help="The run folder.")], as_json: AsJson = False) -> None:
-    """Write the report of a run: one page that works offline."""
-    import hwnas
-
-    page = hwnas.report(hwnas.open_run(run))
-    render({"report": str(page)}, f"{page}", as_json=as_json)
-
-
+app.command("report")(report)
+app.command("compare")(compare)
 app.command("bench")(bench)
 app.command("systems")(systems)
 

@@ -21,6 +21,9 @@ def hypervolumes(costs: Array, reference: Array) -> Array:
     for i, point in enumerate(costs):
         found[i] = found[i - 1] if i else 0.0
         if (point < reference).all() and not (front <= point).all(axis=1).any():
+            if len(reference) > 2:  # what the point adds: its box less what others have of it, often a few boxes
+                found[i] += np.prod(reference - point) - hypervolume(np.maximum(front, point), reference)
             front = np.vstack([front[~(front >= point).all(axis=1)], point])
-            found[i] = hypervolume(front, reference)
+            if len(reference) <= 2:
+                found[i] = hypervolume(front, reference)
     return found

@@ -7,6 +7,7 @@ device, ``cli.py`` opens it.
 Contents:
     adapting: ``hwnas predictor choose`` and ``adapt``.
     benching: ``hwnas bench``.
+    comparing: ``hwnas compare``.
     endings: errors as one message and an exit status.
     executors: options about where trials run, are kept, and begin.
     options: options that several commands share, and how their texts are read.
@@ -15,6 +16,7 @@ Contents:
     printing: results as JSON, or as texts and tables.
     profile_words: what ``hwnas profile`` and ``hwnas doctor`` say.
     progress: what is shown while a command runs.
+    reporting: ``hwnas report``.
     search_progress: what is shown while a search or an export runs.
     systems: ``hwnas systems``.
     table_words: what ``hwnas table`` says.

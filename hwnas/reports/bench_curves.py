@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,8 +35,16 @@ class Line:
     css: str
 
 
-def lines(algorithms: Sequence[AlgorithmSummary]) -> dict[str, Line]:
-    """How each algorithm is drawn, colours first and then dashes, so that no two are alike before the 20th."""
+class Named(Protocol):
+    """What has a line."""
+
+    @property
+    def name(self) -> str:
+        """Unique among those drawn."""
+
+
+def lines(algorithms: Sequence[Named]) -> dict[str, Line]:
+    """How each algorithm or run is drawn, colours first and then dashes, so that no two are alike before the 20th."""
     css = ("solid", "dashed", "dotted", "dashed")
     found = {}
     for index, one in enumerate(algorithms):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from hwnas.reports.svg import COLORS, Mark, house_style, inline_svg
 
@@ -17,12 +19,18 @@ class Drawing:
     """One figure in two shapes.
 
     Attributes:
+        name: Unique in its page.
+        label: What it shows.
         wide: For screens and paper.
         narrow: For phones.
+        figure: Draws the wide shape anew, under ``house_style`` and in the colours of the moment.
     """
 
+    name: str
+    label: str
     wide: str
     narrow: str
+    figure: Callable[[], Figure]
 
 
 @dataclass(frozen=True)
@@ -56,17 +64,22 @@ def drawn(
         draw: Draws into axes, and returns what its artists tell, by their gid.
         heights: Of the wide and of the narrow shape, in points.
     """
+    sizes = dict(zip(SHAPES, heights or [shape.height for shape in SHAPES], strict=True))
+
+    def figure(shape: Shape) -> tuple[Figure, dict[str, Mark]]:
+        made = Figure(figsize=(shape.width / 72, sizes[shape] / 72), dpi=72)
+        made.set_layout_engine("constrained", w_pad=4 / 72, h_pad=4 / 72)
+        made.patch.set_visible(False)
+        axes = made.add_subplot()
+        _plain_axes(axes, shape)
+        return made, draw(axes, shape)
+
     found = {}
     with house_style():
-        for shape, height in zip(SHAPES, heights or [shape.height for shape in SHAPES], strict=True):
-            figure = Figure(figsize=(shape.width / 72, height / 72), dpi=72)
-            figure.set_layout_engine("constrained", w_pad=4 / 72, h_pad=4 / 72)
-            figure.patch.set_visible(False)
-            axes = figure.add_subplot()
-            _plain_axes(axes, shape)
-            marks = draw(axes, shape)
-            found[shape.name] = inline_svg(figure, name=f"{name}-{shape.name}", label=label, marks=marks)
-    return Drawing(wide=found["wide"], narrow=found["narrow"])
+        for shape in SHAPES:
+            made, marks = figure(shape)
+            found[shape.name] = inline_svg(made, name=f"{name}-{shape.name}", label=label, marks=marks)
+    return Drawing(name=name, label=label, **found, figure=lambda: figure(SHAPES[0])[0])
 
 
 def _plain_axes(axes: Axes, shape: Shape) -> None:
@@ -85,3 +98,16 @@ def _plain_axes(axes: Axes, shape: Shape) -> None:
 def name_y(axes: Axes, name: str, shape: Shape) -> None:
     """Over the axis, where it reads without turning the head."""
     axes.set_title(name, loc="left", fontsize=shape.font, color=COLORS["ink"], pad=10)
+
+
+def joined(lines: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Many lines as one that is lifted in between: a single path.
+
+    Args:
+        lines: Shape ``(n, k, 2)``: ``n`` lines through ``k`` points.
+
+    Returns:
+        ``x`` and ``y``, each of shape ``(n * (k + 1),)``, with NaN after each line.
+    """
+    lifted = np.concatenate([lines, np.full((len(lines), 1, 2), np.nan)], axis=1).reshape(-1, 2)
+    return lifted[:, 0], lifted[:, 1]

@@ -8,16 +8,33 @@ from typing import Any
 from hwnas.reports import commands
 from hwnas.reports.drawing import Drawing
 from hwnas.reports.evaluations import evaluation_part
-from hwnas.reports.figures import front_figure, hypervolume_figure, latency_figure
-from hwnas.reports.numbers import COST_LABELS, COST_UNITS, Numbers, collect
+from hwnas.reports.figures import hypervolume_figure, latency_figure
+from hwnas.reports.files import write_figures
+from hwnas.reports.front import front_figure
+from hwnas.reports.numbers import Numbers, collect
+from hwnas.reports.parallel import parallel_figure
 from hwnas.reports.partition import partition_figure, partition_of, told
-from hwnas.reports.templates import environment
+from hwnas.reports.scatter import checked_figure
+from hwnas.reports.spending import spending_figure
+from hwnas.reports.templates import environment, script_hash
+from hwnas.reports.thinning import LINES, LISTED, TOLD
+from hwnas.reports.trainings import trainings_figure
+from hwnas.reports.trials import COST_LABELS, COST_UNITS
 from hwnas.study import PICKS, Run
 from hwnas.training import preset_name
 from latency_tables import write_atomically
 
+ALWAYS_SHOWN = ("latency_ms", "flops_m", "params_m")  # costs in the table of the front, whatever was traded
+BECAME = {
+    "front": "on the front",
+    "dominated": "dominated",
+    "stopped": "stopped early",
+    "failed": "failed",
+    "unfinished": "not ended",
+}
 
-def report(run: Run, *, out: Path | None = None) -> Path:
+
+def report(run: Run, *, out: Path | None = None, figures: Path | None = None, refresh_s: int | None = None) -> Path:
     """Writes the report of a run: one HTML page that needs nothing but itself.
 
     A run may be reported at any time: before its first trial has ended, halfway, and without exports. Equal runs give
@@ -26,6 +43,8 @@ def report(run: Run, *, out: Path | None = None) -> Path:
     Args:
         run: The run.
         out: Where to write; by default ``report.html`` in the run folder.
+        figures: A folder for the figures of the page, each as SVG and PNG; ``None`` for none.
+        refresh_s: Seconds after which a browser is to load the page anew; ``None`` for a page that stays.
 
     Returns:
         The page.
@@ -35,11 +54,20 @@ def report(run: Run, *, out: Path | None = None) -> Path:
         OSError: The page cannot be written; an older one is untouched.
     """
     target = run.folder / "report.html" if out is None else Path(out)
-    return write_atomically(target, _page(collect(run)))
+    content = _content(collect(run))
+    text = environment().get_template("page.html").render(content, refresh_s=refresh_s)
+    if figures is not None:
+        write_figures(_figures(content), Path(figures))
+    return write_atomically(target, text)
 
 
-def _page(numbers: Numbers) -> str:
-    return environment().get_template("page.html").render(_content(numbers))
+def _figures(content: dict[str, Any]) -> list[Drawing]:
+    """Every figure of the page, in its order."""
+    drawings, part = dict(content["drawings"]), content["part"]
+    scatters = [] if part is None else list(part.scatters.values())
+    fronts = drawings.pop("fronts").values()
+    every = [*fronts, *drawings.values(), content["partition_drawing"], *scatters]
+    return [drawing for drawing in every if drawing is not None]
 
 
 def _content(numbers: Numbers) -> dict[str, Any]:
@@ -62,7 +90,13 @@ def _content(numbers: Numbers) -> dict[str, Any]:
         "drawings": _drawings(numbers),
         "partition": partition,
         "partition_drawing": partition_figure(partition) if partition else None,
-        "told": told,
+        "told_difference": told,
+        "told": TOLD,
+        "listed": LISTED,
+        "lines": LINES,
+        "became": BECAME,
+        "columns": [name for name in COST_LABELS if name in {*ALWAYS_SHOWN, *targets}],
+        "script_hash": script_hash(),
         "go_on": commands.search_command(run, out=folder),
         "again": commands.search_command(run, out=f"{folder}-again"),
         "exports": {pick: commands.export_command(run, pick) for pick in PICKS},
@@ -81,8 +115,13 @@ def _drawings(numbers: Numbers) -> dict[str, Any]:
         costs = dict.fromkeys(["latency_ms", *(objective.name for objective in numbers.run.objectives[1:])])
         fronts = {cost: front_figure(numbers, cost) for cost in costs}
     measured = [card for card in numbers.cards if card.latency is not None]
+    many = len(numbers.run.objectives) > 2 and bool(numbers.front)
     return {
         "fronts": fronts,
+        "parallel": parallel_figure(numbers) if many else None,
         "hypervolume": hypervolume_figure(numbers) if numbers.valued else None,
+        "trainings": trainings_figure(numbers),
+        "checked": checked_figure(numbers.checked) if numbers.checked else None,
         "latency": latency_figure(measured) if measured else None,
+        "spending": spending_figure(numbers.networks) if numbers.networks else None,
     }

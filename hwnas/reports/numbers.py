@@ -2,99 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 
-from hwnas.core import Architecture, DataError, Trial
-from hwnas.networks import Block
-from hwnas.objectives import COSTS
-from hwnas.pareto import non_dominated
+from hwnas.bench.growing import hypervolumes
+from hwnas.core import DataError, Trial
 from hwnas.predictors import Evaluation, read_evaluation
+from hwnas.reports.architectures import Network, network_of
 from hwnas.reports.cards import Card, Unreadable, read_cards
+from hwnas.reports.thinning import LISTED, spread
+from hwnas.reports.trials import State, TrialRow, trial_rows
 from hwnas.study import Run
-from hwnas.study.record import RUNG_ACCURACY
-
-State = Literal["front", "dominated", "stopped", "failed", "unfinished"]
-COST_LABELS: Mapping[str, str] = {
-    "latency_ms": "latency",
-    "flops_m": "FLOPs",
-    "macs_m": "MACs",
-    "params_m": "parameters",
-    "memory_mib": "memory",
-    "energy_mj": "energy",
-}
-COST_UNITS: Mapping[str, str] = {cost.name: cost.unit for cost in COSTS.values()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialRow:
-    """One trial, whatever became of it.
-
-    Attributes:
-        number: Position in the study.
-        id: Its architecture.
-        state: What became of it.
-        accuracy: On the validation images after the whole training, in [0, 1]; ``None`` without a value.
-        costs: Cost name to value in the cost's unit.
-        measured: Whether its latency was measured in the course of the search, and not predicted.
-        roles: What it won as.
-        why: How the searcher came to it.
-        failed: Why it failed, or was stopped early; empty otherwise.
-        rung_accuracy: Of one that was stopped early its accuracy then; else ``None``.
-        origin: Where its result was taken over from; ``None`` for what this run evaluated.
-    """
-
-    number: int
-    id: str
-    state: State
-    accuracy: float | None
-    costs: Mapping[str, float]
-    measured: bool
-    roles: tuple[str, ...]
-    why: Mapping[str, Any]
-    failed: str
-    rung_accuracy: float | None
-    origin: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class BlockRow:
-    """One block of a network.
-
-    Attributes:
-        stage: The part of the network it belongs to.
-        key: Its canonical name.
-        macs: Multiply-accumulates for one image.
-        share: Of the network's multiply-accumulates.
-        params: Trainable parameters.
-    """
-
-    stage: str
-    key: str
-    macs: int
-    share: float
-    params: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Network:
-    """A winner's architecture.
-
-    Attributes:
-        row: Its trial.
-        choices: Name and value of every choice.
-        resolution: Input height and width in pixels.
-        blocks: In order of execution.
-    """
-
-    row: TrialRow
-    choices: tuple[tuple[str, Any], ...]
-    resolution: int
-    blocks: tuple[BlockRow, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +84,35 @@ class Numbers:
         return tuple(sorted(rows, key=lambda row: (row.costs["latency_ms"], row.number)))
 
     @property
+    def listed(self) -> tuple[TrialRow, ...]:
+        """Trials that are told one by one: all, or where they are very many, some of the front and of the others."""
+        others = [row.number for row in self.rows if row.state != "front"]
+        front = [row.number for row in self.rows if row.state == "front"]
+        if len(self.rows) <= 2 * LISTED:
+            return self.rows
+        kept = {*spread(others, LISTED), *spread(front, LISTED)}
+        return tuple(row for row in self.rows if row.number in kept)
+
+    def latest(self, state: State) -> tuple[TrialRow, ...]:
+        """The last trials that ended that way, as many as are listed."""
+        return tuple(row for row in self.rows if row.state == state)[-LISTED:]
+
+    @property
+    def halted(self) -> tuple[TrialRow, ...]:
+        """Trials whose training halted at rungs."""
+        return tuple(row for row in self.rows if row.rungs)
+
+    @property
+    def rung_epochs(self) -> tuple[int, ...]:
+        """Epochs at which trainings halted or ended."""
+        return tuple(sorted({epochs for row in self.halted for epochs, _ in row.rungs}))
+
+    @property
+    def checked(self) -> tuple[TrialRow, ...]:
+        """Trials whose network was measured in the course of the search."""
+        return tuple(row for row in self.rows if row.predicted_ms is not None and "latency_ms" in row.costs)
+
+    @property
     def measured(self) -> int:
         """Networks measured in the course of the search."""
         return len(self.run.measured.latencies)
@@ -210,11 +158,11 @@ def collect(run: Run) -> Numbers:
     """
     trials = run.judged(run.record.finished())
     picks = run.picks() if trials else {}
-    rows = _rows(run, trials, {trial.number for trial in run.front()}, picks)
+    rows = trial_rows(run, trials, {trial.number for trial in run.front()}, picks)
     by_number = {row.number: row for row in rows}
     cards, unreadable = read_cards(run.folder)
     evaluation, problem = _evaluation(run)
-    networks = {trial.number: _network(run, trial, by_number[trial.number]) for trial in picks.values()}
+    networks = {trial.number: network_of(run, trial, by_number[trial.number]) for trial in picks.values()}
     return Numbers(
         run=run,
         rows=rows,
@@ -238,42 +186,6 @@ def _evaluation(run: Run) -> tuple[Evaluation | None, Unreadable | None]:
         return None, Unreadable(file=path.name, reason=str(error))
 
 
-def _rows(run: Run, trials: Sequence[Trial], front: set[int], picks: Mapping[str, Trial]) -> tuple[TrialRow, ...]:
-    recorded, measured = run.record.attributes(), run.measured.latencies
-    judged = {trial.number: trial for trial in trials}
-    states: list[tuple[Trial, State]] = []
-    for trial in (judged.get(one.number, one) for one in run.record.finished()):
-        good: State = "front" if trial.number in front else "dominated"
-        lost: State = "failed" if trial.failed is not None else "stopped"
-        states.append((trial, good if trial.complete else lost))
-    for number, architecture in run.record.unfinished():
-        states.append((Trial(number=number, architecture=architecture), "unfinished"))
-    rows = (
-        _row(trial, state, picks, recorded[trial.number], measured=trial.architecture.id in measured)
-        for trial, state in states
-    )
-    return tuple(sorted(rows, key=lambda row: row.number))
-
-
-def _row(
-    trial: Trial, state: State, picks: Mapping[str, Trial], recorded: Mapping[str, Any], *, measured: bool
-) -> TrialRow:
-    known = {**{name: recorded[name] for name in COST_LABELS if name in recorded}, **trial.values}
-    return TrialRow(
-        number=trial.number,
-        id=trial.architecture.id,
-        state=state,
-        accuracy=trial.values.get("accuracy"),
-        costs={name: float(known[name]) for name in COST_LABELS if name in known},
-        measured=measured,
-        roles=tuple(role for role, picked in picks.items() if picked.number == trial.number),
-        why=dict(recorded.get("why", {})),
-        failed=trial.failed or trial.stopped or "",
-        rung_accuracy=trial.values.get(RUNG_ACCURACY),
-        origin=trial.origin,
-    )
-
-
 def _winner(role: str, row: TrialRow, cards: tuple[Card, ...]) -> Winner:
     """The role with its card: the one of that name, or of another name that holds the same network."""
     named = next((card for card in cards if card.pick == role), None)
@@ -282,41 +194,11 @@ def _winner(role: str, row: TrialRow, cards: tuple[Card, ...]) -> Winner:
     return Winner(role=role, row=row, card=own, outdated=named if named is not None and named not in same else None)
 
 
-def _network(run: Run, trial: Trial, row: TrialRow) -> Network:
-    blocks = run.family.blocks(trial.architecture)
-    total = sum(block.macs for block in blocks)
-    return Network(
-        row=row,
-        choices=tuple(trial.architecture.items()),
-        resolution=run.family.resolution(trial.architecture),
-        blocks=tuple(
-            BlockRow(stage=stage, key=block.key, macs=block.macs, share=block.macs / total, params=block.params)
-            for stage, block in zip(_stages(trial.architecture, blocks), blocks, strict=True)
-        ),
-    )
-
-
-def _stages(architecture: Architecture, blocks: tuple[Block, ...]) -> list[str]:
-    """The stage of each block, from the depths chosen; where these do not add up, the kind of the block."""
-    depths = [int(value) for name, value in architecture.items() if re.fullmatch(r"s\d+\.depth", name)]
-    inner = [f"stage {stage}" for stage, depth in enumerate(depths, start=1) for _ in range(depth)]
-    if len(inner) + 2 == len(blocks):
-        return ["stem", *inner, "head"]
-    return [block.key.partition("(")[0] for block in blocks]
-
-
 def _curve(run: Run, trials: list[Trial]) -> HypervolumeCurve:
-    steps, front, value = [], list[Trial](), 0.0
-    for trial in trials:
-        costs = run.cost_matrix([*front, trial])
-        kept = non_dominated(costs)
-        if kept[-1]:  # a dominated trial leaves the volume as it is
-            front = [entry for entry, good in zip([*front, trial], kept, strict=True) if good]
-            value = run.hypervolume(front)
-        steps.append((trial.number, value))
+    values = hypervolumes(run.cost_matrix(trials), run.reference_costs)
     ideal = np.array([-1.0 if objective.name == "accuracy" else 0.0 for objective in run.objectives])
     return HypervolumeCurve(
-        steps=tuple(steps),
+        steps=tuple((trial.number, float(value)) for trial, value in zip(trials, values, strict=True)),
         unit=" × ".join(objective.unit or objective.name for objective in run.objectives),
-        share=value / float(np.prod(run.reference_costs - ideal)),
+        share=(float(values[-1]) if trials else 0.0) / float(np.prod(run.reference_costs - ideal)),
     )

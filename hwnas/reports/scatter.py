@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
@@ -10,6 +13,8 @@ from hwnas.predictors.verdict import Evaluation, MeasuredNetwork
 from hwnas.reports.drawing import Drawing, Shape, drawn, name_y
 from hwnas.reports.formats import milliseconds, percent
 from hwnas.reports.svg import COLORS, Mark
+from hwnas.reports.thinning import TOLD, spread
+from hwnas.reports.trials import TrialRow
 
 _BANDS = ((0.10, 0.55), (0.05, 1.0))  # half width, opacity
 _MARKERS = {"random": ("o", "accent", 6.5), "front": ("^", "knee", 8.5)}  # shape before colour
@@ -45,6 +50,38 @@ def scatter_figure(evaluation: Evaluation, estimate: str, *, words: str) -> Draw
         f"of 5 and 10 per cent around it: {words}. The figures are in the tables below."
     )
     return drawn(f"scatter-{estimate}", label, draw, heights=(560, 340))
+
+
+def checked_figure(rows: Sequence[TrialRow]) -> Drawing:
+    """Measured against predicted latency of the networks that were measured in the course of a search.
+
+    Args:
+        rows: Their trials, at least one.
+    """
+    pairs = [(row, row.predicted_ms or 0.0, row.costs["latency_ms"]) for row in spread(rows, TOLD)]
+    both = [ms for _, *pair in pairs for ms in pair if ms > 0]
+    low, high = min(both) / 1.12, max(both) * 1.12
+
+    def draw(axes: Axes, shape: Shape) -> dict[str, Mark]:
+        _frame(axes, low, high, shape)
+        marks = {}
+        for row, predicted_ms, measured_ms in pairs:
+            gid, front = f"t{row.number}", row.state == "front"
+            style: dict[str, Any] = {"color": COLORS["accent" if front else "pale"], "markeredgecolor": COLORS["paper"]}
+            axes.plot([predicted_ms], [measured_ms], "o", markersize=7.5, zorder=3, gid=gid, **style)
+            off = percent(abs(predicted_ms / measured_ms - 1))
+            told = f"predicted {milliseconds(predicted_ms)} · measured {milliseconds(measured_ms)} · {off} off"
+            link = f"trial-{row.number}" if front else ""
+            marks[gid] = Mark(title=f"trial {row.number} · {row.id} · {told}", kind=f"point {row.state}", link=link)
+        axes.set_xlabel("Predicted latency [ms]", labelpad=8)
+        name_y(axes, "Measured latency [ms]", shape)
+        return marks
+
+    label = (
+        f"Scatter plot of measured against predicted latency of {len(pairs)} networks of the search, with the diagonal "
+        "and bands of 5 and 10 per cent around it."
+    )
+    return drawn("checked", label, draw, heights=(430, 340))
 
 
 def _frame(axes: Axes, low: float, high: float, shape: Shape) -> None:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 EPOCHS_DONE = "epochs_done"  # of a trial that was stopped early: how far it was trained
 RUNG_ACCURACY = "rung_accuracy"  # and its accuracy then
+RUNGS = "rungs"  # of a trial: by the epochs of each rung its accuracy then, and the seconds since the rung before
 _ORIGIN = "origin"  # attribute of a trial whose result was taken over
 
 

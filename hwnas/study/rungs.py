@@ -13,10 +13,8 @@ from dataclasses import replace
 from hwnas.core import Architecture, Trial
 from hwnas.evaluators import checkpoint_of
 from hwnas.study.halving import Halving, RungResult, expected_finals
-from hwnas.study.record import EPOCHS_DONE, RUNG_ACCURACY
+from hwnas.study.record import EPOCHS_DONE, RUNG_ACCURACY, RUNGS
 from hwnas.study.run import Run
-
-_MARK = "rungs"  # of a trial: by the epochs of each rung its accuracy then, and the seconds since the rung before
 
 Marks = dict[int, Mapping[str, float]]
 
@@ -35,7 +33,7 @@ class Rungs:
         eta = math.inf if run.settings.halving is None else run.settings.halving
         self._run, self._rule = run, Halving(eta=eta)
         self.epochs = self._rule.rungs(run.settings.recipe.epochs)
-        marked = run.record.marked(_MARK) if self.epochs else []
+        marked = run.record.marked(RUNGS) if self.epochs else []
         self._architectures = {number: architecture for number, architecture, _ in marked}
         self._marks: dict[int, Marks] = {
             number: {int(epochs): entry for epochs, entry in marks.items()} for number, _, marks in marked
@@ -58,7 +56,7 @@ class Rungs:
         """
         entry = {"accuracy": values["accuracy"], "train_s": values.get("train_s", 0.0)}
         marks = {**self._marks.get(number, {}), epochs: entry}
-        self._run.record.mark(number, _MARK, {str(rung): one for rung, one in marks.items()})
+        self._run.record.mark(number, RUNGS, {str(rung): one for rung, one in marks.items()})
         self._marks[number], self._architectures[number] = marks, architecture
 
     def stop(self, number: int, finished: Sequence[Trial]) -> Trial | None:

@@ -243,7 +243,7 @@ class Page(HTMLParser):
     Attributes:
         source: The page as it is written.
         opened: Every element: tag and attributes, in order.
-        words: All text outside style.
+        words: All text outside style and script.
     """
 
     def __init__(self, source: str) -> None:
@@ -269,7 +269,7 @@ class Page(HTMLParser):
             assert self._stack.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self._stack:
+        if not {"style", "script"} & set(self._stack):
             self.words += data
 
     def having(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
@@ -289,7 +289,7 @@ class Page(HTMLParser):
         """Trials drawn as a kind of point in the wide drawing of a figure."""
         name = {"latency_ms": "latency", "flops_m": "flops", "params_m": "parameters"}[cost]
         pattern = re.compile(rf"front-{name}-wide-t(\d+)")
-        found = self.having("g", **{"class": f"point {kind}"})
+        found = [one for tag in ("g", "a") for one in self.having(tag, **{"class": f"point {kind}"})]
         return {int(match[1]) for entry in found if (match := pattern.fullmatch(str(entry["id"])))}
 
 

@@ -80,8 +80,8 @@ def page(written: Path, tmp_path: Path) -> Path:
 def test_the_browser_sees_the_winners(page: Path, browse: Callable[..., str]) -> None:
     dom = browse(page, "--dump-dom", width=1280)
     assert re.findall(r'<tr data-role="(\w+)"', dom) == ["knee", "fastest", "best"]
-    assert len(re.findall(r'<g [^>]*class="point front"[^>]*>\s*<title>trial', dom)) > 0
-    assert dom.count('<svg class="wide"') == dom.count('<svg class="narrow"') == 5
+    assert len(re.findall(r'<a [^>]*class="point front"[^>]*>\s*<title>trial', dom)) > 0
+    assert dom.count('<svg class="wide"') == dom.count('<svg class="narrow"') == 7
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -117,3 +117,27 @@ def test_nothing_is_wider_than_the_screen(page: Path, browse: Callable[..., str]
     assert found
     assert int(found[1]) == width
     assert int(found[2]) <= width
+
+
+def test_the_arrow_keys_go_from_network_to_network_and_say_what_each_is(page: Path, browse: Callable[..., str]) -> None:
+    probe = """
+      const links = [...document.querySelectorAll('#figure-latency_ms svg.wide a')];
+      const stops = links.filter(link => link.getAttribute('tabindex') !== '-1');
+      stops[0].focus();
+      const said = [];
+      for (const key of ['Home', 'ArrowRight', 'End', 'ArrowRight']) {
+        document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+        said.push(document.activeElement.getAttribute('href'));
+      }
+      document.title = [stops.length, links.length, ...said, document.querySelector('.tip').textContent].join('|');
+    """
+    text = re.sub(r"<meta http-equiv=[^>]*>", "", page.read_text(encoding="utf-8"))
+    page.write_text(text.replace("</body>", f"<script>{probe}</script></body>"), encoding="utf-8")
+    dom = browse(page, "--dump-dom", width=1280)
+    found = re.search(r"<title>(\d+)\|(\d+)\|([^<]*)</title>", dom)
+    assert found
+    order = re.findall(r'<tr id="(trial-\d+)"', text)  # the front table, from fast to slow
+    assert (int(found[1]), int(found[2])) == (1, len(order))
+    *stops, told = found[3].split("|")
+    assert stops == [f"#{order[0]}", f"#{order[1]}", f"#{order[-1]}", f"#{order[-1]}"]
+    assert told.startswith(f"{order[-1].replace('-', ' ')}\n")

@@ -1,0 +1,133 @@
+"""Trials as the report tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hwnas.core import Trial
+from hwnas.objectives import COSTS
+from hwnas.study import Run
+from hwnas.study.record import RUNG_ACCURACY, RUNGS
+
+State = Literal["front", "dominated", "stopped", "failed", "unfinished"]
+COST_LABELS: Mapping[str, str] = {
+    "latency_ms": "latency",
+    "flops_m": "FLOPs",
+    "macs_m": "MACs",
+    "params_m": "parameters",
+    "memory_mib": "memory",
+    "energy_mj": "energy",
+}
+COST_UNITS: Mapping[str, str] = {cost.name: cost.unit for cost in COSTS.values()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRow:
+    """One trial, whatever became of it.
+
+    Attributes:
+        number: Position in the study.
+        id: Its architecture.
+        state: What became of it.
+        accuracy: On the validation images after the whole training, in [0, 1]; ``None`` without a value.
+        costs: Cost name to value in the cost's unit.
+        measured: Whether its latency was measured in the course of the search, and not predicted.
+        roles: What it won as.
+        why: How the searcher came to it.
+        failed: Why it failed, or was stopped early; empty otherwise.
+        rung_accuracy: Of one that was stopped early its accuracy then; else ``None``.
+        origin: Where its result was taken over from; ``None`` for what this run evaluated.
+        rungs: Epochs and accuracy at which its training halted, and at its end; empty where none halts.
+        predicted_ms: Of a network that was measured, what had been predicted; else ``None``.
+    """
+
+    number: int
+    id: str
+    state: State
+    accuracy: float | None
+    costs: Mapping[str, float]
+    measured: bool
+    roles: tuple[str, ...]
+    why: Mapping[str, Any]
+    failed: str
+    rung_accuracy: float | None
+    origin: str | None
+    rungs: tuple[tuple[int, float], ...]
+    predicted_ms: float | None
+
+
+def trial_rows(run: Run, trials: Sequence[Trial], front: set[int], picks: Mapping[str, Trial]) -> tuple[TrialRow, ...]:
+    """Every trial, by number.
+
+    Args:
+        run: The run.
+        trials: Those that came to their end, with the accuracies that count.
+        front: Numbers of the non-dominated ones.
+        picks: The winners by role.
+
+    Raises:
+        StudyError: The record cannot be read.
+    """
+    recorded = run.record.attributes()
+    roles = {number: tuple(role for role, picked in picks.items() if picked.number == number) for number in front}
+    judged = {trial.number: trial for trial in trials}
+    states: list[tuple[Trial, State]] = []
+    for trial in (judged.get(one.number, one) for one in run.record.finished()):
+        good: State = "front" if trial.number in front else "dominated"
+        lost: State = "failed" if trial.failed is not None else "stopped"
+        states.append((trial, good if trial.complete else lost))
+    for number, architecture in run.record.unfinished():
+        states.append((Trial(number=number, architecture=architecture), "unfinished"))
+    predicted = _predictions(run, [trial for trial, _ in states])
+    rows = (
+        _row(
+            trial,
+            state,
+            recorded[trial.number],
+            roles=roles.get(trial.number, ()),
+            predicted_ms=predicted.get(trial.number),
+            epochs=run.settings.recipe.epochs,
+        )
+        for trial, state in states
+    )
+    return tuple(sorted(rows, key=lambda row: row.number))
+
+
+def _predictions(run: Run, trials: Sequence[Trial]) -> dict[int, float]:
+    """What was predicted of the networks that were measured in the course of the search, by their trials' numbers."""
+    measured = [trial for trial in trials if trial.architecture.id in run.measured.latencies]
+    if not measured:
+        return {}
+    latency_ms, _ = run.predictor.predict([trial.architecture for trial in measured])
+    return {trial.number: float(ms) for trial, ms in zip(measured, latency_ms, strict=True)}
+
+
+def _row(
+    trial: Trial,
+    state: State,
+    recorded: Mapping[str, Any],
+    *,
+    roles: tuple[str, ...],
+    predicted_ms: float | None,
+    epochs: int,
+) -> TrialRow:
+    known = {**{name: recorded[name] for name in COST_LABELS if name in recorded}, **trial.values}
+    accuracy = trial.values.get("accuracy")
+    halts = sorted((int(rung), float(entry["accuracy"])) for rung, entry in recorded.get(RUNGS, {}).items())
+    return TrialRow(
+        number=trial.number,
+        id=trial.architecture.id,
+        state=state,
+        accuracy=accuracy,
+        costs={name: float(known[name]) for name in COST_LABELS if name in known},
+        measured=predicted_ms is not None,
+        roles=roles,
+        why=dict(recorded.get("why", {})),
+        failed=trial.failed or trial.stopped or "",
+        rung_accuracy=trial.values.get(RUNG_ACCURACY),
+        origin=trial.origin,
+        rungs=(*halts, (epochs, accuracy)) if halts and accuracy is not None else tuple(halts),
+        predicted_ms=predicted_ms,
+    )
