@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -32,6 +32,7 @@ from hwnas.commands.executors import (
     Workers,
     executor_of,
 )
+from hwnas.commands.export_options import DynamicBatch, ExportPrecision, MaxDrop, Opset, Tolerance
 from hwnas.commands.options import (
     AsJson,
     Data,
@@ -63,6 +64,7 @@ from hwnas.commands.tables import table_app
 from hwnas.commands.winners import card_text, cards_of, export_one, export_winners, front_parts, front_rows, halving_row
 
 if TYPE_CHECKING:
+    from hwnas.core import Architecture
     from hwnas.networks import NetworkFamily
     from hwnas.predictors import Evaluation
     from hwnas.study import EvaluationPlan, Run
@@ -456,25 +458,56 @@ class _Asked:
 
 
 @app.command()
-def export(
+def export(  # noqa: PLR0913, PLR0917  (each parameter is an option of the command)
     run: Annotated[Path, typer.Argument(help="The run folder.")],
     pick: Annotated[str, typer.Option(help="knee, fastest, best, an architecture's id or a trial's number.")] = "knee",
-    latency_tolerance: Annotated[
-        float, typer.Option(min=0.01, help="How far measured and predicted latency may be apart, relative.")
-    ] = 0.25,
+    latency_tolerance: Tolerance = 0.25,
+    precision: ExportPrecision = "fp32",
+    max_drop: MaxDrop = 0.01,
+    dynamic_batch: DynamicBatch = False,
+    opset: Opset = None,
     allow_other_device: OtherDevice = False,
     progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Train a candidate fully and hand it over as verified ONNX, its latency measured again."""
     import hwnas
+    from hwnas.exports import ExportSettings
+    from profilers.backends.contract import symmetric_int8
 
+    settings = ExportSettings(precision=precision, max_drop=max_drop, dynamic_batch=dynamic_batch, opset=opset)
     opened = hwnas.open_run(run)
-    network = opened.pick(pick).architecture.id
-    meter = _meter(opened.family, opened.table, None if allow_other_device else _backend_of(opened.table))
-    with export_progress({pick: network}) as on_step:
-        done = export_one(opened, pick, meter=meter, on_step=partial(on_step, pick), tolerance=latency_tolerance)
+    network = opened.pick(pick).architecture
+    backend = None if allow_other_device else _backend_of(opened.table)
+    if backend is not None:
+        _require_arithmetic(backend, opened.family, network, precision)
+        settings = replace(settings, symmetric=symmetric_int8(backend))
+    with export_progress({pick: network.id}) as on_step:
+        done = export_one(
+            opened,
+            pick,
+            meter=_meter(opened.family, opened.table, backend),
+            on_step=partial(on_step, pick),
+            tolerance=latency_tolerance,
+            settings=settings,
+        )
     render({"model": str(done.model), **done.card}, lambda: card_text(done.model, done.card), as_json=as_json)
+
+
+def _require_arithmetic(backend: Backend, family: NetworkFamily, architecture: Architecture, precision: str) -> None:
+    """Refuses, before anything is trained, a precision that the device computes nothing in.
+
+    Raises:
+        MachineError: It does not.
+    """
+    from hwnas.core import MachineError
+    from profilers.inspection import computes_in
+
+    if precision != "fp32" and not computes_in(backend, family.workload(architecture), precision):
+        raise MachineError(
+            f"{backend.name} on this {backend.device} computes nothing of the network in {precision}: choose another "
+            "--precision, or, for another device, give --allow-other-device; nothing is measured then"
+        )
 
 
 @app.command()
@@ -606,7 +639,6 @@ def _profile_space(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    from dataclasses import replace
 
     from hwnas.networks import network_family
     from latency_tables import alignment, table_sha256
@@ -875,8 +907,6 @@ def predictor_evaluate(  # noqa: PLR0913, PLR0917  (each parameter is an option 
     as_json: AsJson = False,
 ) -> None:
     """Measure networks the table has never seen, and say how far off their predictions are."""
-    from dataclasses import replace
-
     import hwnas
     from hwnas.core import VerificationError
     from hwnas.predictors import gates, write_evaluation
@@ -909,8 +939,6 @@ def _table_to_judge(
     run: Run | None, family: NetworkFamily, *, device: str, table: str | None
 ) -> tuple[str, LatencyTable, Backend]:
     """The table given, the run's own, or one made now, with its name; and what measures on its very device."""
-    from dataclasses import replace
-
     from latency_tables import read_table, resolve
     from profilers import CampaignSettings, open_device
 
@@ -929,7 +957,6 @@ def _table_to_judge(
 
 def _measured(plan: EvaluationPlan, backend: Backend, out: Path, *, rounds: int) -> Evaluation:
     """Measures what an evaluation needs, all in the same rounds, and judges the predictor by it."""
-    from dataclasses import replace
     from datetime import datetime, timezone
 
     from profilers import CampaignSettings, time_networks

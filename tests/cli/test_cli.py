@@ -387,10 +387,10 @@ def test_a_deliberately_broken_export_exits_4(hwnas: Hwnas, here_table: Path, mo
 
     whole = exporting.to_onnx
 
-    def broken(module: object, image: object, *, exporter: str) -> bytes:
+    def broken(module: object, image: object, **form: object) -> bytes:
         import onnx
 
-        model = onnx.load_model_from_string(whole(module, image, exporter=exporter))  # type: ignore[arg-type]
+        model = onnx.load_model_from_string(whole(module, image, **form))  # type: ignore[arg-type]
         for weight in model.graph.initializer:
             if weight.data_type == 1 and len(weight.dims) == 2:
                 weight.CopyFrom(onnx.numpy_helper.from_array(-onnx.numpy_helper.to_array(weight), weight.name))

@@ -1,0 +1,21 @@
+"""Options of ``hwnas export`` and ``hwnas verify``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Tolerance = Annotated[
+    float, typer.Option(min=0.01, help="How far measured and predicted latency may be apart, relative.")
+]
+ExportPrecision = Annotated[
+    str, typer.Option("--precision", help="fp32, fp16, or int8 with ranges from the run's training images.")
+]
+MaxDrop = Annotated[
+    float, typer.Option(min=0.0, help="Accuracy that another precision may cost, as a share of the images.")
+]
+DynamicBatch = Annotated[
+    bool, typer.Option("--dynamic-batch", help="Leave the number of images open; latency is measured with one.")
+]
+Opset = Annotated[int | None, typer.Option(help="Version of the ONNX operators, 15 to 22; by default 18, for fp16 19.")]
