@@ -61,10 +61,20 @@ from hwnas.commands.profile_words import diagnosis_parts, model_parts, space_par
 from hwnas.commands.progress import ProgressForm, profile_progress
 from hwnas.commands.search_progress import export_progress, search_progress
 from hwnas.commands.tables import table_app
+from hwnas.commands.verifying import (
+    Against,
+    OutputTolerance,
+    SampleData,
+    SampleFile,
+    require_verified,
+    samples_of,
+    verification_text,
+)
 from hwnas.commands.winners import card_text, cards_of, export_one, export_winners, front_parts, front_rows, halving_row
 
 if TYPE_CHECKING:
     from hwnas.core import Architecture
+    from hwnas.exports.verification.verifying import LatencyPromise
     from hwnas.networks import NetworkFamily
     from hwnas.predictors import Evaluation
     from hwnas.study import EvaluationPlan, Run
@@ -508,6 +518,48 @@ def _require_arithmetic(backend: Backend, family: NetworkFamily, architecture: A
             f"{backend.name} on this {backend.device} computes nothing of the network in {precision}: choose another "
             "--precision, or, for another device, give --allow-other-device; nothing is measured then"
         )
+
+
+@app.command()
+def verify(  # noqa: PLR0913, PLR0917  (each parameter is an option of the command)
+    model: Annotated[Path, typer.Argument(help="The .onnx file, wherever it is from.")],
+    against: Against = None,
+    data: SampleData = None,
+    samples: SampleFile = None,
+    tolerance: OutputTolerance = None,
+    device: Annotated[str | None, typer.Option(help="Measure its latency on auto, cpu or gpu.")] = None,
+    table: Annotated[
+        str | None, typer.Option(help="Latency table: measure on its device, against what it predicts.")
+    ] = None,
+    latency_tolerance: Tolerance = 0.25,
+    as_json: AsJson = False,
+) -> None:
+    """Check an ONNX model: soundness, outputs against a reference, every provider, batches, latency."""
+    from hwnas.exports import verify as verified
+
+    found = verified(
+        model,
+        against=against,
+        samples=samples_of(model, data, samples),
+        tolerance=tolerance,
+        promise=_promise(model, device, table, latency_tolerance),
+    )
+    render(found.to_json(), lambda: verification_text(found), as_json=as_json)
+    require_verified(found)
+
+
+def _promise(model: Path, device: str | None, table: str | None, tolerance: float) -> LatencyPromise | None:
+    """How the latency of a model is to be judged; ``None`` where neither a device nor a table was named."""
+    from hwnas.exports.verification.verifying import LatencyPromise
+    from latency_tables import read_table, resolve
+    from profilers import DeviceMeter, open_device
+
+    if table is None:
+        return None if device is None else LatencyPromise(meter=DeviceMeter(backend=open_device(device)))
+    backend = _backend_of(read_table(resolve(table)), device=device or "auto", override=None)
+    asked = _Asked(str(model), table, None, None, None, None, "fp32", "error", other=False)
+    predicted_ms = float(_predict_model(asked, {})["latency_ms"])
+    return LatencyPromise(meter=DeviceMeter(backend=backend), predicted_ms=predicted_ms, tolerance=tolerance)
 
 
 @app.command()

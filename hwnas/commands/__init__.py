@@ -19,5 +19,6 @@ Contents:
     search_progress: what is shown while a search or an export runs.
     table_words: what ``hwnas table`` says.
     tables: ``hwnas table``.
+    verifying: what ``hwnas verify`` needs no device for.
     winners: exports of a search's winners, and its front.
 """

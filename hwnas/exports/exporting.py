@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from hwnas.core import LatencyMeter, Measurement, RunMismatchError, Trial, VerificationError
+from hwnas.core import LatencyMeter, RunMismatchError, Trial, VerificationError
 from hwnas.exports.converting import Conversion, converted
 from hwnas.exports.facts import costs_of, form_of, metadata_of, predicted_ms, preprocessing_of
 from hwnas.exports.onnx_model import EXPORTERS, to_onnx, with_metadata
 from hwnas.exports.plain_module import plain_module
+from hwnas.exports.promises import LATENCY_TOLERANCE, LatencyCheck, Parity, check_latency, check_parity, measurement
 from hwnas.exports.settings import ExportSettings
-from hwnas.exports.verify import LATENCY_TOLERANCE, LatencyCheck, Parity, check_latency, check_parity
 from hwnas.exports.weights import ExportStep, save_weights, trained_module, weights_id
 from hwnas.study import PICKS, Run
 from hwnas.training import ImageData, accuracy, load_data, prepared
@@ -214,12 +214,7 @@ def _latency(
     measured = meter(model)
     if expected_ms is not None:
         return check_latency(expected_ms, measured, tolerance=tolerance)
-    return {"skipped": "the run's table has no rows of this precision to predict from", **_measurement(measured)}
-
-
-def _measurement(measured: Measurement) -> dict[str, Any]:
-    fields = ("median_ms", "iqr_ms", "n", "uncertainty", "provider", "device_speed")
-    return {"measured_ms": measured.latency_ms, **{field: getattr(measured, field) for field in fields}}
+    return {"skipped": "the run's table has no rows of this precision to predict from", **measurement(measured)}
 
 
 def _write_sources(run: Run, trial: Trial, name: str, data: ImageData, preprocessing: Mapping[str, Any]) -> None:

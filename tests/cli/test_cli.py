@@ -73,7 +73,7 @@ def test_help_answers_without_importing_torch() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["profile", "search", "export", "report", "doctor"])
+@pytest.mark.parametrize("command", ["profile", "search", "export", "verify", "report", "doctor"])
 def test_every_command_has_help(hwnas: Hwnas, command: str) -> None:
     answer = hwnas(command, "--help")
     assert answer.status == 0

@@ -127,3 +127,9 @@ def check_latency(predicted_ms: float, measured: Measurement, *, tolerance: floa
         tolerance=tolerance,
         passed=min(abs(ratio - 1), abs(today - 1)) <= tolerance,
     )
+
+
+def measurement(measured: Measurement) -> dict[str, Any]:
+    """What was measured where nothing was promised."""
+    fields = ("median_ms", "iqr_ms", "n", "uncertainty", "provider", "device_speed")
+    return {"measured_ms": measured.latency_ms, **{field: getattr(measured, field) for field in fields}}
