@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -32,7 +31,19 @@ from hwnas.commands.executors import (
     Workers,
     executor_of,
 )
-from hwnas.commands.export_options import DynamicBatch, ExportPrecision, MaxDrop, Opset, Tolerance
+from hwnas.commands.export_options import (
+    Bundle,
+    BundleFolder,
+    DynamicBatch,
+    ExportPrecision,
+    ForceFolder,
+    MaxDrop,
+    Opset,
+    Pick,
+    Tiers,
+    Tolerance,
+)
+from hwnas.commands.exporting import carry_out, plan_export
 from hwnas.commands.options import (
     AsJson,
     Data,
@@ -59,7 +70,7 @@ from hwnas.commands.previews import feasibility_parts, limits_of
 from hwnas.commands.printing import form, many, note, render, say, stderr
 from hwnas.commands.profile_words import diagnosis_parts, model_parts, space_parts
 from hwnas.commands.progress import ProgressForm, profile_progress
-from hwnas.commands.search_progress import export_progress, search_progress
+from hwnas.commands.search_progress import search_progress
 from hwnas.commands.tables import table_app
 from hwnas.commands.verifying import (
     Against,
@@ -70,7 +81,7 @@ from hwnas.commands.verifying import (
     samples_of,
     verification_text,
 )
-from hwnas.commands.winners import card_text, cards_of, export_one, export_winners, front_parts, front_rows, halving_row
+from hwnas.commands.winners import cards_of, export_winners, front_parts, front_rows, halving_row
 
 if TYPE_CHECKING:
     from hwnas.core import Architecture
@@ -470,12 +481,16 @@ class _Asked:
 @app.command()
 def export(  # noqa: PLR0913, PLR0917  (each parameter is an option of the command)
     run: Annotated[Path, typer.Argument(help="The run folder.")],
-    pick: Annotated[str, typer.Option(help="knee, fastest, best, an architecture's id or a trial's number.")] = "knee",
+    pick: Pick = "knee",
     latency_tolerance: Tolerance = 0.25,
     precision: ExportPrecision = "fp32",
     max_drop: MaxDrop = 0.01,
     dynamic_batch: DynamicBatch = False,
     opset: Opset = None,
+    bundle: Bundle = False,
+    tiers: Tiers = None,
+    out: BundleFolder = None,
+    force: ForceFolder = False,
     allow_other_device: OtherDevice = False,
     progress: ProgressForm = "auto",
     as_json: AsJson = False,
@@ -487,21 +502,17 @@ def export(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
 
     settings = ExportSettings(precision=precision, max_drop=max_drop, dynamic_batch=dynamic_batch, opset=opset)
     opened = hwnas.open_run(run)
-    network = opened.pick(pick).architecture
+    plan = plan_export(opened, pick, tiers=tiers, bundle=bundle, out=out, force=force, settings=settings)
     backend = None if allow_other_device else _backend_of(opened.table)
     if backend is not None:
-        _require_arithmetic(backend, opened.family, network, precision)
+        for network in plan.networks.values():
+            _require_arithmetic(backend, opened.family, network, precision)
         settings = replace(settings, symmetric=symmetric_int8(backend))
-    with export_progress({pick: network.id}) as on_step:
-        done = export_one(
-            opened,
-            pick,
-            meter=_meter(opened.family, opened.table, backend),
-            on_step=partial(on_step, pick),
-            tolerance=latency_tolerance,
-            settings=settings,
-        )
-    render({"model": str(done.model), **done.card}, lambda: card_text(done.model, done.card), as_json=as_json)
+    meter = _meter(opened.family, opened.table, backend)
+    result, text, failures = carry_out(plan, meter=meter, tolerance=latency_tolerance, settings=settings)
+    render(result, text, as_json=as_json)
+    if failures:
+        raise failures[0]
 
 
 def _require_arithmetic(backend: Backend, family: NetworkFamily, architecture: Architecture, precision: str) -> None:

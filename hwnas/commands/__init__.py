@@ -8,8 +8,9 @@ Contents:
     adapting: ``hwnas predictor choose`` and ``adapt``.
     benching: ``hwnas bench``.
     endings: errors as one message and an exit status.
-    export_options: options of ``hwnas export`` and ``hwnas verify``.
     executors: options about where trials run, are kept, and begin.
+    export_options: options of ``hwnas export`` and ``hwnas verify``.
+    exporting: what ``hwnas export`` needs no device for.
     options: options that several commands share, and how their texts are read.
     predictions: what the commands that predict, or judge predictions, share and say.
     previews: what limits leave of a space, before a search.

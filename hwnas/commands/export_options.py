@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+Pick = Annotated[
+    str, typer.Option(help="knee, fastest, best, an architecture's id, a trial's number, or all of the front.")
+]
+Tiers = Annotated[
+    str | None, typer.Option(help="Latency limits such as 1ms,2ms: the most accurate network of each, as a hub.")
+]
+Bundle = Annotated[
+    bool, typer.Option("--bundle", help="Write a folder to deploy from: runners, preprocessing, model card.")
+]
+BundleFolder = Annotated[
+    Path | None, typer.Option("--out", help="The folder of --bundle or --tiers; by default in the run's.")
+]
+ForceFolder = Annotated[bool, typer.Option("--force", help="Replace a bundle or hub that --out names.")]
 Tolerance = Annotated[
     float, typer.Option(min=0.01, help="How far measured and predicted latency may be apart, relative.")
 ]

@@ -120,3 +120,47 @@ def test_an_export_in_integers_prints_its_accuracy_before_and_after(
     card = json.loads(capsys.readouterr().out)
     assert card["conversion"]["precision"] == "int8"
     assert np.isclose(card["accuracy"]["test"], card["conversion"]["accuracy"]["test"])
+
+
+def test_a_bundle_of_the_knee_is_a_folder_that_is_not_written_twice(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("export", str(folder), "--allow-other-device", "--bundle", "--json")
+    assert status(*asked) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["bundle"] == str(folder / "bundle-knee")
+    assert found["pick"] == "knee"
+    assert (folder / "bundle-knee" / "run.py").is_file()
+    assert status(*asked) == 2
+    assert "expected a new folder" in capsys.readouterr().err
+    assert status(*asked, "--force") == 0
+
+
+def test_tiers_become_a_hub_and_all_of_the_front_is_exported_at_once(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("export", str(folder), "--allow-other-device", "--json")
+    assert status(*asked, "--tiers", "2s,1s", "--out", str(tmp_path / "hub")) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [entry["tier"] for entry in found["tiers"]] == ["1s", "2s"]
+    assert found["hub"] == str(tmp_path / "hub")
+    assert status(*asked, "--pick", "all") == 0
+    every = json.loads(capsys.readouterr().out)
+    from hwnas.study import open_run
+
+    assert [one["trial"] for one in every["exports"]] == [trial.number for trial in open_run(folder).front()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tiers", "1ns"], "keeps the tier 1ns: the fastest takes"),
+        (["--tiers", "1ms", "--pick", "best"], "expected --pick or --tiers, received both"),
+        (["--out", "there"], "a folder is for --bundle or --tiers: give one of them, too"),
+    ],
+)
+def test_mistakes_about_folders_are_one_message(
+    folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status("export", str(folder), "--allow-other-device", *arguments) == 2
+    assert message in capsys.readouterr().err
