@@ -562,15 +562,19 @@ def verify(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
 def _promise(model: Path, device: str | None, table: str | None, tolerance: float) -> LatencyPromise | None:
     """How the latency of a model is to be judged; ``None`` where neither a device nor a table was named."""
     from hwnas.exports.verification.verifying import LatencyPromise
-    from latency_tables import read_table, resolve
+    from latency_tables import MissingRowError, read_table, resolve
     from profilers import DeviceMeter, open_device
 
     if table is None:
         return None if device is None else LatencyPromise(meter=DeviceMeter(backend=open_device(device)))
     backend = _backend_of(read_table(resolve(table)), device=device or "auto", override=None)
     asked = _Asked(str(model), table, None, None, None, None, "fp32", "error", other=False)
-    predicted_ms = float(_predict_model(asked, {})["latency_ms"])
-    return LatencyPromise(meter=DeviceMeter(backend=backend), predicted_ms=predicted_ms, tolerance=tolerance)
+    meter = DeviceMeter(backend=backend)
+    try:
+        predicted_ms = float(_predict_model(asked, {})["latency_ms"])
+    except MissingRowError as error:
+        return LatencyPromise(meter=meter, why_not=f"the table holds no {error.kind} {error.missing[0]}")
+    return LatencyPromise(meter=meter, predicted_ms=predicted_ms, tolerance=tolerance)
 
 
 @app.command()

@@ -101,9 +101,16 @@ def carry_out(
 
     def text() -> str:
         lines = [card_text(one.model, one.card) for one in done.values()]
-        return "\n".join([*lines, *(f"{what}: {place}" for what, place in where.items() if isinstance(place, str))])
+        lines += [_tier_text(entry) for entry in where.get("tiers", ())]
+        return "\n".join([*lines, *(f"{what}: {where[what]}" for what in ("hub", "bundle") if what in where)])
 
     return result, text, failures
+
+
+def _tier_text(entry: Mapping[str, Any]) -> str:
+    measured_ms = entry["latency"].get("measured_ms")
+    measured = "not measured" if measured_ms is None else f"{measured_ms:.4f} ms measured"
+    return f"{entry['tier']}: {entry['network']}, {entry['accuracy']['test']:.1%} on test images, {measured}"
 
 
 def _exported(
