@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hwnas.exports.onnx_model import halved, to_onnx
+from hwnas.core import VerificationError
+from hwnas.exports.onnx_model import EXPORTERS, halved, to_onnx
 from hwnas.exports.quantising import quantised
 from hwnas.exports.runtime import onnx_accuracy, onnx_logits
 from hwnas.exports.settings import ExportSettings
@@ -86,20 +87,13 @@ def converted(
 
     Raises:
         MachineError: ONNX Runtime is not installed.
-        Exception: Whatever the exporter raises.
+        VerificationError: No exporter can write the network in halves.
     """
     before = {part: accuracy[part] for part in ("validation", "test")}
     kept: Sequence[tuple[str, float]] = ()
     nodes = calibration = 0
     if settings.precision == "fp16":
-        image = torch.zeros(1, data.channels, size, size, dtype=torch.float16)
-        made = to_onnx(
-            halved(module),
-            image,
-            exporter=exporter,
-            opset=settings.written_opset,
-            dynamic_batch=settings.dynamic_batch,
-        )
+        made = _halves(module, exporter, channels=data.channels, size=size, settings=settings)
     else:
         images = _calibration(data, size=size, most=settings.calibration_images)
         found = quantised(
@@ -131,6 +125,24 @@ def converted(
         kept=tuple(kept),
         passed=all(before[part] - after[part] <= settings.max_drop + 1e-12 for part in after),
     )
+
+
+def _halves(module: nn.Module, first: str, *, channels: int, size: int, settings: ExportSettings) -> bytes:
+    """The network in half precision, by the exporter that wrote it in float32 or else the other one."""
+    image = torch.zeros(1, channels, size, size, dtype=torch.float16)
+    problems = []
+    for exporter in sorted(EXPORTERS, key=lambda name: name != first):
+        try:
+            return to_onnx(
+                halved(module),
+                image,
+                exporter=exporter,
+                opset=settings.written_opset,
+                dynamic_batch=settings.dynamic_batch,
+            )
+        except Exception as error:  # exporters raise anything; the other one may still do
+            problems.append(f"{exporter}: {type(error).__name__}: {error}".splitlines()[0])
+    raise VerificationError(f"no exporter could write the network in fp16 ({'; '.join(problems)})")
 
 
 def _calibration(data: ImageData, *, size: int, most: int) -> NDArray[np.float32]:

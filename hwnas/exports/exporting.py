@@ -20,6 +20,7 @@ from hwnas.exports.onnx_model import EXPORTERS, to_onnx, with_metadata
 from hwnas.exports.plain_module import plain_module
 from hwnas.exports.promises import LATENCY_TOLERANCE, LatencyCheck, Parity, check_latency, check_parity, measurement
 from hwnas.exports.settings import ExportSettings
+from hwnas.exports.verification import Culprit, Samples, verify
 from hwnas.exports.weights import ExportStep, save_weights, trained_module, weights_id
 from hwnas.study import PICKS, Run
 from hwnas.training import ImageData, accuracy, load_data, prepared
@@ -124,6 +125,7 @@ def export(
     save_weights(module, folder / f"{name}.safetensors", weights_id(run, trial, recipe))
     preprocessing = preprocessing_of(data, size)
     _write_sources(run, trial, name, data, preprocessing)
+    culprit = None if parity.passed else _culprit(folder / name, images)
     card = {
         "pick": name,
         "trial": trial.number,
@@ -136,6 +138,7 @@ def export(
         "recipe": recipe.to_json(),
         "costs": costs,
         "parity": parity.to_json(),
+        "culprit": culprit.to_json() if culprit else None,
         "conversion": conversion.to_json() if conversion else None,
         "latency": latency.to_json() if isinstance(latency, LatencyCheck) else latency,
         "preprocessing": preprocessing,
@@ -145,7 +148,7 @@ def export(
         "files": {file: _sha256(folder / file) for file in _files(name)},
     }
     write_atomically(folder / f"{name}.json", json.dumps(card, indent=2) + "\n")
-    _require_passed(folder / f"{name}.onnx", parity, conversion, latency)
+    _require_passed(folder / f"{name}.onnx", parity, conversion, latency, culprit)
     return Exported(pick=name, trial=trial, model=folder / f"{name}.onnx", card=card)
 
 
@@ -205,6 +208,12 @@ def _verified_onnx(module: nn.Module, images: torch.Tensor, settings: ExportSett
     return result
 
 
+def _culprit(files: Path, images: torch.Tensor) -> Culprit | None:
+    """The first tensor of an exported model that is not what its plain PyTorch file computes."""
+    samples = Samples(inputs={"image": images.numpy()}, origin=f"{len(images)} test images")
+    return verify(files.with_suffix(".onnx"), against=files.with_suffix(".py"), samples=samples).culprit
+
+
 def _latency(
     expected_ms: float | None, meter: LatencyMeter | None, model: bytes, tolerance: float, no_meter: str
 ) -> LatencyCheck | dict[str, Any]:
@@ -238,13 +247,17 @@ def _files(name: str) -> list[str]:
 
 
 def _require_passed(
-    model: Path, parity: Parity, conversion: Conversion | None, latency: LatencyCheck | Mapping[str, Any]
+    model: Path,
+    parity: Parity,
+    conversion: Conversion | None,
+    latency: LatencyCheck | Mapping[str, Any],
+    culprit: Culprit | None,
 ) -> None:
     problems = []
     if not parity.passed:
         problems.append(
             f"it differs from torch by up to {parity.max_abs:.3g} (tolerance {parity.tolerance_abs:g}) and agrees on "
-            f"{parity.top1_agreement:.1%} of the classes"
+            f"{parity.top1_agreement:.1%} of the classes" + (f"; {culprit}" if culprit else "")
         )
     if conversion is not None and not conversion.passed:
         fell = " and ".join(f"{drop:.2%} on {part} images" for part, drop in conversion.drops.items())

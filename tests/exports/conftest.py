@@ -13,6 +13,6 @@ from hwnas.study import Run
 
 
 @pytest.fixture
-def run(exported: Exported, tmp_path: Path) -> Run:
+def run(exported: Exported, quick_exporter: None, tmp_path: Path) -> Run:
     """The run of ``exported``, in a folder of its own."""
     return hwnas.open_run(shutil.copytree(exported.model.parents[1], tmp_path / "run"))

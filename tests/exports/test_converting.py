@@ -17,6 +17,7 @@ import hwnas
 from hwnas.core import RunMismatchError, UsageError, VerificationError
 from hwnas.exports import Exported, ExportSettings
 from hwnas.exports import converting as converting_room
+from hwnas.exports.onnx_model import EXPORTERS
 from hwnas.exports.quantising import quantised, rounded
 from hwnas.exports.runtime import onnx_logits
 from hwnas.study import Run
@@ -139,6 +140,15 @@ def test_an_accuracy_that_falls_too_far_fails_with_everything_written(
     assert (run.folder / "models" / "knee-int8.onnx").exists()
 
 
+def test_halves_that_no_exporter_writes_are_told_with_the_reasons(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(*_: object, exporter: str, **__: object) -> bytes:
+        raise RuntimeError(f"not by {exporter}")
+
+    monkeypatch.setattr(converting_room, "to_onnx", refusing)
+    with pytest.raises(VerificationError, match=r"in fp16 .*torchscript: RuntimeError: not by torchscript; dynamo: "):
+        hwnas.export(run, settings=ExportSettings(precision="fp16"))
+
+
 def rows(model: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]:
     session = onnxruntime.InferenceSession(model)
     found: NDArray[np.float32] = session.run(None, {session.get_inputs()[0].name: images})[0]
@@ -157,7 +167,8 @@ def test_an_open_batch_computes_for_many_what_it_does_for_one(run: Run) -> None:
 
 
 @pytest.mark.parametrize("opset", [17, 21])
-def test_the_operator_set_asked_for_is_the_one_written(run: Run, opset: int) -> None:
+def test_the_operator_set_asked_for_is_the_one_written(run: Run, opset: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hwnas.exports.exporting.EXPORTERS", EXPORTERS)
     done = hwnas.export(run, settings=ExportSettings(opset=opset))
     proto = onnx.load(done.model)
     assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", opset)]
