@@ -10,8 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -36,6 +35,19 @@ from hwnas.commands.executors import (
     WorkerTime,
     executor_of,
 )
+from hwnas.commands.export_options import (
+    Bundle,
+    BundleFolder,
+    DynamicBatch,
+    ExportPrecision,
+    ForceFolder,
+    MaxDrop,
+    Opset,
+    Pick,
+    Tiers,
+    Tolerance,
+)
+from hwnas.commands.exporting import carry_out, plan_export
 from hwnas.commands.options import (
     AsJson,
     Data,
@@ -63,12 +75,23 @@ from hwnas.commands.printing import form, many, note, render, say, stderr
 from hwnas.commands.profile_words import diagnosis_parts, model_parts, space_parts
 from hwnas.commands.progress import ProgressForm, profile_progress
 from hwnas.commands.reporting import report
-from hwnas.commands.search_progress import export_progress, search_progress
+from hwnas.commands.search_progress import search_progress
 from hwnas.commands.systems import systems
 from hwnas.commands.tables import table_app
-from hwnas.commands.winners import card_text, cards_of, export_one, export_winners, front_parts, front_rows, halving_row
+from hwnas.commands.verifying import (
+    Against,
+    OutputTolerance,
+    SampleData,
+    SampleFile,
+    require_verified,
+    samples_of,
+    verification_text,
+)
+from hwnas.commands.winners import cards_of, export_winners, front_parts, front_rows, halving_row
 
 if TYPE_CHECKING:
+    from hwnas.core import Architecture
+    from hwnas.exports.verification.verifying import LatencyPromise
     from hwnas.networks import NetworkFamily
     from hwnas.predictors import Evaluation
     from hwnas.study import EvaluationPlan, Run
@@ -480,25 +503,102 @@ class _Asked:
 
 
 @app.command()
-def export(
+def export(  # noqa: PLR0913, PLR0917  (each parameter is an option of the command)
     run: Annotated[Path, typer.Argument(help="The run folder.")],
-    pick: Annotated[str, typer.Option(help="knee, fastest, best, an architecture's id or a trial's number.")] = "knee",
-    latency_tolerance: Annotated[
-        float, typer.Option(min=0.01, help="How far measured and predicted latency may be apart, relative.")
-    ] = 0.25,
+    pick: Pick = "knee",
+    latency_tolerance: Tolerance = 0.25,
+    precision: ExportPrecision = "fp32",
+    max_drop: MaxDrop = 0.01,
+    dynamic_batch: DynamicBatch = False,
+    opset: Opset = None,
+    bundle: Bundle = False,
+    tiers: Tiers = None,
+    out: BundleFolder = None,
+    force: ForceFolder = False,
     allow_other_device: OtherDevice = False,
     progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Train a candidate fully and hand it over as verified ONNX, its latency measured again."""
     import hwnas
+    from hwnas.exports import ExportSettings
+    from profilers.backends.contract import symmetric_int8
 
+    settings = ExportSettings(precision=precision, max_drop=max_drop, dynamic_batch=dynamic_batch, opset=opset)
     opened = hwnas.open_run(run)
-    network = opened.pick(pick).architecture.id
-    meter = _meter(opened.family, opened.table, None if allow_other_device else _backend_of(opened.table))
-    with export_progress({pick: network}) as on_step:
-        done = export_one(opened, pick, meter=meter, on_step=partial(on_step, pick), tolerance=latency_tolerance)
-    render({"model": str(done.model), **done.card}, lambda: card_text(done.model, done.card), as_json=as_json)
+    plan = plan_export(opened, pick, tiers=tiers, bundle=bundle, out=out, force=force, settings=settings)
+    backend = None if allow_other_device else _backend_of(opened.table)
+    if backend is not None:
+        for network in plan.networks.values():
+            _require_arithmetic(backend, opened.family, network, precision)
+        settings = replace(settings, symmetric=symmetric_int8(backend))
+    meter = _meter(opened.family, opened.table, backend)
+    result, text, failures = carry_out(plan, meter=meter, tolerance=latency_tolerance, settings=settings)
+    render(result, text, as_json=as_json)
+    if failures:
+        raise failures[0]
+
+
+def _require_arithmetic(backend: Backend, family: NetworkFamily, architecture: Architecture, precision: str) -> None:
+    """Refuses, before anything is trained, a precision that the device computes nothing in.
+
+    Raises:
+        MachineError: It does not.
+    """
+    from hwnas.core import MachineError
+    from profilers.inspection import computes_in
+
+    if precision != "fp32" and not computes_in(backend, family.workload(architecture), precision):
+        raise MachineError(
+            f"{backend.name} on this {backend.device} computes nothing of the network in {precision}: choose another "
+            "--precision, or, for another device, give --allow-other-device; nothing is measured then"
+        )
+
+
+@app.command()
+def verify(  # noqa: PLR0913, PLR0917  (each parameter is an option of the command)
+    model: Annotated[Path, typer.Argument(help="The .onnx file, wherever it is from.")],
+    against: Against = None,
+    data: SampleData = None,
+    samples: SampleFile = None,
+    tolerance: OutputTolerance = None,
+    device: Annotated[str | None, typer.Option(help="Measure its latency on auto, cpu or gpu.")] = None,
+    table: Annotated[
+        str | None, typer.Option(help="Latency table: measure on its device, against what it predicts.")
+    ] = None,
+    latency_tolerance: Tolerance = 0.25,
+    as_json: AsJson = False,
+) -> None:
+    """Check an ONNX model: soundness, outputs against a reference, every provider, batches, latency."""
+    from hwnas.exports import verify as verified
+
+    found = verified(
+        model,
+        against=against,
+        samples=samples_of(model, data, samples),
+        tolerance=tolerance,
+        promise=_promise(model, device, table, latency_tolerance),
+    )
+    render(found.to_json(), lambda: verification_text(found), as_json=as_json)
+    require_verified(found)
+
+
+def _promise(model: Path, device: str | None, table: str | None, tolerance: float) -> LatencyPromise | None:
+    """How the latency of a model is to be judged; ``None`` where neither a device nor a table was named."""
+    from hwnas.exports.verification.verifying import LatencyPromise
+    from latency_tables import MissingRowError, read_table, resolve
+    from profilers import DeviceMeter, open_device
+
+    if table is None:
+        return None if device is None else LatencyPromise(meter=DeviceMeter(backend=open_device(device)))
+    backend = _backend_of(read_table(resolve(table)), device=device or "auto", override=None)
+    asked = _Asked(str(model), table, None, None, None, None, "fp32", "error", other=False)
+    meter = DeviceMeter(backend=backend)
+    try:
+        predicted_ms = float(_predict_model(asked, {})["latency_ms"])
+    except MissingRowError as error:
+        return LatencyPromise(meter=meter, why_not=f"the table holds no {error.kind} {error.missing[0]}")
+    return LatencyPromise(meter=meter, predicted_ms=predicted_ms, tolerance=tolerance)
 
 
 app.command("report")(report)
@@ -624,7 +724,6 @@ def _profile_space(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    from dataclasses import replace
 
     from hwnas.networks import network_family
     from latency_tables import alignment, table_sha256
@@ -893,8 +992,6 @@ def predictor_evaluate(  # noqa: PLR0913, PLR0917  (each parameter is an option 
     as_json: AsJson = False,
 ) -> None:
     """Measure networks the table has never seen, and say how far off their predictions are."""
-    from dataclasses import replace
-
     import hwnas
     from hwnas.core import VerificationError
     from hwnas.predictors import gates, write_evaluation
@@ -927,8 +1024,6 @@ def _table_to_judge(
     run: Run | None, family: NetworkFamily, *, device: str, table: str | None
 ) -> tuple[str, LatencyTable, Backend]:
     """The table given, the run's own, or one made now, with its name; and what measures on its very device."""
-    from dataclasses import replace
-
     from latency_tables import read_table, resolve
     from profilers import CampaignSettings, open_device
 
@@ -947,7 +1042,6 @@ def _table_to_judge(
 
 def _measured(plan: EvaluationPlan, backend: Backend, out: Path, *, rounds: int) -> Evaluation:
     """Measures what an evaluation needs, all in the same rounds, and judges the predictor by it."""
-    from dataclasses import replace
     from datetime import datetime, timezone
 
     from profilers import CampaignSettings, time_networks

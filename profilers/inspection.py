@@ -17,8 +17,8 @@ from profilers.deciding import value_notes, with_values
 from profilers.errors import CampaignError
 from profilers.guards import checked_backend
 from profilers.models import load_model, parse_model, prepared
-from profilers.precision import precision_of
-from profilers.tasks import OnnxWorkload, converted
+from profilers.precision import arithmetic, precision_of
+from profilers.tasks import OnnxWorkload, Workload, converted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +94,25 @@ def model_kernels(
             "`hwnas profile MODEL.onnx`"
         )
     return Coordinates.of(measured.name), tuple(use.key for use in uses)
+
+
+def computes_in(backend: Backend, workload: Workload, precision: str) -> bool:
+    """Whether a device computes anything of a network in a precision; yes where the backend does not tell.
+
+    Args:
+        backend: Where it runs.
+        workload: The network in fp32.
+        precision: What it is converted to first.
+
+    Raises:
+        ModelError: The network does not run in that precision at all.
+        DeviceError: The runtime ran it elsewhere.
+        PluginError: A third party's backend failed.
+    """
+    checked_backend(backend)
+    measured = converted(workload, precision, symmetric=symmetric_int8(backend))
+    done = {arithmetic(use.op_type, use.elements) for use in inspect(backend, measured, finest(backend)).uses}
+    return not done or precision in done
 
 
 def title_of(path: str | Path) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 
 import profilers
 from hwnas.networks import NetworkFamily, network_family
+
+if TYPE_CHECKING:
+    from hwnas.exports import Exported
 
 hypothesis.settings.register_profile("hwnas", deadline=None)  # speed is a benchmark, never a timed test
 hypothesis.settings.load_profile("hwnas")
@@ -64,6 +68,24 @@ def measured_tiny(tiny_family: NetworkFamily, tmp_path_factory: pytest.TempPathF
         settings=profilers.CampaignSettings(space=tiny_family.space.name, protocol=SHORT),
     )
     return out
+
+
+@pytest.fixture(scope="session")
+def exported(tiny_family: NetworkFamily, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """The knee of a run of tiny networks, trained for two epochs, in float32. Copy the run's folder to change it."""
+    import hwnas
+    from hwnas.training import Recipe
+    from tests.builders import made_up_table
+
+    out, recipe = tmp_path_factory.mktemp("exported") / "run", Recipe(epochs=1)
+    table = made_up_table(tiny_family)
+    return hwnas.export(hwnas.search(table=table, out=out, space="mobilenet:tiny", trials=2, recipe=recipe))
+
+
+@pytest.fixture
+def quick_exporter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports by running the module alone: where it does not matter how, that is ten times as fast as tracing it."""
+    monkeypatch.setattr("hwnas.exports.exporting.EXPORTERS", ("torchscript",))
 
 
 @pytest.fixture

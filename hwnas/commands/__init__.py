@@ -10,6 +10,8 @@ Contents:
     comparing: ``hwnas compare``.
     endings: errors as one message and an exit status.
     executors: options about where trials run, are kept, and begin.
+    export_options: options of ``hwnas export`` and ``hwnas verify``.
+    exporting: what ``hwnas export`` needs no device for.
     options: options that several commands share, and how their texts are read.
     predictions: what the commands that predict, or judge predictions, share and say.
     previews: what limits leave of a space, before a search.
@@ -21,5 +23,6 @@ Contents:
     systems: ``hwnas systems``.
     table_words: what ``hwnas table`` says.
     tables: ``hwnas table``.
+    verifying: what ``hwnas verify`` needs no device for.
     winners: exports of a search's winners, and its front.
 """

@@ -12,7 +12,7 @@ from hwnas.commands.printing import form, is_live, note, say, stderr
 from hwnas.commands.progress import is_due, left, rounded
 
 if TYPE_CHECKING:
-    from hwnas.exports.exporting import ExportStep
+    from hwnas.exports import ExportStep
     from hwnas.study import SearchProgress
     from hwnas.study.progress import Found
 

@@ -12,12 +12,18 @@ from hwnas.commands.search_progress import export_progress
 
 if TYPE_CHECKING:
     from hwnas.core import LatencyMeter
-    from hwnas.exports.exporting import Exported, ExportStep
+    from hwnas.exports import Exported, ExportSettings, ExportStep
     from hwnas.study import Run
 
 
 def export_one(
-    run: Run, pick: str, *, meter: LatencyMeter | None, on_step: Callable[[ExportStep], None], tolerance: float
+    run: Run,
+    pick: str,
+    *,
+    meter: LatencyMeter | None,
+    on_step: Callable[[ExportStep], None],
+    tolerance: float,
+    settings: ExportSettings | None = None,
 ) -> Exported:
     """Trains a candidate fully and hands it over as ONNX, checked and measured again where there is a meter."""
     import hwnas
@@ -28,6 +34,7 @@ def export_one(
         meter=meter,
         no_meter="the table is of another device",
         latency_tolerance=tolerance,
+        settings=settings,
         on_step=on_step,
     )
 
@@ -152,11 +159,29 @@ def card_text(model: Path, card: Mapping[str, Any]) -> str:
             f"same class for {parity['top1_agreement']:.1%}"
         ),
     ]
-    if "measured_ms" in latency:
+    lines += _conversion_lines(card)
+    if "predicted_ms" in latency:
         lines.append(
             f"  latency   {latency['measured_ms']:.4f} ms measured, {latency['predicted_ms']:.4f} ms predicted "
             f"({latency['ratio']:.2f}x, tolerance {latency['tolerance']:.0%})"
         )
+    elif "measured_ms" in latency:
+        lines.append(f"  latency   {latency['measured_ms']:.4f} ms measured; not predicted: {latency['skipped']}")
     else:
         lines.append(f"  latency   not measured: {latency['skipped']}")
     return "\n".join(lines)
+
+
+def _conversion_lines(card: Mapping[str, Any]) -> list[str]:
+    """What another precision costs; nothing for a network in float32."""
+    found = card.get("conversion")
+    if found is None:
+        return []
+    before = found["float_accuracy"]
+    kept = f", {len(found['kept'])} of {found['nodes']} nodes left in floating point" if found["nodes"] else ""
+    return [
+        (
+            f"  {found['precision']}      before: {before['test']:.1%} on test, {before['validation']:.1%} on "
+            f"validation images{kept}; same class for {found['top1_agreement']:.1%}"
+        )
+    ]

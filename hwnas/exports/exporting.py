@@ -11,19 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from hwnas.core import LatencyMeter, RunMismatchError, Trial, VerificationError
-from hwnas.evaluators import training_seed
-from hwnas.exports.onnx_model import EXPORTERS, OPSET, to_onnx, with_metadata
-from hwnas.exports.verify import LATENCY_TOLERANCE, LatencyCheck, Parity, check_latency, check_parity
+from hwnas.exports.converting import Conversion, converted
+from hwnas.exports.facts import costs_of, form_of, metadata_of, predicted_ms, preprocessing_of
+from hwnas.exports.onnx_model import EXPORTERS, to_onnx, with_metadata
+from hwnas.exports.plain_module import plain_module
+from hwnas.exports.promises import LATENCY_TOLERANCE, LatencyCheck, Parity, check_latency, check_parity, measurement
+from hwnas.exports.settings import ExportSettings
+from hwnas.exports.verification import Culprit, Samples, verify
+from hwnas.exports.weights import ExportStep, save_weights, trained_module, weights_id
 from hwnas.study import PICKS, Run
-from hwnas.training import ImageData, Recipe, accuracy, load_data, prepared, train
+from hwnas.training import ImageData, accuracy, load_data, prepared
 from latency_tables import write_atomically
 
 FULL_TRAINING = 2  # times the epochs of a search trial
 _PARITY_SAMPLES = 64
+_ARCHITECTURES = "architectures"  # folder; the files of models/ that end in .json are cards
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +36,7 @@ class Exported:
     """An exported network that passed every check.
 
     Attributes:
-        pick: The name it was asked for by.
+        pick: The name it was asked for by; of another precision than float32, with that.
         trial: The trial it came from.
         model: The ONNX file.
         card: Everything known of it, as in the JSON file beside it.
@@ -41,24 +46,6 @@ class Exported:
     trial: Trial
     model: Path
     card: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportStep:
-    """What an export is doing.
-
-    Attributes:
-        name: ``"training"``, ``"exporting"`` or ``"measuring"``.
-        epoch: Epochs of the training that are behind it.
-        epochs: Epochs in all.
-    """
-
-    name: str
-    epoch: int
-    epochs: int
-
-    def __str__(self) -> str:
-        return f"training, epoch {self.epoch} of {self.epochs}" if self.name == "training" else self.name
 
 
 def read_card(run: Run, name: str) -> dict[str, Any] | None:
@@ -82,12 +69,13 @@ def export(
     meter: LatencyMeter | None = None,
     no_meter: str = "no device was given to measure on",
     latency_tolerance: float = LATENCY_TOLERANCE,
+    settings: ExportSettings | None = None,
     on_step: Callable[[ExportStep], None] = lambda _: None,
 ) -> Exported:
     """Trains a candidate fully, writes it as ONNX, and checks it.
 
-    Writes ``RUN/models/PICK.onnx``, ``.safetensors`` (weights) and ``.json`` (the card). A candidate that was trained
-    fully before is not trained again.
+    Writes ``RUN/models/PICK.onnx``, ``.safetensors`` (weights), ``.py`` (the same as a plain PyTorch module), ``.json``
+    (the card) and ``architectures/PICK.json``. A candidate that was trained fully before is not trained again.
 
     Args:
         run: The run.
@@ -95,6 +83,7 @@ def export(
         meter: Measures the exported model on the device of the table.
         no_meter: Why there is none, for the card.
         latency_tolerance: How far measured and predicted latency may be apart, relative.
+        settings: Precision, open batch, operators; by default float32, one image, opset 18.
         on_step: Told what is being done.
 
     Raises:
@@ -106,50 +95,60 @@ def export(
         MachineError: ONNX Runtime is not installed.
         OSError: The files cannot be written.
     """
+    asked = settings or ExportSettings()
     trial = run.pick(pick)
-    name = pick if pick in PICKS else trial.architecture.id
+    name = asked.name(pick if pick in PICKS else trial.architecture.id)
     folder = run.folder / "models"
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _ARCHITECTURES).mkdir(parents=True, exist_ok=True)
     data = _data_of(run)
     recipe = replace(run.settings.recipe, epochs=FULL_TRAINING * run.settings.recipe.epochs)
-    module = _trained(run, trial, data, recipe, on_step)
+    module = trained_module(run, trial, data, recipe, on_step)
     size = run.family.resolution(trial.architecture)
     images = prepared(data.test.images[:_PARITY_SAMPLES], data, size=size)
     on_step(ExportStep(name="exporting", epoch=recipe.epochs, epochs=recipe.epochs))
-    model, parity, exporter = _verified_onnx(module, images)
+    model, parity, exporter = _verified_onnx(module, images, asked)
     found = {
         "search_validation": trial.values["accuracy"],
         "validation": accuracy(module, data.validation, data, size=size),
         "test": accuracy(module, data.test, data, size=size),
     }
-    model = with_metadata(model, _metadata(run, trial, data, found))
+    conversion: Conversion | None = None
+    if asked.precision != "fp32":
+        on_step(ExportStep(name="converting", epoch=recipe.epochs, epochs=recipe.epochs))
+        model, conversion = converted(module, model, exporter, data=data, size=size, accuracy=found, settings=asked)
+        found |= conversion.accuracy
+    costs = costs_of(run, trial, asked.precision)
+    model = with_metadata(model, metadata_of(run, trial, data, {"accuracy": found, "costs": costs, **form_of(asked)}))
     on_step(ExportStep(name="measuring", epoch=recipe.epochs, epochs=recipe.epochs))
-    predicted, _ = run.predictor.predict([trial.architecture])
-    latency = check_latency(float(predicted[0]), meter(model), tolerance=latency_tolerance) if meter else None
+    latency = _latency(predicted_ms(run, trial, asked.precision), meter, model, latency_tolerance, no_meter)
     (folder / f"{name}.onnx").write_bytes(model)
-    save_file(_weights(module), folder / f"{name}.safetensors", metadata=_card_id(run, trial, recipe))
-    (folder / f"{name}.safetensors").chmod(0o644)  # like the other files; the library writes it for the owner alone
+    save_weights(module, folder / f"{name}.safetensors", weights_id(run, trial, recipe))
+    preprocessing = preprocessing_of(data, size)
+    _write_sources(run, trial, name, data, preprocessing)
+    culprit = None if parity.passed else _culprit(folder / name, images)
     card = {
         "pick": name,
         "trial": trial.number,
         "id": trial.architecture.id,
         "architecture": dict(trial.architecture),
         "exporter": exporter,
-        "opset": OPSET,
+        "opset": asked.written_opset,
+        **form_of(asked),
         "accuracy": found,
         "recipe": recipe.to_json(),
-        "costs": {
-            **{name: float(values[0]) for name, values in run.costs.values([trial.architecture]).items()},
-            "latency_spread_ms": float(run.latency.predict([trial.architecture])[1][0]),
-        },
+        "costs": costs,
         "parity": parity.to_json(),
-        "latency": latency.to_json() if latency else {"skipped": no_meter},
-        "preprocessing": _preprocessing(data, size),
-        "passed": parity.passed and (latency is None or latency.passed),
-        "files": {f"{name}.{kind}": _sha256(folder / f"{name}.{kind}") for kind in ("onnx", "safetensors")},
+        "culprit": culprit.to_json() if culprit else None,
+        "conversion": conversion.to_json() if conversion else None,
+        "latency": latency.to_json() if isinstance(latency, LatencyCheck) else latency,
+        "preprocessing": preprocessing,
+        "passed": parity.passed
+        and (conversion is None or conversion.passed)
+        and (not isinstance(latency, LatencyCheck) or latency.passed),
+        "files": {file: _sha256(folder / file) for file in _files(name)},
     }
     write_atomically(folder / f"{name}.json", json.dumps(card, indent=2) + "\n")
-    _require_passed(folder / f"{name}.onnx", parity, latency)
+    _require_passed(folder / f"{name}.onnx", parity, conversion, latency, culprit)
     return Exported(pick=name, trial=trial, model=folder / f"{name}.onnx", card=card)
 
 
@@ -166,9 +165,10 @@ def export_as(run: Run, exported: Exported, pick: str) -> Exported:
     """
     folder = run.folder / "models"
     files = {}
-    for kind in ("onnx", "safetensors"):
-        shutil.copy(folder / f"{exported.pick}.{kind}", folder / f"{pick}.{kind}")
-        files[f"{pick}.{kind}"] = _sha256(folder / f"{pick}.{kind}")
+    for held in exported.card["files"]:
+        copy = held.replace(exported.pick, pick)
+        shutil.copy(folder / held, folder / copy)
+        files[copy] = _sha256(folder / copy)
     card = {**exported.card, "pick": pick, "files": files}
     write_atomically(folder / f"{pick}.json", json.dumps(card, indent=2) + "\n")
     return Exported(pick=pick, trial=exported.trial, model=folder / f"{pick}.onnx", card=card)
@@ -184,69 +184,19 @@ def _data_of(run: Run) -> ImageData:
     return data
 
 
-def _trained(
-    run: Run, trial: Trial, data: ImageData, recipe: Recipe, on_step: Callable[[ExportStep], None]
-) -> nn.Sequential:
-    """The fully trained network, from the run folder when it was trained before."""
-    seed = training_seed(run.settings.seed, trial.architecture)
-    module = run.family.module(trial.architecture, seed=seed)
-    wanted = _card_id(run, trial, recipe)
-    for file in sorted((run.folder / "models").glob("*.safetensors")):
-        if _stored_metadata(file) == wanted:
-            module.load_state_dict(load_file(file))
-            return module.eval()
-    size = run.family.resolution(trial.architecture)
-    on_step(ExportStep(name="training", epoch=0, epochs=recipe.epochs))
-    train(
-        module,
-        data,
-        recipe,
-        size=size,
-        seed=seed,
-        checkpoint=run.trainings / f"{trial.architecture.id}-full.safetensors",
-        on_epoch=lambda epoch: on_step(ExportStep(name="training", epoch=epoch, epochs=recipe.epochs)),
-    )
-    return module
-
-
-def _card_id(run: Run, trial: Trial, recipe: Recipe) -> dict[str, str]:
-    """What has to be equal for stored weights to be the wanted ones."""
-    return {
-        "architecture": json.dumps(dict(trial.architecture), sort_keys=True),
-        "recipe": json.dumps(recipe.to_json(), sort_keys=True),
-        "seed": str(run.settings.seed),
-        "data_sha256": run.settings.data_sha256,
-    }
-
-
-def _stored_metadata(file: Path) -> dict[str, str] | None:
-    """The metadata of a safetensors file; ``None`` for a damaged one, which is then written anew."""
-    from safetensors import SafetensorError, safe_open  # noqa: PLC0415  (used nowhere else)
-
-    try:
-        with safe_open(file, framework="pt") as stored:
-            found = stored.metadata()
-    except (SafetensorError, OSError):
-        return None
-    return _with_present_fields(found) if found else None
-
-
-def _with_present_fields(stored: Mapping[str, str]) -> dict[str, str]:
-    """The recipe as it is written today, where the file is of before a field was added."""
-    try:
-        recipe = Recipe.from_json(json.loads(stored["recipe"]))
-    except (KeyError, ValueError, TypeError):
-        return dict(stored)
-    return {**stored, "recipe": json.dumps(recipe.to_json(), sort_keys=True)}
-
-
-def _verified_onnx(module: nn.Module, images: torch.Tensor) -> tuple[bytes, Parity, str]:
+def _verified_onnx(module: nn.Module, images: torch.Tensor, settings: ExportSettings) -> tuple[bytes, Parity, str]:
     """The first exporter whose model computes what torch does; else the last one's, with its failed parity."""
     result: tuple[bytes, Parity, str] | None = None
     problems = []
     for exporter in EXPORTERS:
         try:
-            model = to_onnx(module, images[:1], exporter=exporter)
+            model = to_onnx(
+                module,
+                images[:1],
+                exporter=exporter,
+                opset=settings.written_opset,
+                dynamic_batch=settings.dynamic_batch,
+            )
         except Exception as error:  # exporters raise anything; the other one may still do
             problems.append(f"{exporter}: {type(error).__name__}: {error}".splitlines()[0])
             continue
@@ -258,14 +208,65 @@ def _verified_onnx(module: nn.Module, images: torch.Tensor) -> tuple[bytes, Pari
     return result
 
 
-def _require_passed(model: Path, parity: Parity, latency: LatencyCheck | None) -> None:
+def _culprit(files: Path, images: torch.Tensor) -> Culprit | None:
+    """The first tensor of an exported model that is not what its plain PyTorch file computes."""
+    samples = Samples(inputs={"image": images.numpy()}, origin=f"{len(images)} test images")
+    return verify(files.with_suffix(".onnx"), against=files.with_suffix(".py"), samples=samples).culprit
+
+
+def _latency(
+    expected_ms: float | None, meter: LatencyMeter | None, model: bytes, tolerance: float, no_meter: str
+) -> LatencyCheck | dict[str, Any]:
+    """The promise and the truth; why they could not be compared, with the truth if that was measured."""
+    if meter is None:
+        return {"skipped": no_meter}
+    measured = meter(model)
+    if expected_ms is not None:
+        return check_latency(expected_ms, measured, tolerance=tolerance)
+    return {"skipped": "the run's table has no rows of this precision to predict from", **measurement(measured)}
+
+
+def _write_sources(run: Run, trial: Trial, name: str, data: ImageData, preprocessing: Mapping[str, Any]) -> None:
+    """The architecture as JSON, and the network as a file that needs PyTorch alone."""
+    folder = run.folder / "models"
+    about = {"space": run.settings.space, "id": trial.architecture.id, "architecture": dict(trial.architecture)}
+    shape = {"channels": data.channels, "classes": data.classes, "size": preprocessing["resize"][0]}
+    write_atomically(folder / _ARCHITECTURES / f"{name}.json", json.dumps({**about, **shape}, indent=2) + "\n")
+    source = plain_module(
+        run.family.blocks(trial.architecture),
+        name=name,
+        title=f"Network {trial.architecture.id} of the space {run.settings.space}: {data.classes} classes.",
+        in_channels=data.channels,
+        preprocessing=preprocessing,
+    )
+    write_atomically(folder / f"{name}.py", source)
+
+
+def _files(name: str) -> list[str]:
+    return [*(f"{name}.{kind}" for kind in ("onnx", "safetensors", "py")), f"{_ARCHITECTURES}/{name}.json"]
+
+
+def _require_passed(
+    model: Path,
+    parity: Parity,
+    conversion: Conversion | None,
+    latency: LatencyCheck | Mapping[str, Any],
+    culprit: Culprit | None,
+) -> None:
     problems = []
     if not parity.passed:
         problems.append(
             f"it differs from torch by up to {parity.max_abs:.3g} (tolerance {parity.tolerance_abs:g}) and agrees on "
-            f"{parity.top1_agreement:.1%} of the classes"
+            f"{parity.top1_agreement:.1%} of the classes" + (f"; {culprit}" if culprit else "")
         )
-    if latency is not None and not latency.passed:
+    if conversion is not None and not conversion.passed:
+        fell = " and ".join(f"{drop:.2%} on {part} images" for part, drop in conversion.drops.items())
+        problems.append(
+            f"{conversion.precision} costs {fell} of accuracy, where {conversion.max_drop:.2%} were allowed with "
+            f"{len(conversion.kept)} of {conversion.nodes} nodes in floating point. Allow more with --max-drop, or "
+            "take another precision"
+        )
+    if isinstance(latency, LatencyCheck) and not latency.passed:
         speed = (
             f", with the device at {latency.device_speed:.2f}x its time in the table" if latency.device_speed else ""
         )
@@ -276,36 +277,6 @@ def _require_passed(model: Path, parity: Parity, latency: LatencyCheck | None) -
         )
     if problems:
         raise VerificationError(f"{model} failed its checks: {'; '.join(problems)}")
-
-
-def _preprocessing(data: ImageData, size: int) -> dict[str, Any]:
-    mean, std = data.mean_std
-    return {
-        "resize": [size, size],
-        "interpolation": "bilinear, antialiased",
-        "scale": 1 / 255,
-        "mean": list(mean),
-        "std": list(std),
-        "layout": "NCHW",
-    }
-
-
-def _metadata(run: Run, trial: Trial, data: ImageData, found: Mapping[str, float]) -> dict[str, str]:
-    values = {
-        "architecture": dict(trial.architecture),
-        "space": run.settings.space,
-        "table_sha256": run.settings.table_sha256,
-        "accuracy": dict(found),
-        "latency_ms_predicted": trial.values["latency_ms"],
-        "preprocessing": _preprocessing(data, run.family.resolution(trial.architecture)),
-        "labels": list(data.class_names),
-        "versions": run.begun["versions"],
-    }
-    return {f"hwnas.{name}": json.dumps(value) for name, value in values.items()}
-
-
-def _weights(module: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
 
 
 def _sha256(path: Path) -> str:

@@ -212,7 +212,7 @@ class Run:
             which: ``knee``, ``fastest``, ``best`` (most accurate), an architecture's id or a trial's number.
 
         Raises:
-            UsageError: No such trial, one that was stopped early, or no trial at all.
+            UsageError: No such trial, one that failed or was stopped early, or no trial at all.
         """
         front = self.front()
         if not front:
@@ -223,9 +223,11 @@ class Run:
             return max(front, key=lambda trial: (trial.values["accuracy"], -trial.values["latency_ms"]))
         if which == "knee":
             return front[knee(self.cost_matrix(front))]
-        for trial in [*front, *self.record.finished()]:
-            if which in {trial.architecture.id, str(trial.number)} and trial.failed is None:
-                return self._whole(trial)
+        named = [
+            trial for trial in [*front, *self.record.finished()] if which in {trial.architecture.id, str(trial.number)}
+        ]
+        if named:
+            return self._whole(min(named, key=lambda trial: trial.failed is not None))  # the first that did not fail
         raise UsageError(
             f"{self.folder} has no finished trial {which!r}: expected {', '.join(PICKS)}, a trial's number or an "
             f"architecture's id, for example {front[0].architecture.id}"
@@ -233,6 +235,10 @@ class Run:
 
     def _whole(self, trial: Trial) -> Trial:
         """The trial, if it was evaluated to its end."""
+        if trial.failed is not None:
+            raise UsageError(
+                f"trial {trial.number} of {self.folder} failed, {trial.failed}: expected one trained to its end"
+            )
         if trial.stopped is not None:
             raise UsageError(
                 f"trial {trial.number} of {self.folder} was stopped early, {trial.stopped}: expected one that was "

@@ -73,7 +73,7 @@ def test_help_answers_without_importing_torch() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["profile", "search", "export", "report", "doctor"])
+@pytest.mark.parametrize("command", ["profile", "search", "export", "verify", "report", "doctor"])
 def test_every_command_has_help(hwnas: Hwnas, command: str) -> None:
     answer = hwnas(command, "--help")
     assert answer.status == 0
@@ -396,10 +396,10 @@ def test_a_deliberately_broken_export_exits_4(hwnas: Hwnas, here_table: Path, mo
 
     whole = exporting.to_onnx
 
-    def broken(module: object, image: object, *, exporter: str) -> bytes:
+    def broken(module: object, image: object, **form: object) -> bytes:
         import onnx
 
-        model = onnx.load_model_from_string(whole(module, image, exporter=exporter))  # type: ignore[arg-type]
+        model = onnx.load_model_from_string(whole(module, image, **form))  # type: ignore[arg-type]
         for weight in model.graph.initializer:
             if weight.data_type == 1 and len(weight.dims) == 2:
                 weight.CopyFrom(onnx.numpy_helper.from_array(-onnx.numpy_helper.to_array(weight), weight.name))
@@ -409,7 +409,10 @@ def test_a_deliberately_broken_export_exits_4(hwnas: Hwnas, here_table: Path, mo
     answer = hwnas("export", "runs/search", "--allow-other-device")
     assert answer.status == 4
     assert "differs from torch by up to" in answer.err
-    assert json.loads(Path("runs/search/models/knee.json").read_text())["passed"] is False
+    assert "the first tensor that differs is logits of Gemm node" in answer.err
+    card = json.loads(Path("runs/search/models/knee.json").read_text())
+    assert card["passed"] is False
+    assert card["culprit"]["op_type"] == "Gemm"
 
 
 def test_a_latency_outside_the_tolerance_exits_4_with_everything_written(hwnas: Hwnas, here_table: Path) -> None:

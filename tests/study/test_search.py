@@ -185,6 +185,10 @@ def test_a_failing_trial_is_kept_with_its_reason_and_the_search_goes_on(begin: B
     finished = run.record.finished()
     assert len(finished) == 15
     assert [t.failed for t in finished if t.failed] == ["TrainingDivergedError: the loss became nan"] * 2
+    failed = next(t for t in finished if t.failed)
+    for name in (str(failed.number), failed.architecture.id):
+        with pytest.raises(UsageError, match=f"trial {failed.number} of .* failed, TrainingDivergedError"):
+            run.pick(name)
     assert len(run.trials()) == 13
 
 

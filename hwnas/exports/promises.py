@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from hwnas.core import MachineError, Measurement
+from hwnas.core import Measurement
+from hwnas.exports.runtime import onnx_logits
 from hwnas.training import logits
 
 PARITY_TOLERANCE = 1e-3  # absolute, on logits; fp32 sums in another order stay far below
@@ -52,6 +52,7 @@ class LatencyCheck:
         median_ms: Median of the raw times.
         iqr_ms: Their interquartile range.
         n: Number of raw times.
+        uncertainty: Half width of the 95 % interval of ``measured_ms``, relative; ``None`` where it is unknown.
         provider: Execution provider that ran it.
         device_speed: How slow reference networks of the table were in the same minutes, relative to the table.
         ratio: Measured over predicted.
@@ -64,6 +65,7 @@ class LatencyCheck:
     median_ms: float
     iqr_ms: float
     n: int
+    uncertainty: float | None
     provider: str
     device_speed: float | None
     ratio: float
@@ -80,14 +82,14 @@ def check_parity(module: nn.Module, model: bytes, images: torch.Tensor) -> Parit
 
     Args:
         module: The torch module.
-        model: Serialised ONNX model with batch 1.
+        model: Serialised ONNX model.
         images: Real images as the network reads them, shape ``(n, c, h, w)``.
 
     Raises:
         MachineError: ONNX Runtime is not installed.
     """
     expected = logits(module, images).numpy()
-    found = _onnx_logits(model, images.numpy())
+    found = onnx_logits(model, images.numpy())
     difference = np.abs(found - expected)
     max_abs = float(difference.max()) if np.isfinite(found).all() else float("inf")
     scale = np.maximum(np.abs(expected).max(axis=1, keepdims=True), 1e-12)
@@ -118,6 +120,7 @@ def check_latency(predicted_ms: float, measured: Measurement, *, tolerance: floa
         median_ms=measured.median_ms,
         iqr_ms=measured.iqr_ms,
         n=measured.n,
+        uncertainty=measured.uncertainty,
         provider=measured.provider,
         device_speed=measured.device_speed,
         ratio=ratio,
@@ -126,15 +129,7 @@ def check_latency(predicted_ms: float, measured: Measurement, *, tolerance: floa
     )
 
 
-def _onnx_logits(model: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    try:
-        import onnxruntime  # noqa: PLC0415  (an extra: only where a model is checked)
-    except ImportError as error:
-        raise MachineError(
-            'checking an export needs ONNX Runtime, which is not installed: pip install "hwnas[cpu]" (or "hwnas[gpu]")'
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return np.concatenate([session.run(None, {name: images[i : i + 1]})[0] for i in range(len(images))])
+def measurement(measured: Measurement) -> dict[str, Any]:
+    """What was measured where nothing was promised."""
+    fields = ("median_ms", "iqr_ms", "n", "uncertainty", "provider", "device_speed")
+    return {"measured_ms": measured.latency_ms, **{field: getattr(measured, field) for field in fields}}

@@ -1,0 +1,153 @@
+"""A trained network in another precision, and what that costs in accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from hwnas.core import VerificationError
+from hwnas.exports.onnx_model import EXPORTERS, halved, to_onnx
+from hwnas.exports.quantising import quantised
+from hwnas.exports.runtime import onnx_accuracy, onnx_logits
+from hwnas.exports.settings import ExportSettings
+from hwnas.training import ImageData, prepared
+
+_SEED = 0  # of the images for calibration: the same model twice gives the same file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What became of a network in another precision.
+
+    Attributes:
+        precision: ``"fp16"`` or ``"int8"``.
+        accuracy: Of the converted model on validation and test images, by ONNX Runtime on the CPU.
+        float_accuracy: Of the trained network on the same images.
+        max_drop: How much lower the first may be.
+        samples: Test images on which logits were compared.
+        max_abs: Largest absolute difference of a logit.
+        max_rel: Largest difference relative to the largest logit of its image.
+        top1_agreement: Share of these images that both put into the same class.
+        calibration_images: Training images the ranges were found with; 0 where none are needed.
+        nodes: Nodes that could have been rounded; 0 likewise.
+        kept: Nodes left in floating point, with the measured effect of rounding each.
+        passed: Whether neither accuracy fell by more than ``max_drop``.
+    """
+
+    precision: str
+    accuracy: Mapping[str, float]
+    float_accuracy: Mapping[str, float]
+    max_drop: float
+    samples: int
+    max_abs: float
+    max_rel: float
+    top1_agreement: float
+    calibration_images: int
+    nodes: int
+    kept: tuple[tuple[str, float], ...]
+    passed: bool
+
+    @property
+    def drops(self) -> dict[str, float]:
+        """How much each accuracy fell."""
+        return {part: self.float_accuracy[part] - self.accuracy[part] for part in self.accuracy}
+
+    def to_json(self) -> dict[str, Any]:
+        """Field by field, and the drops."""
+        kept = [{"node": name, "effect": effect} for name, effect in self.kept]
+        return {**asdict(self), "kept": kept, "drop": self.drops}
+
+
+def converted(
+    module: nn.Module,
+    model: bytes,
+    exporter: str,
+    *,
+    data: ImageData,
+    size: int,
+    accuracy: Mapping[str, float],
+    settings: ExportSettings,
+) -> tuple[bytes, Conversion]:
+    """A trained network in the precision of the settings.
+
+    Args:
+        module: The trained network.
+        model: The same as serialised ONNX in float32, checked.
+        exporter: What wrote that.
+        data: Its training images give the ranges, validation and test images the verdict.
+        size: Height and width of the images in pixels.
+        accuracy: Of the trained network on ``"validation"`` and ``"test"`` images.
+        settings: The precision and how much it may cost.
+
+    Raises:
+        MachineError: ONNX Runtime is not installed.
+        VerificationError: No exporter can write the network in halves.
+    """
+    before = {part: accuracy[part] for part in ("validation", "test")}
+    kept: Sequence[tuple[str, float]] = ()
+    nodes = calibration = 0
+    if settings.precision == "fp16":
+        made = _halves(module, exporter, channels=data.channels, size=size, settings=settings)
+    else:
+        images = _calibration(data, size=size, most=settings.calibration_images)
+        found = quantised(
+            model,
+            images,
+            judge=lambda one: onnx_accuracy(one, data.validation, data, size=size),
+            least=before["validation"] - settings.max_drop,
+            symmetric=settings.symmetric,
+        )
+        made, kept, nodes, calibration = found.model, found.kept, found.nodes, len(images)
+    after = {
+        "validation": onnx_accuracy(made, data.validation, data, size=size),
+        "test": onnx_accuracy(made, data.test, data, size=size),
+    }
+    compared = prepared(data.test.images[:64], data, size=size).numpy()
+    expected, got = onnx_logits(model, compared), onnx_logits(made, compared)
+    difference = np.abs(got - expected) if np.isfinite(got).all() else np.full_like(expected, np.inf)
+    return made, Conversion(
+        precision=settings.precision,
+        accuracy=after,
+        float_accuracy=before,
+        max_drop=settings.max_drop,
+        samples=len(compared),
+        max_abs=float(difference.max()),
+        max_rel=float((difference / np.maximum(np.abs(expected).max(axis=1, keepdims=True), 1e-12)).max()),
+        top1_agreement=float((got.argmax(axis=1) == expected.argmax(axis=1)).mean()),
+        calibration_images=calibration,
+        nodes=nodes,
+        kept=tuple(kept),
+        passed=all(before[part] - after[part] <= settings.max_drop + 1e-12 for part in after),
+    )
+
+
+def _halves(module: nn.Module, first: str, *, channels: int, size: int, settings: ExportSettings) -> bytes:
+    """The network in half precision, by the exporter that wrote it in float32 or else the other one."""
+    image = torch.zeros(1, channels, size, size, dtype=torch.float16)
+    problems = []
+    for exporter in sorted(EXPORTERS, key=lambda name: name != first):
+        try:
+            return to_onnx(
+                halved(module),
+                image,
+                exporter=exporter,
+                opset=settings.written_opset,
+                dynamic_batch=settings.dynamic_batch,
+            )
+        except Exception as error:  # exporters raise anything; the other one may still do
+            problems.append(f"{exporter}: {type(error).__name__}: {error}".splitlines()[0])
+    raise VerificationError(f"no exporter could write the network in fp16 ({'; '.join(problems)})")
+
+
+def _calibration(data: ImageData, *, size: int, most: int) -> NDArray[np.float32]:
+    """Some training images as the network reads them, shape ``(n, c, size, size)``."""
+    count = len(data.train.images)
+    chosen = np.sort(np.random.default_rng(_SEED).permutation(count)[:most])
+    images: NDArray[np.float32] = prepared(data.train.images[chosen], data, size=size).numpy()
+    return images

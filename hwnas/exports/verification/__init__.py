@@ -1,0 +1,17 @@
+"""Verification of any ONNX model: is it sound, and does it compute what something else does?
+
+Contents:
+    culprits: why a tensor is another than that of the reference, in words.
+    localising: the first tensor that differs, by bisection over the graph.
+    outputs: how far the outputs of two models are apart.
+    references: what a model is compared with.
+    samples: what a model is fed with.
+    soundness: the checker, and shapes.
+    verifying: all of it, and the record of it.
+"""
+
+from hwnas.exports.verification.culprits import Culprit
+from hwnas.exports.verification.samples import Samples, data_samples, file_samples, made_up_samples
+from hwnas.exports.verification.verifying import Verification, verify
+
+__all__ = ["Culprit", "Samples", "Verification", "data_samples", "file_samples", "made_up_samples", "verify"]
