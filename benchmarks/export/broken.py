@@ -65,11 +65,11 @@ def main() -> None:
                 if not (caught and right):
                     print(f"LOOK {whole.name}, {kind.name}: {words or 'nothing was found'}")
                 said.setdefault(kind.name, words)
-    for name, (caught, right) in totals.items():
-        print(f"{name:38s} caught {caught}/{arguments.networks}   culprit named {right}/{arguments.networks}")
+    for name, (found, named) in totals.items():
+        print(f"{name:38s} caught {found}/{arguments.networks}   culprit named {named}/{arguments.networks}")
         print(f"    {said[name][:230]}")
-    caught, right = (sum(total[i] for total in totals.values()) for i in (0, 1))
-    print(f"{len(KINDS)} kinds: caught {caught}, culprit named {right}, of {len(KINDS) * arguments.networks}")
+    every, right_ones = (sum(total[i] for total in totals.values()) for i in (0, 1))
+    print(f"{len(KINDS)} kinds: caught {every}, culprit named {right_ones}, of {len(KINDS) * arguments.networks}")
 
 
 if __name__ == "__main__":

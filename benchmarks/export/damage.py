@@ -48,11 +48,13 @@ def spatial(model: onnx.ModelProto) -> onnx.NodeProto:
 
 
 def weight_of(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
-    return next(weight for weight in model.graph.initializer if weight.name == name)
+    found: onnx.TensorProto = next(weight for weight in model.graph.initializer if weight.name == name)
+    return found
 
 
 def attribute(node: onnx.NodeProto, name: str) -> onnx.AttributeProto:
-    return next(one for one in node.attribute if one.name == name)
+    found: onnx.AttributeProto = next(one for one in node.attribute if one.name == name)
+    return found
 
 
 def rewritten(model: onnx.ModelProto, name: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -139,7 +141,7 @@ def other_mean(model: onnx.ModelProto) -> str:
 def lost_weight(model: onnx.ModelProto) -> str:
     node = middle(model, "Conv")
     model.graph.initializer.remove(weight_of(model, node.input[1]))
-    return node.input[1]
+    return str(node.input[1])
 
 
 def narrow_weight(model: onnx.ModelProto) -> str:
@@ -157,7 +159,7 @@ def other_type(model: onnx.ModelProto) -> str:
 def wrong_shape(model: onnx.ModelProto) -> str:
     output = model.graph.output[0]
     output.type.CopyFrom(helper.make_tensor_type_proto(TensorProto.FLOAT, [1, 999]))
-    return output.name
+    return str(output.name)
 
 
 def fixed_inside(model: onnx.ModelProto) -> str:

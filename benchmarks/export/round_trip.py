@@ -116,7 +116,7 @@ def main() -> None:
             file, module, images, exporter = _written(family, data, seed, folder)
             found = verify(file, against=file.with_suffix(".py"), samples=data_samples(onnx.load(file), data))
             np.save(folder / "images.npy", images.numpy())
-            script = [sys.executable, "-c", CLEAN, folder / "images.npy", file, folder / "logits.npy"]
+            script = [sys.executable, "-c", CLEAN, *map(str, (folder / "images.npy", file, folder / "logits.npy"))]
             done = subprocess.run(script, capture_output=True, text=True, check=False)
             expected = logits(module, images).numpy()
             clean = np.load(folder / "logits.npy") if done.returncode == 0 else np.full_like(expected, np.nan)
