@@ -67,8 +67,8 @@ def main() -> None:
         f"{len(ids) - len(set(ids))}, failed {sum(trial.failed is not None for trial in finished)}, begun again "
         f"{sum('lost_workers' in one for one in attributes.values())}"
     )
-    ray.shutdown()  # type: ignore[no-untyped-call]
-    cluster.shutdown()
+    ray.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":
