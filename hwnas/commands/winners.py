@@ -151,12 +151,13 @@ def _warm_words(run: Run) -> str:
 def card_text(model: Path, card: Mapping[str, Any]) -> str:
     """What is known of an exported network."""
     accuracy, latency, parity = card["accuracy"], card["latency"], card["parity"]
+    converted = card.get("conversion") is not None
     lines = [
         f"{model}: trial {card['trial']}, architecture {card['id']}",
         f"  accuracy  {accuracy['test']:.1%} on test images, {accuracy['validation']:.1%} on validation images",
         (
             f"  parity    {parity['samples']} images, largest difference {parity['max_abs']:.2g}, "
-            f"same class for {parity['top1_agreement']:.1%}"
+            f"same class for {parity['top1_agreement']:.1%}{' (in float32, before the conversion)' * converted}"
         ),
     ]
     lines += _conversion_lines(card)
@@ -182,6 +183,7 @@ def _conversion_lines(card: Mapping[str, Any]) -> list[str]:
     return [
         (
             f"  {found['precision']}      before: {before['test']:.1%} on test, {before['validation']:.1%} on "
-            f"validation images{kept}; same class for {found['top1_agreement']:.1%}"
+            f"validation images{kept}; largest difference {found['max_abs']:.2g}, same class for "
+            f"{found['top1_agreement']:.1%}"
         )
     ]

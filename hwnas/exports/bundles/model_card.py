@@ -17,7 +17,9 @@ _ACCURACY: Sequence[Figure] = (
 )
 _CONVERSION: Sequence[Figure] = (
     ("accuracy on test images before the conversion", "/conversion/float_accuracy/test", "{:.2%}"),
-    ("same class as before the conversion", "/conversion/top1_agreement", "{:.2%}"),
+    ("largest difference from the float32 model", "/conversion/max_abs", "{:.3g}"),
+    ("same class as the float32 model", "/conversion/top1_agreement", "{:.2%}"),
+    ("images compared", "/conversion/samples", "{}"),
     ("images the ranges were found with", "/conversion/calibration_images", "{}"),
 )
 _COSTS: Sequence[Figure] = (
@@ -46,7 +48,7 @@ def model_card(card: Mapping[str, Any], about: Mapping[str, Any], *, classes: Se
         classes: Their names.
         trtexec: The command for TensorRT.
     """
-    rows = [*_ACCURACY, *_LATENCY, *_COSTS, *_PARITY, *(_CONVERSION if card["conversion"] else ())]
+    rows = [*_ACCURACY, *_LATENCY, *_COSTS, *(_CONVERSION if card["conversion"] else _PARITY)]
     lines = [
         f"| {what} | {form.format(found)} | `card.json#{pointer}` |"
         for what, pointer, form in rows
