@@ -77,7 +77,9 @@ class Card:
         test: Test accuracy after the full training.
         parity: The comparison with the trained network.
         latency: The comparison with the prediction; ``None`` where nothing was measured.
-        skipped: Why nothing was measured.
+        skipped: Why nothing was measured, or compared with a prediction.
+        measured_ms: Latency where it was measured and there is no prediction to compare it with.
+        precision: What it computes in.
         files: File names and their SHA-256.
     """
 
@@ -92,6 +94,8 @@ class Card:
     parity: ParityOutcome
     latency: LatencyOutcome | None
     skipped: str
+    measured_ms: float | None
+    precision: str
     files: tuple[tuple[str, str], ...]
 
     @property
@@ -150,6 +154,8 @@ def _card(value: Mapping[str, Any]) -> Card:
         parity=_parity(value["parity"]),
         latency=None if "skipped" in latency else _latency(latency, value["costs"]),
         skipped=str(latency.get("skipped", "")),
+        measured_ms=float(latency["measured_ms"]) if "skipped" in latency and "measured_ms" in latency else None,
+        precision=str(value.get("precision", "fp32")),
         files=tuple((str(name), str(digest)) for name, digest in sorted(value["files"].items())),
     )
 

@@ -114,7 +114,19 @@ def test_an_export_that_was_not_measured_says_why(run: Run, make_card: MakeCard,
     (run.folder / "models").mkdir()
     card = make_card(run, "best", latency={"skipped": "the table is of another device"})
     (run.folder / "models" / "best.json").write_text(json.dumps(card))
-    assert "not measured: the table is of another device" in read(run).said
+    assert "none not measured the table is of another device" in read(run).said
+
+
+def test_an_export_that_was_measured_without_a_prediction_shows_its_latency(
+    run: Run, make_card: MakeCard, read: Read
+) -> None:
+    (run.folder / "models").mkdir()
+    latency = {"skipped": "the table has no rows of int8", "measured_ms": 1.25}
+    card = make_card(run, "best", latency=latency) | {"precision": "int8"}
+    (run.folder / "models" / "best.json").write_text(json.dumps(card))
+    said = read(run).said
+    assert "none 1.25 ms the table has no rows of int8" in said.replace("\N{NO-BREAK SPACE}", " ")
+    assert "before conversion" in said
 
 
 def test_the_commands_repeat_the_run(make_run: MakeRun, add_trials: AddTrials, read: Read) -> None:
