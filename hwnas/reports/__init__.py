@@ -1,7 +1,7 @@
 """The report: what a run found, as one page that works offline.
 
-- ``html``: the verb ``report``, which fills ``page.html`` (what all pages begin with in ``head.html``, style in ``style.html``,
-  repeated parts in ``parts.html``).
+- ``html``: the verb ``report``, which fills ``page.html`` (what all pages begin with in ``head.html``, style in
+  ``style.html``, repeated parts in ``parts.html``).
 - ``watching``: the same again and again while a search runs.
 - ``files``: its figures as files.
 - ``numbers``, ``trials``, ``architectures``: every figure of the page, collected once.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -58,8 +59,7 @@ class DeviceRuns:
         self.cuda.synchronize()  # of all streams: what the runtime put on its own when it loaded the model is over, too
         elapsed_ms = held.enter_context(self.cuda.timer(self.stream))
         held.callback(self.cuda.settle, self.stream)  # the last in is the first out
-        work = self._with_copies(self.execute)
-        return lambda: elapsed_ms(work)
+        return partial(elapsed_ms, self._with_copies(self.execute))
 
     def replayed(self, held: contextlib.ExitStack) -> Callable[[], float]:
         """One run, replayed from a CUDA graph, but for the very first; gives milliseconds as ``launched`` does.
@@ -88,8 +88,7 @@ class DeviceRuns:
             timer = self.cuda.held_timer if self.hold and not self.include_io else self.cuda.timer
             elapsed_ms = held.enter_context(timer(self.stream))
             held.callback(self.cuda.settle, self.stream)
-            work = self._with_copies(launch)
-            replay = lambda: elapsed_ms(work)  # noqa: E731  (a function that is made here and nowhere named)
+            replay = partial(elapsed_ms, self._with_copies(launch))
             return first_ms
 
         return run
