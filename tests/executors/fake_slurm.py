@@ -23,6 +23,7 @@ echo "Submitted batch job $id"
 _SRUN = """#!/bin/bash
 while [[ "$1" == --* ]]; do [[ "$1" == --output ]] && { out="$2"; shift; }; shift; done
 out="${out//%j/$SLURM_JOB_ID}"
+for _ in {1..600}; do [[ -d "$(dirname "$out")" ]] && break; sleep 0.1; done  # submitit makes it after submitting
 exec "$@" >> "${out//%t/0}" 2>&1
 """
 _SCANCEL = """#!/bin/bash
