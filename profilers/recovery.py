@@ -38,11 +38,17 @@ def recover(journal: str | Path) -> LatencyTable:
             "`hwnas profile` leaves"
         )
     try:
-        protocol = MeasuringProtocol(**header["protocol"])
-        measured = rows(evidence(entries, protocol, device=header["origin"]["device"]), protocol)
+        return _recovered(journal, header, entries)
+    except CampaignError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CampaignError(f"{journal} is damaged, or of another version: nothing can be recovered from it") from error
-    measured = [_doubted(row) for row in measured]
+
+
+def _recovered(journal: str | Path, header: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> LatencyTable:
+    protocol = MeasuringProtocol(**header["protocol"])
+    found = rows(evidence(entries, protocol, device=header["origin"]["device"]), protocol)
+    measured = [_doubted(row) for row in found]
     kernels = {row.key for row in measured if isinstance(row, KernelRow)}
     if not kernels:
         raise CampaignError(f"no kernel was measured in {journal} yet: there is nothing to make a table of")

@@ -60,10 +60,14 @@ def main() -> None:
     references = np.random.default_rng(0).choice(len(networks), REFERENCES, replace=False)
     error = CostTensor.of(space, networks, 100 - table.columns["cifar10_valid_acc_200"])
 
+    def described(device: str) -> Array:
+        return described_device(table.columns[f"{device}_latency_ms"][references])
+
     def task(device: str) -> DeviceTask:
         latencies = table.columns[f"{device}_latency_ms"]
-        description = described_device(latencies[references])
-        return DeviceTask(name=device, costs=(CostTensor.of(space, networks, latencies),), description=description)
+        return DeviceTask(
+            name=device, costs=(CostTensor.of(space, networks, latencies),), description=described(device)
+        )
 
     tasks = [task(device) for device in LEARNED]
     wanted = rays(arguments.rays, objectives=2)
@@ -78,7 +82,7 @@ def main() -> None:
         minutes.append((time.monotonic() - start) / 60)
         rng = np.random.default_rng(seed)
         for place, device in enumerate(devices):
-            found = modnas.propose(task(device).description, wanted)
+            found = modnas.propose(described(device), wanted)
             ours[seed, place] = share(table, device, found)
             distinct.append(len(set(found)))
             drawn = [networks[i] for i in rng.choice(len(networks), len(wanted), replace=False)]

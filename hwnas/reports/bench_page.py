@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwnas.bench import AlgorithmSummary, BenchSummary, SignTest, level_name
+from hwnas.bench import AlgorithmSummary, BenchSummary, level_name
 from hwnas.reports.bench_curves import Line, gap_figure, lines, share_figure
 from hwnas.reports.drawing import Drawing
-from hwnas.reports.formats import MISSING, THIN, percent, significant, whole
+from hwnas.reports.formats import MISSING, THIN, percent, whole
 from hwnas.reports.templates import environment
 from latency_tables import write_atomically
 
@@ -57,10 +57,6 @@ class BenchPart:
     def reported(self, one: AlgorithmSummary) -> str:
         """Mean share by what is reported."""
         return MISSING if one.reported is None else percent(float(one.reported.mean()))
-
-    def p_value(self, test: SignTest) -> str:
-        """The chance, as it is written."""
-        return "<0.001" if test.p < 0.001 else significant(test.p, 2)
 
 
 def bench_page(summary: BenchSummary, out: Path) -> Path:

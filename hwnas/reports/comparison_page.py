@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from hwnas.reports.bench_curves import Line, lines
-from hwnas.reports.compared import ComparedRun, Comparison, GroupTest
+from hwnas.reports.compared import ComparedRun, Comparison
 from hwnas.reports.drawing import Drawing, Shape, drawn, name_y
-from hwnas.reports.formats import percent, significant, with_unit
+from hwnas.reports.formats import percent, with_unit
 from hwnas.reports.svg import COLORS, Mark
 from hwnas.reports.templates import environment, script_hash
 from hwnas.reports.trials import COST_LABELS
@@ -51,10 +51,6 @@ class ComparisonPart:
     def label(self, name: str) -> str:
         """What an objective is called."""
         return COST_LABELS.get(name, name)
-
-    def p_value(self, test: GroupTest) -> str:
-        """The chance, as it is written."""
-        return "<0.001" if test.p < 0.001 else significant(test.p, 2)
 
 
 def comparison_page(comparison: Comparison, out: Path) -> Path:

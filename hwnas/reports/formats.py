@@ -77,3 +77,8 @@ def listed(words: Sequence[str]) -> str:
 def number_of(count: int, noun: str) -> str:
     """A count with its noun: ``1 trial``, ``2 trials``."""
     return f"{whole(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def chance(p: float) -> str:
+    """A p-value."""
+    return "<0.001" if p < 0.001 else significant(p, 2)

@@ -36,6 +36,7 @@ def environment() -> Environment:
         "tiny": formats.tiny,
         "plain": formats.plain,
         "listed": formats.listed,
+        "chance": formats.chance,
         "runs_of": _runs_of,
     }
     made.globals["number_of"] = formats.number_of

@@ -54,7 +54,7 @@ class PolicyGradientInner:
     trials (REINFORCE), and in stages the options that have become least likely are dropped. In place of weights shared
     between networks stands whatever evaluates the trials. It is replayed from them, so it goes on as it would have.
 
-    Departures: rewards are ranks among all trials so far, less their mean, since raw accuracies make steps of any
+    Departures: rewards are ranks among the latest trials, less their mean, since raw accuracies make steps of any
     length; limits are exact, so a reward that trades accuracy for a target is needed for neither limit nor target; with
     several objectives the reward is the scalarisation of ``Merit``, along a direction drawn anew for each update; an
     option is dropped only after some trials of it.

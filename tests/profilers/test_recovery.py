@@ -130,6 +130,18 @@ def test_a_journal_that_a_process_is_writing_is_left_alone(out: Path) -> None:
         recover(journal)
 
 
+@pytest.mark.parametrize("name", ["protocol", "origin", "extras", "fingerprint", "method"])
+def test_a_header_that_was_edited_is_damage(out: Path, name: str) -> None:
+    journal = stopped(out, 5)
+    header, *lines = journal.read_text().splitlines()
+    journal.write_text("\n".join([json.dumps({**json.loads(header), name: None}), *lines, ""]))
+    if name == "method":  # said in the manifest and not looked at
+        assert recover(journal).manifest.protocol["method"] is None
+        return
+    with pytest.raises(CampaignError, match="damaged"):
+        recover(journal)
+
+
 def test_an_entry_that_was_edited_is_damage(out: Path) -> None:
     journal = stopped(out, 5)
     header, *lines = journal.read_text().splitlines()
