@@ -4,7 +4,7 @@ Whoever searches with it adds what a candidate is worth; whoever predicts adds n
 """
 
 from hwnas.surrogates.description import Description, described
-from hwnas.surrogates.kernels import Kernel, Matrix, Part
+from hwnas.surrogates.kernels import Kernel, LinearPart, Matrix, Part, RadialPart
 from hwnas.surrogates.process import LEAST_VARIANCE, GaussianProcess, Hyperparameters
 from hwnas.surrogates.surrogate import (
     MOST_LEARNED,
@@ -26,8 +26,10 @@ __all__ = [
     "Hyperparameters",
     "Kernel",
     "Learned",
+    "LinearPart",
     "Matrix",
     "Part",
+    "RadialPart",
     "Warp",
     "described",
     "informative",

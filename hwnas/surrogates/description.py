@@ -8,16 +8,18 @@ import numpy as np
 
 from hwnas.core import Architecture
 from hwnas.spaces import Encoding, SearchSpace
-from hwnas.surrogates.kernels import Columns, Kernel, Matrix, Part
+from hwnas.surrogates.kernels import Columns, Kernel, LinearPart, Matrix, Prior, RadialPart
+from hwnas.surrogates.steps import Steps
 
 _SAMPLES = 256  # random architectures from which features and costs get their scale
 _LEAST_SPREAD = 1e-9
-_ORDINAL = 2.0  # by which ordered choices are stretched, so that their ends differ as two categories do
 
 # Priors of log amplitudes and log weights, as mean and standard deviation, for targets of variance 1 and columns of
-# variance 1. With them a part hardly varies over a column on its own, and a good deal over all of them together.
-_CHOICES = ((-1.0, 1.0), (-1.2, 1.0))
-_EXTRAS = ((0.5, 1.0), (-3.0, 1.0))
+# variance 1. With them a part hardly varies over a column on its own, and a good deal over all of them together. The
+# more choices there are, the less each of them matters; that is for weights of choices to be counted from.
+_CHOICES = ((0.0, 1.0), (-0.2, 1.5))
+_CHOICE_ALONE = (-1.2, 1.0)
+_COST_ALONE = (-1.0, 1.0)
 _FEATURES = ((1.5, 1.0), (-5.0, 1.0))  # nearly a plane: figures that sum a network up act almost linearly
 _BAG = ((0.0, 1.0), (-3.0, 1.0))
 
@@ -26,8 +28,12 @@ class Description:
     """Architectures as rows of numbers, and the kernel over such rows.
 
     Where the space has features, the kernel compares them and the exact costs, and once more the largest group of
-    features for itself: architectures that are built differently may be the same network. Without features it compares
-    choice by choice, and the exact costs beside them. Costs count on a logarithmic scale where they are positive.
+    features for itself: architectures that are built differently may be the same network.
+
+    Without features an ordered choice is as many columns as it has steps, 1 for each that is taken, so that no step
+    need matter as much as the next. Of those the kernel has a radial part over all choices together, and a line for
+    each step and each cost: with fewer trials than choices, only what acts by itself can be told beyond the networks
+    that were tried, and the best networks lie beyond them. Costs count on a logarithmic scale where they are positive.
 
     Args:
         space: Of the architectures.
@@ -36,6 +42,7 @@ class Description:
 
     def __init__(self, space: SearchSpace, exact: Callable[[Sequence[Architecture]], Matrix] | None = None) -> None:
         self._space, self._exact = space, exact
+        self._steps = Steps(space)
         rng = np.random.default_rng(0)
         sample = [space.sample(rng) for _ in range(_SAMPLES)]
         costs = self.exact(sample)
@@ -49,11 +56,9 @@ class Description:
             for group in self._groups:  # one scale a group, so that what is rare in it matters less
                 self._spreads[list(group)] = max(float(np.sqrt(values[:, group].var(axis=0).mean())), _LEAST_SPREAD)
         else:
-            places = Encoding(space).columns.values()
-            self._groups = tuple(tuple(range(place.start, place.stop)) for place in places)
-            widths = [len(group) for group in self._groups]
-            self._means = np.zeros(sum(widths))
-            self._spreads = np.repeat([1 / _ORDINAL if width == 1 else 1.0 for width in widths], widths)
+            self._groups = self._steps.groups
+            values = self._steps(described(space, sample))
+            self._means, self._spreads = values.mean(axis=0), np.ones(values.shape[1])
 
     @property
     def kernel(self) -> Kernel:
@@ -63,8 +68,13 @@ class Description:
         if self._space.features:
             bag = max(self._groups, key=len)
             return Kernel([_part((*self._groups, *costs), _FEATURES), _part((bag,), _BAG)])
-        choices = _part(self._groups, _CHOICES)
-        return Kernel([choices, _part(costs, _EXTRAS)] if costs else [choices])
+        if not self._groups:
+            return Kernel([_part(costs, _FEATURES)])
+        few = -float(np.log(len(self._groups)))
+        amplitude, weight = _CHOICES
+        together = _part(self._groups, (amplitude, _shifted(weight, few)))
+        alone = LinearPart(groups=self._groups, weight=_shifted(_CHOICE_ALONE, few))
+        return Kernel([together, alone, *([LinearPart(groups=costs, weight=_COST_ALONE)] if costs else [])])
 
     def fixed(self, described: Matrix) -> Matrix:
         """What never changes about architectures, as the kernel compares it; shape ``(n, d - k)``.
@@ -72,7 +82,8 @@ class Description:
         Args:
             described: What ``described`` says of them.
         """
-        return np.asarray((described - self._means) / self._spreads, np.float64)
+        values = described if self._space.features else self._steps(described)
+        return np.asarray((values - self._means) / self._spreads, np.float64)
 
     def exact(self, architectures: Sequence[Architecture]) -> Matrix:
         """Exact costs in their own units, shape ``(n, k)``."""
@@ -88,8 +99,12 @@ class Description:
         return scaled
 
 
-def _part(groups: tuple[Columns, ...], prior: tuple[tuple[float, float], tuple[float, float]]) -> Part:
-    return Part(groups=groups, amplitude=prior[0], weight=prior[1])
+def _shifted(prior: Prior, by: float) -> Prior:
+    return prior[0] + by, prior[1]
+
+
+def _part(groups: tuple[Columns, ...], prior: tuple[Prior, Prior]) -> RadialPart:
+    return RadialPart(groups=groups, amplitude=prior[0], weight=prior[1])
 
 
 def described(space: SearchSpace, architectures: Sequence[Architecture]) -> Matrix:

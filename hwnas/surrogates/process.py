@@ -96,7 +96,7 @@ class GaussianProcess:
             across = self.kernel.matrix(self.hyper.kernel, self.rows, rows[here])
             means[here] = across.T @ self._weights
             explained = solve_triangular(self._factor, across, lower=True, check_finite=False, overwrite_b=True)
-            variances[here] = self.kernel.variance(self.hyper.kernel) - (explained**2).sum(axis=0)
+            variances[here] = self.kernel.variance(self.hyper.kernel, rows[here]) - (explained**2).sum(axis=0)
         return means, np.maximum(variances, LEAST_VARIANCE)
 
     def extended(self, rows: Matrix, targets: Matrix) -> GaussianProcess:

@@ -81,8 +81,8 @@ def test_a_deviation_says_how_far_a_training_will_be_off_and_grows_where_less_wa
     mean, deviation = learned.predict(fresh)
     trained = truth(fresh) + NOISE * np.random.default_rng(8).standard_normal(300)
     assert (np.abs(trained - mean) <= 1.96 * deviation).mean() > 0.85
-    few = PredictorEvaluator.fit(made_up(60)[:12], family=FAMILY)
-    assert few.predict(drawn(100, seed=9))[1].mean() > learned.predict(drawn(100, seed=9))[1].mean()
+    few = [PredictorEvaluator.fit(made_up(12, seed=seed), family=FAMILY) for seed in range(5)]  # some are lucky
+    assert np.mean([one.predict(fresh)[1].mean() for one in few]) > 1.2 * deviation.mean()
 
 
 def test_one_architecture_is_evaluated_as_it_is_predicted_among_others(learned: PredictorEvaluator) -> None:

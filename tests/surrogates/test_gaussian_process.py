@@ -7,12 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwnas.surrogates.kernels import Kernel, Part
+from hwnas.surrogates.kernels import Kernel, LinearPart, RadialPart
 from hwnas.surrogates.process import GaussianProcess, Hyperparameters, fit
 from hwnas.surrogates.warping import Warp
 
-PART = Part(groups=((0, 1), (2,)), amplitude=(-1.0, 1.0), weight=(-1.0, 1.0))
-KERNEL = Kernel([PART, Part(groups=((1, 3),), amplitude=(-1.0, 1.0), weight=(0.0, 1.0))])
+PART = RadialPart(groups=((0, 1), (2,)), amplitude=(-1.0, 1.0), weight=(-1.0, 1.0))
+KERNEL = Kernel(
+    [
+        PART,
+        RadialPart(groups=((1, 3),), amplitude=(-1.0, 1.0), weight=(0.0, 1.0)),
+        LinearPart(groups=((0, 2), (3,)), weight=(-1.0, 1.0)),
+    ]
+)
 
 
 def some_rows(n: int, seed: int = 0) -> np.ndarray:
@@ -25,29 +31,30 @@ def some_rows(n: int, seed: int = 0) -> np.ndarray:
 def test_the_kernel_is_the_sum_of_its_parts() -> None:
     a, b = some_rows(2)
     gap = (a - b) ** 2
-    parameters = np.array([0.1, 0.2, 0.3, -0.4, 0.5])
+    parameters = np.array([0.1, 0.2, 0.3, -0.4, 0.5, 0.6, -0.7])
     first = np.exp(0.1 - 0.5 * (np.exp(0.2) * (gap[0] + gap[1]) + np.exp(0.3) * gap[2]))
     second = np.exp(-0.4 - 0.5 * np.exp(0.5) * (gap[1] + gap[3]))
-    assert KERNEL.matrix(parameters, a[None], b[None])[0, 0] == pytest.approx(first + second)
-    assert KERNEL.matrix(parameters, a[None], a[None])[0, 0] == pytest.approx(KERNEL.variance(parameters))
+    third = np.exp(0.6) * (a[0] * b[0] + a[2] * b[2]) + np.exp(-0.7) * a[3] * b[3]
+    assert KERNEL.matrix(parameters, a[None], b[None])[0, 0] == pytest.approx(first + second + third)
+    assert KERNEL.matrix(parameters, a[None], a[None])[0] == pytest.approx(KERNEL.variance(parameters, a[None]))
 
 
 @given(st.integers(0, 10_000))
 @settings(max_examples=15, deadline=None)
 def test_slopes_are_those_of_finite_differences(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    rows, parameters, sensitivity = some_rows(9, seed), rng.normal(size=5), rng.normal(size=(9, 9))
+    rows, parameters, sensitivity = some_rows(9, seed), rng.normal(size=7), rng.normal(size=(9, 9))
     sensitivity += sensitivity.T
 
     def value(at: np.ndarray) -> float:
         return float((sensitivity * KERNEL.matrix(at, rows, rows)).sum())
 
-    steps = [(value(parameters + step) - value(parameters - step)) / 2e-6 for step in 1e-6 * np.eye(5)]
+    steps = [(value(parameters + step) - value(parameters - step)) / 2e-6 for step in 1e-6 * np.eye(7)]
     assert KERNEL.gradient(parameters, rows, sensitivity) == pytest.approx(np.array(steps), abs=1e-6)
 
 
 def test_indicators_of_a_choice_make_the_hamming_kernel() -> None:
-    part = Part(groups=((0, 1, 2), (3, 4)), amplitude=(0.0, 1.0), weight=(0.0, 1.0))
+    part = RadialPart(groups=((0, 1, 2), (3, 4)), amplitude=(0.0, 1.0), weight=(0.0, 1.0))
     codes = np.array([[1, 0, 0, 1, 0], [0, 1, 0, 1, 0], [0, 0, 1, 0, 1.0]])
     covariance = Kernel([part]).matrix(np.log([1.0, 0.5, 2.0]), codes, codes)
     assert -np.log(covariance[0]) == pytest.approx([0.0, 0.5, 2.5])
@@ -58,7 +65,7 @@ def test_indicators_of_a_choice_make_the_hamming_kernel() -> None:
 
 def test_predictions_are_those_of_the_textbook() -> None:
     rows, targets, at = some_rows(7), np.random.default_rng(1).normal(size=7), some_rows(5, seed=2)
-    hyper = Hyperparameters(np.array([0.1, 0.2, 0.3, -0.4, 0.5]), 0.01, 0.0)
+    hyper = Hyperparameters(np.array([0.1, 0.2, 0.3, -0.4, 0.5, 0.6, -0.7]), 0.01, 0.0)
     process = GaussianProcess(KERNEL, hyper, rows, targets)
     inside = KERNEL.matrix(hyper.kernel, rows, rows) + (0.01 + 1e-6) * np.eye(7)
     across = KERNEL.matrix(hyper.kernel, at, rows)
@@ -71,7 +78,7 @@ def test_predictions_are_those_of_the_textbook() -> None:
 
 def test_believing_the_mean_leaves_means_as_they_are_and_lowers_variances() -> None:
     rows, targets, at = some_rows(12), np.random.default_rng(1).normal(size=12), some_rows(6, seed=2)
-    process = GaussianProcess(KERNEL, Hyperparameters(np.zeros(5), 0.1, 0.0), rows, targets)
+    process = GaussianProcess(KERNEL, Hyperparameters(np.zeros(7), 0.1, 0.0), rows, targets)
     means, variances = process.predict(at)
     later, smaller = process.extended(at[:2], means[:2]).predict(at)
     assert later == pytest.approx(means)
@@ -80,7 +87,7 @@ def test_believing_the_mean_leaves_means_as_they_are_and_lowers_variances() -> N
 
 def test_hyperparameters_find_what_matters_and_how_noisy_targets_are() -> None:
     rows = some_rows(150)
-    kernel = Kernel([Part(groups=((0,), (1,), (2,)), amplitude=(0.0, 1.0), weight=(-1.0, 2.0))])
+    kernel = Kernel([RadialPart(groups=((0,), (1,), (2,)), amplitude=(0.0, 1.0), weight=(-1.0, 2.0))])
     targets = np.sin(2 * rows[:, 0]) + 0.3 * np.random.default_rng(3).normal(size=150)
     hyper = fit(kernel, rows, (targets - targets.mean()) / targets.std())
     assert hyper.kernel[1] > max(hyper.kernel[2], hyper.kernel[3]) + 2

@@ -29,7 +29,9 @@ class GreyBoxInner:
     believed to turn out as expected. Beyond 600 evaluations the surrogates learn from those nearest to the front and a
     spread of the rest.
 
-    One proposal in so many is exploratory: chosen as if the surrogate were half as sure as it is. Mutants of the front
+    In a space that is looked through whole, one proposal in so many is exploratory: chosen as if the surrogate were
+    half as sure as it is. (Local search in a large one finds no exact maximum to be misled by; on the once-for-all
+    space such proposals were of no use.) Mutants of the front
     stand in where no surrogate can be fitted, and where no improvement is expected; ``notes`` of the request then say
     so.
 
@@ -68,7 +70,8 @@ class GreyBoxInner:
         try:
             model = self._models(request.history.problem).model(request.history)
             model = model.believe(model.describe(request.pending))
-            pool = self._pool(model, request)
+            whole = self._looks_at_all(model, request)
+            pool = self._everything(model, request) if whole else self._climbed(model, request)
         except (LinAlgError, FloatingPointError) as error:
             request.notes["surrogate"] = f"could not be fitted ({error}): mutants of the front instead"
             return []
@@ -76,7 +79,8 @@ class GreyBoxInner:
         if not best:
             request.notes["surrogate"] = "expects no improvement: mutants of the front instead"
             return []
-        found = [best[i] for i in model.choose(n, model.describe(best), bold=self._explored(n, request))]
+        bold = self._explored(n, request) if whole else 0
+        found = [best[i] for i in model.choose(n, model.describe(best), bold=bold)]
         request.taken.update(architecture.id for architecture in found)
         return found
 
@@ -85,11 +89,18 @@ class GreyBoxInner:
             self._modeller = Modeller(problem)
         return self._modeller
 
-    def _pool(self, model: Model, request: Request) -> Pool:
-        space = request.history.problem.space
-        if not (space.size <= MOST_LISTED and space.size * len(model.boxes.upper) <= _MOST_PAIRS):
-            return local_search(request, lambda found: model.score(model.describe(found)))
-        everything = listing(space)
+    @staticmethod
+    def _looks_at_all(model: Model, request: Request) -> bool:
+        size = request.history.problem.space.size
+        return size <= MOST_LISTED and size * len(model.boxes.upper) <= _MOST_PAIRS
+
+    @staticmethod
+    def _climbed(model: Model, request: Request) -> Pool:
+        return local_search(request, lambda found: model.score(model.describe(found)))
+
+    @staticmethod
+    def _everything(model: Model, request: Request) -> Pool:
+        everything = listing(request.history.problem.space)
         free = np.flatnonzero(~np.isin(everything.ids, sorted(request.taken)))
         architectures = [everything.architectures[int(i)] for i in free]
         return Pool(architectures, model.score(model.describe(architectures, known=everything.described[free])))
