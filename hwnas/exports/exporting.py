@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
+from hwnas.conversion import EXPORTERS, Parity, verified_onnx, with_metadata
 from hwnas.core import LatencyMeter, RunMismatchError, Trial, VerificationError
 from hwnas.exports.converting import Conversion, converted
 from hwnas.exports.facts import costs_of, form_of, metadata_of, predicted_ms, preprocessing_of
-from hwnas.exports.onnx_model import EXPORTERS, to_onnx, with_metadata
 from hwnas.exports.plain_module import plain_module
-from hwnas.exports.promises import LATENCY_TOLERANCE, LatencyCheck, Parity, check_latency, check_parity, measurement
+from hwnas.exports.promises import LATENCY_TOLERANCE, LatencyCheck, check_latency, measurement
 from hwnas.exports.settings import ExportSettings
 from hwnas.exports.verification import Culprit, Samples, verify
 from hwnas.exports.weights import ExportStep, save_weights, trained_module, weights_id
@@ -106,7 +105,9 @@ def export(
     size = run.family.resolution(trial.architecture)
     images = prepared(data.test.images[:_PARITY_SAMPLES], data, size=size)
     on_step(ExportStep(name="exporting", epoch=recipe.epochs, epochs=recipe.epochs))
-    model, parity, exporter = _verified_onnx(module, images, asked)
+    model, parity, exporter = verified_onnx(
+        module, images, opset=asked.written_opset, dynamic_batch=asked.dynamic_batch, exporters=EXPORTERS
+    )
     found = {
         "search_validation": trial.values["accuracy"],
         "validation": accuracy(module, data.validation, data, size=size),
@@ -182,30 +183,6 @@ def _data_of(run: Run) -> ImageData:
             differences={"data_sha256": (run.settings.data_sha256, data.fingerprint)},
         )
     return data
-
-
-def _verified_onnx(module: nn.Module, images: torch.Tensor, settings: ExportSettings) -> tuple[bytes, Parity, str]:
-    """The first exporter whose model computes what torch does; else the last one's, with its failed parity."""
-    result: tuple[bytes, Parity, str] | None = None
-    problems = []
-    for exporter in EXPORTERS:
-        try:
-            model = to_onnx(
-                module,
-                images[:1],
-                exporter=exporter,
-                opset=settings.written_opset,
-                dynamic_batch=settings.dynamic_batch,
-            )
-        except Exception as error:  # exporters raise anything; the other one may still do
-            problems.append(f"{exporter}: {type(error).__name__}: {error}".splitlines()[0])
-            continue
-        result = (model, check_parity(module, model, images), exporter)
-        if result[1].passed:
-            break
-    if result is None:
-        raise VerificationError(f"no exporter could write the network as ONNX ({'; '.join(problems)})")
-    return result
 
 
 def _culprit(files: Path, images: torch.Tensor) -> Culprit | None:

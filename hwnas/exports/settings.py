@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hwnas.conversion import CALIBRATION_IMAGES, PRECISIONS, opset_for
 from hwnas.core import UsageError, unknown
-from hwnas.exports.onnx_model import opset_for
 
-PRECISIONS = ("fp32", "fp16", "int8")
 MAX_DROP = 0.01  # accuracy, as a share of the images
 
 
@@ -31,7 +30,7 @@ class ExportSettings:
     dynamic_batch: bool = False
     opset: int | None = None
     max_drop: float = MAX_DROP
-    calibration_images: int = 256
+    calibration_images: int = CALIBRATION_IMAGES
     symmetric: bool = False
 
     def __post_init__(self) -> None:
