@@ -40,9 +40,9 @@ def with_pooling(model: onnx.ModelProto) -> onnx.ModelProto:
         between = f"{mean}/pooled"
         nodes.append(helper.make_node("GlobalAveragePool", [node.input[0]], [between], node.name))
         nodes.append(helper.make_node("Flatten", [between], [mean], f"{node.name}/flatten"))
-    del made.graph.node[:]
-    made.graph.node.extend(nodes)
     read = {name for node in nodes for name in node.input} | {value.name for value in made.graph.output}
+    del made.graph.node[:]
+    made.graph.node.extend(node for node in nodes if node.op_type != "Constant" or node.output[0] in read)
     for weight in [one for one in made.graph.initializer if one.name not in read]:
         made.graph.initializer.remove(weight)
     return made

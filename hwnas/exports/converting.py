@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from hwnas.conversion import EXPORTERS, calibration_images, halves, onnx_accuracy, onnx_logits, quantised
-from hwnas.exports.settings import ExportSettings
+from hwnas.exports.settings import MAX_DROP, PLAIN, ExportSettings
 from hwnas.training import ImageData, prepared
 
 
@@ -82,10 +82,11 @@ def converted(
         MachineError: ONNX Runtime is not installed.
         VerificationError: No exporter can write the network in halves.
     """
+    precision, max_drop = settings.precision or PLAIN, MAX_DROP if settings.max_drop is None else settings.max_drop
     before = {part: accuracy[part] for part in ("validation", "test")}
     kept: Sequence[tuple[str, float]] = ()
     nodes = calibration = 0
-    if settings.precision == "fp16":
+    if precision == "fp16":
         made = halves(
             module,
             channels=data.channels,
@@ -100,7 +101,7 @@ def converted(
             model,
             images,
             judge=lambda one: onnx_accuracy(one, data.validation, data, size=size),
-            least=before["validation"] - settings.max_drop,
+            least=before["validation"] - max_drop,
             symmetric=settings.symmetric,
         )
         made, kept, nodes, calibration = found.model, found.kept, found.nodes, len(images)
@@ -112,10 +113,10 @@ def converted(
     expected, got = onnx_logits(model, compared), onnx_logits(made, compared)
     difference = np.abs(got - expected) if np.isfinite(got).all() else np.full_like(expected, np.inf)
     return made, Conversion(
-        precision=settings.precision,
+        precision=precision,
         accuracy=after,
         float_accuracy=before,
-        max_drop=settings.max_drop,
+        max_drop=max_drop,
         samples=len(compared),
         max_abs=float(difference.max()),
         max_rel=float((difference / np.maximum(np.abs(expected).max(axis=1, keepdims=True), 1e-12)).max()),
@@ -123,5 +124,5 @@ def converted(
         calibration_images=calibration,
         nodes=nodes,
         kept=tuple(kept),
-        passed=all(before[part] - after[part] <= settings.max_drop + 1e-12 for part in after),
+        passed=all(before[part] - after[part] <= max_drop + 1e-12 for part in after),
     )

@@ -18,9 +18,10 @@ from hwnas.exports.converting import Conversion, converted
 from hwnas.exports.facts import costs_of, form_of, metadata_of, predicted_ms, preprocessing_of
 from hwnas.exports.plain_module import plain_module
 from hwnas.exports.promises import LATENCY_TOLERANCE, LatencyCheck, check_latency, measurement
-from hwnas.exports.settings import ExportSettings
+from hwnas.exports.settings import PLAIN, ExportSettings
 from hwnas.exports.verification import Culprit, Samples, verify
 from hwnas.exports.weights import ExportStep, save_weights, trained_module, weights_id
+from hwnas.spaces import precision_of
 from hwnas.study import PICKS, Run
 from hwnas.training import ImageData, accuracy, load_data, prepared
 from latency_tables import write_atomically
@@ -35,7 +36,7 @@ class Exported:
     """An exported network that passed every check.
 
     Attributes:
-        pick: The name it was asked for by; of another precision than float32, with that.
+        pick: The name it was asked for by; of another precision than the search chose for it, with that.
         trial: The trial it came from.
         model: The ONNX file.
         card: Everything known of it, as in the JSON file beside it.
@@ -82,7 +83,7 @@ def export(
         meter: Measures the exported model on the device of the table.
         no_meter: Why there is none, for the card.
         latency_tolerance: How far measured and predicted latency may be apart, relative.
-        settings: Precision, open batch, operators; by default float32, one image, opset 18.
+        settings: Precision, open batch, operators; by default what the search chose, one image, opset 18.
         on_step: Told what is being done.
 
     Raises:
@@ -94,9 +95,11 @@ def export(
         MachineError: ONNX Runtime is not installed.
         OSError: The files cannot be written.
     """
-    asked = settings or ExportSettings()
     trial = run.pick(pick)
-    name = asked.name(pick if pick in PICKS else trial.architecture.id)
+    asked = (settings or ExportSettings()).for_(trial.architecture)
+    asked = replace(asked, symmetric=asked.symmetric or run.settings.symmetric_int8)
+    precision = asked.precision or PLAIN
+    name = asked.name(pick if pick in PICKS else trial.architecture.id, own=precision_of(trial.architecture))
     folder = run.folder / "models"
     (folder / _ARCHITECTURES).mkdir(parents=True, exist_ok=True)
     data = _data_of(run)
@@ -114,14 +117,14 @@ def export(
         "test": accuracy(module, data.test, data, size=size),
     }
     conversion: Conversion | None = None
-    if asked.precision != "fp32":
+    if precision != PLAIN:
         on_step(ExportStep(name="converting", epoch=recipe.epochs, epochs=recipe.epochs))
         model, conversion = converted(module, model, exporter, data=data, size=size, accuracy=found, settings=asked)
         found |= conversion.accuracy
-    costs = costs_of(run, trial, asked.precision)
+    costs = costs_of(run, trial, precision)
     model = with_metadata(model, metadata_of(run, trial, data, {"accuracy": found, "costs": costs, **form_of(asked)}))
     on_step(ExportStep(name="measuring", epoch=recipe.epochs, epochs=recipe.epochs))
-    latency = _latency(predicted_ms(run, trial, asked.precision), meter, model, latency_tolerance, no_meter)
+    latency = _latency(predicted_ms(run, trial, precision), meter, model, latency_tolerance, no_meter)
     (folder / f"{name}.onnx").write_bytes(model)
     save_weights(module, folder / f"{name}.safetensors", weights_id(run, trial, recipe))
     preprocessing = preprocessing_of(data, size)
