@@ -81,6 +81,6 @@ class _WithPrecision:
 
     def __call__(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
         """Shape ``(n, f)``."""
-        chosen = [self.choice.positions[one[PRECISION]] for one in architectures]
-        own = np.eye(len(self.choice.options))[chosen].reshape(len(chosen), -1)  # (n, precisions)
+        chosen = np.array([self.choice.positions[one[PRECISION]] for one in architectures], dtype=np.intp)
+        own = np.eye(len(self.choice.options))[chosen]  # (n, precisions)
         return np.hstack([self.plain([without_precision(one) for one in architectures]), own])
