@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from hwnas.conversion.pooling import with_pooling
+from hwnas.conversion.integer_form import integer_form
 from hwnas.conversion.runtime import onnx_logits, onnxruntime
 
 _ROUNDED = frozenset({"Conv", "Gemm", "MatMul", "Add", "Mul", "AveragePool", "GlobalAveragePool", "ReduceMean"})
@@ -104,7 +104,9 @@ def rounded(
     without: Sequence[str] = (),
     symmetric: bool = False,
 ) -> bytes:
-    """The model with Q/DQ pairs: weights by channel, ranges of activations from images, means over pixels as pooling.
+    """The model with Q/DQ pairs: weights by channel, ranges of activations from images.
+
+    It is brought into the form that has integer kernels first; see ``integer_form``.
 
     Args:
         model: Serialised ONNX model with one input.
@@ -116,7 +118,7 @@ def rounded(
     onnxruntime()
     from onnxruntime import quantization  # noqa: PLC0415  (an extra, and slow to import)
 
-    proto = with_pooling(onnx.load_model_from_string(model))  # a copy: the library changes what it is given
+    proto = integer_form(onnx.load_model_from_string(model))  # a copy: the library changes what it is given
     kind = quantization.QuantType.QInt8 if symmetric else quantization.QuantType.QUInt8
     with _quiet(), tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
         file = Path(folder, "int8.onnx")
