@@ -59,6 +59,7 @@ from hwnas.commands.options import (
     OutFile,
     SearchPrecision,
     Space,
+    Trackers,
     batches_of,
     cpus_of,
     images_of,
@@ -285,6 +286,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     worker_memory: WorkerMemory = None,
     storage: Storage = None,
     warm_start: WarmStart = None,
+    tracker: Trackers = None,
     progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -292,22 +294,18 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     import optuna
 
     import hwnas
-    from hwnas.evaluators import require_evaluator, require_table
-    from hwnas.objectives import objectives
-    from hwnas.searchers import require_inner
+    from hwnas.evaluators import require_table
     from hwnas.study.halving import require_halving
     from hwnas.study.lessons import lessons, require_lessons
     from hwnas.study.precisions import require_precisions
-    from hwnas.training import TRAINING_DEVICES, Recipe, device_of
+    from hwnas.trackers import Tracking, require_trackers
+    from hwnas.training import Recipe, device_of
     from profilers.backends.contract import symmetric_int8
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its remarks on opening a study would break the display
     targets = target or ["latency"]
-    objectives(targets)
-    require_one_of(missing, (*_missing_policies(), MEASURE), option="--missing")
-    require_inner(algorithm, inner)
-    require_evaluator(evaluator)
-    require_one_of(train_on, TRAINING_DEVICES, option="--train-on")
+    _require_names(targets, algorithm=algorithm, inner=inner, evaluator=evaluator, missing=missing, train_on=train_on)
+    trackers = require_trackers(words_of(tracker or []))
     training = Recipe.preset(recipe, device=train_on, **({} if epochs is None else {"epochs": epochs}))
     require_lessons(evaluator, learn_from)
     require_halving(halving, evaluator=evaluator, epochs=training.epochs)
@@ -354,8 +352,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         _preview(family, rows, limits, missing=policy, as_json=as_json)
         return
     offered = _said_before(family, rows, limits, missing=policy)
+    tracking = Tracking(trackers, folder=out, say=say)
     try:
-        with search_progress(trains=evaluator == "trained") as on_progress:
+        with search_progress(trains=evaluator == "trained", also=tracking) as on_progress:
             run = hwnas.search(
                 table=rows,
                 out=out,
@@ -383,13 +382,31 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 on_progress=on_progress,
             )
     except KeyboardInterrupt:
+        tracking.close()
         say(f"Stopped. Every finished trial is kept in {out}, the front so far in {out / 'front.csv'}.")
         raise
     failures = export_winners(run, _meter(run.family, run.table, backend))
     page = hwnas.report(run)
+    tracking.winners(run, cards_of(run), [page, run.folder / "front.csv"])
     render({**_found(run, page), **offered}, lambda: front_parts(run, page), as_json=as_json)
     if failures:
         raise failures[0]
+
+
+def _require_names(
+    targets: Sequence[str], *, algorithm: str, inner: str | None, evaluator: str, missing: str, train_on: str
+) -> None:
+    """Refuses names that nobody knows, before anything is read or measured."""
+    from hwnas.evaluators import require_evaluator
+    from hwnas.objectives import objectives
+    from hwnas.searchers import require_inner
+    from hwnas.training import TRAINING_DEVICES
+
+    objectives(targets)
+    require_one_of(missing, (*_missing_policies(), MEASURE), option="--missing")
+    require_inner(algorithm, inner)
+    require_evaluator(evaluator)
+    require_one_of(train_on, TRAINING_DEVICES, option="--train-on")
 
 
 def _require_energy(out: Path, table: str | None) -> None:

@@ -41,6 +41,10 @@ SearchPrecision = Annotated[
         "otherwise.",
     ),
 ]
+Trackers = Annotated[
+    list[str] | None,
+    typer.Option("--tracker", help="Show the search in tensorboard, mlflow or wandb; several with commas."),
+]
 MissingRows = Annotated[
     str,
     typer.Option(
