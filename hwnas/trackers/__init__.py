@@ -3,7 +3,11 @@
 Contents:
     contract: what a tracker is, and what it is told.
     tracking: several trackers at once, none of which can stop a search.
-    tensorboard, mlflow, wandb: one tracker each; the package it needs is imported when it is opened.
+    tensorboard: curves and text in event files.
+    mlflow: a run with a child for each trial.
+    wandb: a run that is kept offline.
+
+The package that a tracker needs is imported when it is opened.
 """
 
 from hwnas.trackers.contract import TrackedRun, TrackedTrial, Tracker

@@ -31,7 +31,9 @@ def test_a_front_of_two_precisions_is_searched_told_and_predicted(
 ) -> None:
     out = str(tmp_path / "run")
     asked = ("search", *TINY, "--table", table, "--allow-other-device", "--precision", "fp32,int8", "--out", out)
-    assert status(*asked, "--trials", "3", "--json") == 0
+    pytest.importorskip("tensorboard")
+    assert status(*asked, "--trials", "3", "--json", "--tracker", "tensorboard") == 0
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
     found = json.loads(capsys.readouterr().out)
     assert {row["precision"] for row in found["front"]} <= {"fp32", "int8"}
     for row, card in ((row, found["winners"]["knee"]) for row in found["front"]):
@@ -59,6 +61,7 @@ def test_a_front_of_two_precisions_is_searched_told_and_predicted(
             "the evaluator supernet tells the accuracy of",
         ),
         (["--precision", "fp32,int8", "--halving", "3", "--epochs", "9"], 2, "leave --halving out, or --precision"),
+        (["--tracker", "mlflow,aim"], 2, "unknown tracker 'aim': expected one of mlflow, tensorboard, wandb"),
         (["--precision", "fp32,fp16"], 3, "computes nothing of the network in fp16"),
         (["--precision", "fp32,fp16", "--table", "TABLE", "--allow-other-device"], 2, "--precision fp16"),
     ],
