@@ -57,7 +57,9 @@ from hwnas.commands.options import (
     MissingRows,
     OtherDevice,
     OutFile,
+    SearchPrecision,
     Space,
+    Trackers,
     batches_of,
     cpus_of,
     images_of,
@@ -213,6 +215,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         "runs/search"
     ),
     space: Space = "mobilenet",
+    precision: SearchPrecision = None,
     data: Data = "digits",
     algorithm: Annotated[
         str, typer.Option(help="lamoo, la-mcts, lanas, alphax, or an inner searcher's name for it alone.")
@@ -283,6 +286,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     worker_memory: WorkerMemory = None,
     storage: Storage = None,
     warm_start: WarmStart = None,
+    tracker: Trackers = None,
     progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -290,32 +294,34 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     import optuna
 
     import hwnas
-    from hwnas.evaluators import require_evaluator, require_table
-    from hwnas.objectives import objectives
-    from hwnas.searchers import require_inner
+    from hwnas.evaluators import require_table
     from hwnas.study.halving import require_halving
     from hwnas.study.lessons import lessons, require_lessons
-    from hwnas.training import TRAINING_DEVICES, Recipe, device_of
+    from hwnas.study.precisions import require_precisions
+    from hwnas.trackers import Tracking, require_trackers
+    from hwnas.training import Recipe, device_of
+    from profilers.backends.contract import symmetric_int8
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its remarks on opening a study would break the display
     targets = target or ["latency"]
-    objectives(targets)
-    require_one_of(missing, (*_missing_policies(), MEASURE), option="--missing")
-    require_inner(algorithm, inner)
-    require_evaluator(evaluator)
-    require_one_of(train_on, TRAINING_DEVICES, option="--train-on")
+    _require_names(targets, algorithm=algorithm, inner=inner, evaluator=evaluator, missing=missing, train_on=train_on)
+    trackers = require_trackers(words_of(tracker or []))
     training = Recipe.preset(recipe, device=train_on, **({} if epochs is None else {"epochs": epochs}))
     require_lessons(evaluator, learn_from)
     require_halving(halving, evaluator=evaluator, epochs=training.epochs)
-    given = {
-        "latency": max_latency,
-        "params": max_params,
-        "flops": max_flops,
-        "macs": max_macs,
-        "memory": max_memory,
-        "energy": max_energy,
-    }
-    limits = limits_of(given)
+    precisions = require_precisions(
+        ["fp32"] if precision is None else words_of(precision), evaluator=evaluator, halving=halving
+    )
+    limits = limits_of(
+        {
+            "latency": max_latency,
+            "params": max_params,
+            "flops": max_flops,
+            "macs": max_macs,
+            "memory": max_memory,
+            "energy": max_energy,
+        }
+    )
     where = executor_of(
         executor,
         workers,
@@ -330,11 +336,10 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     if not where.elsewhere:
         device_of(training.device)  # refused now, and not after a table has been made
     _require_places(out, storage=storage, warm_start=warm_start)
-    if table is None and not (out / "run.json").exists() and ("energy" in targets or max_energy):
-        message = "energy is known from a table alone: make one with `hwnas profile --energy` and name it with --table"
-        raise typer.BadParameter(message, param_hint="--target energy")
+    if "energy" in targets or max_energy:
+        _require_energy(out, table)
     images = images_of(data)
-    family = hwnas.network_family(space, channels=images.channels, classes=images.classes)
+    family = hwnas.network_family(space, channels=images.channels, classes=images.classes, precisions=precisions)
     require_table(evaluator, space=family.space.name, data=images.name)  # refused now, and not after a table is made
     lessons(  # likewise
         evaluator, learn_from, space=family.space.name, data_sha256=images.fingerprint, recipe=training
@@ -347,12 +352,15 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         _preview(family, rows, limits, missing=policy, as_json=as_json)
         return
     offered = _said_before(family, rows, limits, missing=policy)
+    tracking = Tracking(trackers, folder=out, say=say)
     try:
-        with search_progress(trains=evaluator == "trained") as on_progress:
+        with search_progress(trains=evaluator == "trained", also=tracking) as on_progress:
             run = hwnas.search(
                 table=rows,
                 out=out,
                 space=space,
+                precisions=precisions,
+                symmetric_int8=backend is not None and symmetric_int8(backend),
                 data=images,
                 targets=targets,
                 algorithm=algorithm,
@@ -374,13 +382,38 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 on_progress=on_progress,
             )
     except KeyboardInterrupt:
+        tracking.close()
         say(f"Stopped. Every finished trial is kept in {out}, the front so far in {out / 'front.csv'}.")
         raise
     failures = export_winners(run, _meter(run.family, run.table, backend))
     page = hwnas.report(run)
+    tracking.winners(run, cards_of(run), [page, run.folder / "front.csv"])
     render({**_found(run, page), **offered}, lambda: front_parts(run, page), as_json=as_json)
     if failures:
         raise failures[0]
+
+
+def _require_names(
+    targets: Sequence[str], *, algorithm: str, inner: str | None, evaluator: str, missing: str, train_on: str
+) -> None:
+    """Refuses names that nobody knows, before anything is read or measured."""
+    from hwnas.evaluators import require_evaluator
+    from hwnas.objectives import objectives
+    from hwnas.searchers import require_inner
+    from hwnas.training import TRAINING_DEVICES
+
+    objectives(targets)
+    require_one_of(missing, (*_missing_policies(), MEASURE), option="--missing")
+    require_inner(algorithm, inner)
+    require_evaluator(evaluator)
+    require_one_of(train_on, TRAINING_DEVICES, option="--train-on")
+
+
+def _require_energy(out: Path, table: str | None) -> None:
+    """Refuses a cost that no table made in passing tells."""
+    if table is None and not (out / "run.json").exists():
+        message = "energy is known from a table alone: make one with `hwnas profile --energy` and name it with --table"
+        raise typer.BadParameter(message, param_hint="--target energy")
 
 
 def _require_places(out: Path, *, storage: str | None, warm_start: str | None) -> None:
@@ -458,7 +491,10 @@ def predict(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
         str | None, typer.Option(help="Data the network is for: fixes channels and classes; else the space's usual.")
     ] = None,
     batch: Annotated[int | None, typer.Option(min=1, max=4096, help="Images a run; by default 1.")] = None,
-    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8.")] = "fp32",
+    precision: Annotated[
+        str | None,
+        typer.Option(help="fp32, fp16, bf16 or int8; by default what a search chose for a trial, or fp32."),
+    ] = None,
     shape: InputShapes = None,
     missing: MissingRows = "error",
     allow_other_device: OtherDevice = False,
@@ -468,7 +504,7 @@ def predict(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comm
     """Predict the latency of a network from a table, with its breakdown; nothing is measured unless asked for."""
     from profilers import require_precisions
 
-    require_precisions([precision])
+    require_precisions(["fp32" if precision is None else precision])
     require_one_of(missing, (*_missing_policies(), MEASURE), option="--missing")
     if run is None and table is None:
         raise typer.BadParameter("expected a latency table: a file, or a shipped one's name", param_hint="--table")
@@ -492,9 +528,14 @@ class _Asked:
     space: str | None
     data: str | None
     batch: int | None
-    precision: str
+    chosen: str | None
     missing: str
     other: bool
+
+    @property
+    def precision(self) -> str:
+        """The one asked for, or fp32."""
+        return self.chosen or "fp32"
 
     @property
     def policy(self) -> Any:
@@ -507,8 +548,8 @@ def export(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     run: Annotated[Path, typer.Argument(help="The run folder.")],
     pick: Pick = "knee",
     latency_tolerance: Tolerance = 0.25,
-    precision: ExportPrecision = "fp32",
-    max_drop: MaxDrop = 0.01,
+    precision: ExportPrecision = None,
+    max_drop: MaxDrop = None,
     dynamic_batch: DynamicBatch = False,
     opset: Opset = None,
     bundle: Bundle = False,
@@ -522,6 +563,7 @@ def export(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     """Train a candidate fully and hand it over as verified ONNX, its latency measured again."""
     import hwnas
     from hwnas.exports import ExportSettings
+    from hwnas.spaces import precision_of
     from profilers.backends.contract import symmetric_int8
 
     settings = ExportSettings(precision=precision, max_drop=max_drop, dynamic_batch=dynamic_batch, opset=opset)
@@ -530,7 +572,7 @@ def export(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     backend = None if allow_other_device else _backend_of(opened.table)
     if backend is not None:
         for network in plan.networks.values():
-            _require_arithmetic(backend, opened.family, network, precision)
+            _require_arithmetic(backend, opened.family, network, precision or precision_of(network))
         settings = replace(settings, symmetric=symmetric_int8(backend))
     meter = _meter(opened.family, opened.table, backend)
     result, text, failures = carry_out(plan, meter=meter, tolerance=latency_tolerance, settings=settings)
@@ -546,9 +588,13 @@ def _require_arithmetic(backend: Backend, family: NetworkFamily, architecture: A
         MachineError: It does not.
     """
     from hwnas.core import MachineError
+    from hwnas.spaces import without_precision
     from profilers.inspection import computes_in
 
-    if precision != "fp32" and not computes_in(backend, family.workload(architecture), precision):
+    if precision == "fp32":
+        return
+    plain = family.at(batch=1, precision="fp32").workload(without_precision(architecture))
+    if not computes_in(backend, plain, precision):
         raise MachineError(
             f"{backend.name} on this {backend.device} computes nothing of the network in {precision}: choose another "
             "--precision, or, for another device, give --allow-other-device; nothing is measured then"
@@ -656,21 +702,26 @@ def _table_for(
     With ``grow``, what a given table lacks of the space is measured into it first.
     """
     from latency_tables import read_table, resolve
-    from profilers import open_device
+    from profilers import CampaignSettings, open_device
 
     recorded = out / "latency_table.jsonl" if (out / "run.json").exists() else None
     source = resolve(table) if table else recorded
+    precisions = tuple(family.members) or (family.precision,)
     if source is None:
         backend = open_device(device)
-        return _profile(family, backend, _default_table(backend, family)), backend
+        for precision in precisions:
+            _require_arithmetic(backend, family, family.covering()[0], precision)
+        settings = CampaignSettings(space=family.space.name, precisions=precisions)
+        return _profile(family, backend, _default_table(backend, family), settings=settings), backend
     rows = read_table(source)
     if other and not grow:
         return rows, None
     backend = _backend_of(rows, device=device)
-    if grow and table:
-        needed = family.workloads()
-        lacking = [one for one in needed if not rows.blocks.keys() >= set(one.parts.values())]
-        rows = _grown(Path(source), lacking, backend, precision="fp32", other=other) if lacking else rows
+    for precision in precisions if grow and table else ():
+        needed, wanted = family.workloads(), family.at(batch=1, precision=precision)
+        known = [rows.blocks.keys() >= set(wanted.block_keys(one.architecture)) for one in needed]
+        lacking = [one for one, there in zip(needed, known, strict=True) if not there]
+        rows = _grown(Path(source), lacking, backend, precision=precision, other=other) if lacking else rows
     return rows, backend
 
 
@@ -908,28 +959,27 @@ def _predict_architecture(asked: _Asked) -> dict[str, Any]:
     import hwnas
     from hwnas.objectives import KnownCosts
     from hwnas.predictors import LatencyPredictor, explain
-    from hwnas.spaces import read_architecture
+    from hwnas.spaces import precision_of, read_architecture, without_precision
     from latency_tables import read_table, resolve
 
     run = hwnas.open_run(asked.run) if asked.run else None
     path = resolve(asked.table) if asked.table else None
     table = read_table(path) if path else cast("Run", run).table
     space = asked.space or (None if run else table.manifest.space)
-    family = family_of(run, space, asked.data).at(batch=asked.batch or 1, precision=asked.precision)
-    if run:
-        architecture = run.pick(asked.network).architecture
-    else:
-        architecture = read_architecture(family.space, text_of(asked.network))
+    held = family_of(run, space, asked.data)
+    named = run.pick(asked.network).architecture if run else read_architecture(held.space, text_of(asked.network))
+    architecture, precision = without_precision(named), asked.chosen or precision_of(named)
+    family = held.at(batch=asked.batch or 1, precision=precision)
     keys = family.block_keys(architecture)
     if asked.missing == MEASURE and any(key not in table.blocks for key in keys):
         plain = family.at(batch=family.batch, precision="fp32").workload(architecture)
-        table = _grown(path, [plain], _backend_of(table), precision=asked.precision, other=asked.other)
+        table = _grown(path, [plain], _backend_of(table), precision=precision, other=asked.other)
     predictor = LatencyPredictor.of(table, family, missing=asked.policy)
     with cure_for_rows():
         found = explain(predictor, [predictor.rows.block(key) for key in keys])
     costs = KnownCosts(family, predictor, energy=predictor.energy).values([architecture])
     known = {name: float(values[0]) for name, values in costs.items() if name != "latency_ms"}
-    about = {"network": architecture.id, "architecture": dict(architecture), **about_place(table, family.coordinates)}
+    about = {"network": named.id, "architecture": dict(named), **about_place(table, family.coordinates)}
     return {**about, **found.to_json(), "costs": known, "notes": []}
 
 

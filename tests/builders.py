@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hwnas.networks import Block, NetworkFamily
-from latency_tables import BlockRow, KernelRow, LatencyTable, Manifest, NetworkRow, Row, Timing
+from latency_tables import BlockRow, KernelRow, LatencyTable, Manifest, NetworkRow, Row, Timing, keyed
 
 PROVIDER = "CPUExecutionProvider"
 COPY = "Copy(made up)"  # a second kernel that some blocks share
@@ -92,3 +92,27 @@ def with_networks(
 
 def _plausible_ms(block: Block, rng: np.random.Generator) -> float:
     return float((0.002 + 2e-7 * block.macs) * rng.uniform(0.9, 1.1))
+
+
+def with_int8(table: LatencyTable, *, factor: Callable[[int], float] = lambda _: 0.8) -> LatencyTable:
+    """The table with the same blocks and networks in int8 beside those it holds, of which each kernel has its own.
+
+    Args:
+        table: Of fp32.
+        factor: Latency of a kernel in int8 over that in fp32, by the kernel's number.
+    """
+    own = {key: f"Int8{key}" for key in table.kernels}
+    rows = list(table.rows())
+    for number, (key, row) in enumerate(table.kernels.items()):
+        timing = made_up_timing(factor(number) * row.timing.latency_ms)
+        rows.append(KernelRow(key=own[key], timing=timing, provider=PROVIDER))
+    for key, block in table.blocks.items():
+        kernels = {own[kernel]: count for kernel, count in block.kernels.items()}
+        rows.append(BlockRow(key=keyed(key, precision="int8"), kernels=kernels))
+    manifest = replace(table.manifest, precisions=("fp32", "int8"))
+    both = LatencyTable.from_rows(manifest, rows)
+    names = {
+        keyed(name, precision="int8"): [keyed(key, precision="int8") for key in Counter(row.blocks).elements()]
+        for name, row in table.networks.items()
+    }
+    return with_networks(both, names.items())

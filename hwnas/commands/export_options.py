@@ -24,10 +24,19 @@ Tolerance = Annotated[
     float, typer.Option(min=0.01, help="How far measured and predicted latency may be apart, relative.")
 ]
 ExportPrecision = Annotated[
-    str, typer.Option("--precision", help="fp32, fp16, or int8 with ranges from the run's training images.")
+    str | None,
+    typer.Option(
+        "--precision",
+        help="fp32, fp16, or int8 with ranges from the run's training images; by default as the search chose, or fp32.",
+    ),
 ]
 MaxDrop = Annotated[
-    float, typer.Option(min=0.0, help="Accuracy that another precision may cost, as a share of the images.")
+    float | None,
+    typer.Option(
+        min=0.0,
+        help="Accuracy that the conversion may cost, as a share of the images; by default 0.01, and no bound where the "
+        "search chose the precision.",
+    ),
 ]
 DynamicBatch = Annotated[
     bool, typer.Option("--dynamic-batch", help="Leave the number of images open; latency is measured with one.")

@@ -33,6 +33,18 @@ OtherDevice = Annotated[
     bool,
     typer.Option("--allow-other-device", help="Accept a table of another machine; nothing is measured here then."),
 ]
+SearchPrecision = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--precision",
+        help="fp32, fp16, int8, or several with commas: what the search may compute networks in; fp32 unless told "
+        "otherwise.",
+    ),
+]
+Trackers = Annotated[
+    list[str] | None,
+    typer.Option("--tracker", help="Show the search in tensorboard, mlflow or wandb; several with commas."),
+]
 MissingRows = Annotated[
     str,
     typer.Option(

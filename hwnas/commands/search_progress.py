@@ -22,12 +22,15 @@ _EXPORT = "export"
 
 
 @contextmanager
-def search_progress(*, trains: bool) -> Iterator[Callable[[SearchProgress], None]]:
+def search_progress(
+    *, trains: bool, also: Callable[[SearchProgress], None] = lambda _: None
+) -> Iterator[Callable[[SearchProgress], None]]:
     """Shows how far a search is and what it has found; gives what is to be called after each trial.
 
     Args:
         trains: Whether a trial is a training, so that it tells how long the winners will take, which are exported after
             the search.
+        also: What else is told.
     """
     from rich.live import Live
 
@@ -36,6 +39,7 @@ def search_progress(*, trains: bool) -> Iterator[Callable[[SearchProgress], None
 
         def show(told: SearchProgress) -> None:
             nonlocal last
+            also(told)
             progress = _with_export(told, trains=trains)
             if form.get() == "json":
                 note(_event(progress))

@@ -79,9 +79,16 @@ def cards_of(run: Run) -> dict[str, Any]:
 
 def front_rows(run: Run) -> list[dict[str, Any]]:
     """The front of a run as JSON values, one mapping a trial."""
+    from hwnas.spaces import precision_of
+
     columns = ("accuracy", "latency_ms", "flops_m", "params_m")
     return [
-        {"trial": trial.number, "id": trial.architecture.id, **{name: trial.values[name] for name in columns}}
+        {
+            "trial": trial.number,
+            "id": trial.architecture.id,
+            "precision": precision_of(trial.architecture),
+            **{name: trial.values[name] for name in columns},
+        }
         for trial in run.front()
     ]
 
@@ -104,8 +111,10 @@ def front_parts(run: Run, page: Path) -> list[Any]:
     from rich.table import Table
 
     table = Table(title=f"{len(run.front())} networks on the front, of {len(run.trials())} evaluated{_warm_words(run)}")
-    for name in ("id", "trial", "accuracy", "latency\nms", "measured\nms", "FLOPs\nM", "params\nM", "role"):
-        table.add_column(name, justify="left" if name in {"id", "role"} else "right", no_wrap=name == "id")
+    mixed = bool(run.family.members)
+    chosen = ["precision"] if mixed else []
+    for name in ("id", "trial", *chosen, "accuracy", "latency\nms", "measured\nms", "FLOPs\nM", "params\nM", "role"):
+        table.add_column(name, justify="left" if name in {"id", "precision", "role"} else "right", no_wrap=name == "id")
     roles: dict[int, list[str]] = {}
     measured: dict[int, str] = {}
     for pick, card in cards_of(run).items():
@@ -117,6 +126,7 @@ def front_parts(run: Run, page: Path) -> list[Any]:
         table.add_row(
             row["id"],
             str(row["trial"]),
+            *([row["precision"]] if mixed else []),
             f"{row['accuracy']:.1%}",
             f"{row['latency_ms']:.4f}",
             measured.get(row["trial"], ""),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hwnas.evaluators.accel import ACCEL_DEVICES, ACCEL_FILE, AccelEvaluator, accel_evaluator
     from hwnas.evaluators.function import FunctionError, FunctionEvaluator
+    from hwnas.evaluators.mixed import MixedEvaluator
     from hwnas.evaluators.ofa import LATENCY_FILE, PREDICTOR_FILE, OfaEvaluator, ofa_evaluator, ofa_space
     from hwnas.evaluators.outcome import Outcome, outcome_of
     from hwnas.evaluators.predicted import Judgement, Lessons, PredictorEvaluator, require_teaching
@@ -58,6 +59,7 @@ _MODULES = {
     "FunctionEvaluator": "function",
     "Judgement": "predicted",
     "Lessons": "predicted",
+    "MixedEvaluator": "mixed",
     "Noisy": "wrappers",
     "OfaEvaluator": "ofa",
     "Outcome": "outcome",
@@ -104,6 +106,7 @@ __all__ = [
     "FunctionEvaluator",
     "Judgement",
     "Lessons",
+    "MixedEvaluator",
     "Noisy",
     "OfaEvaluator",
     "Outcome",

@@ -17,6 +17,7 @@ from typing import Any
 from hwnas.core import Architecture, HwnasError, UsageError
 from hwnas.evaluators.trained import training_seed
 from hwnas.networks import NetworkFamily
+from hwnas.spaces import without_precision
 
 _OFFERED = ("module", "seed")
 
@@ -30,9 +31,10 @@ class FunctionEvaluator:
     """Calls a function for each architecture.
 
     It is called with the architecture as a plain dictionary, and by keyword with what else its signature names:
-    ``seed``, a whole number that belongs to architecture and run, and ``module``, the freshly initialised torch module.
-    It returns the accuracy, 0 to 1, or a mapping of names to numbers that has one under ``"accuracy"``. It has to
-    return the same for the same architecture.
+    ``seed``, a whole number that belongs to run and network, and ``module``, the freshly initialised torch module. It
+    returns the accuracy, 0 to 1, or a mapping of names to numbers that has one under ``"accuracy"``. It has to return
+    the same for the same architecture. Where precisions are searched, it is to tell the accuracy in that of the
+    architecture's ``"precision"``; the seed of a network is the same in all of them.
 
     Attributes:
         function: ``"package.module:function"`` or ``"path/to/file.py:function"``.
@@ -57,7 +59,7 @@ class FunctionEvaluator:
             FunctionError: It raised something, or returned no number, NaN, infinity, or no accuracy between 0 and 1.
         """
         function, wanted = self._called
-        seed = training_seed(self.seed, architecture)
+        seed = training_seed(self.seed, without_precision(architecture))
         offered: Mapping[str, Callable[[], object]] = {
             "seed": lambda: seed,
             "module": lambda: self.family.module(architecture, seed=seed),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hwnas.core import DataError, Evaluator, Trial, unknown
 from hwnas.evaluators.function import FunctionEvaluator
+from hwnas.evaluators.mixed import MixedEvaluator
 from hwnas.evaluators.predicted import Lessons, PredictorEvaluator
 from hwnas.evaluators.proxy import ProxyEvaluator
 from hwnas.evaluators.tabular import published_accuracies
@@ -17,6 +18,7 @@ from hwnas.supernets import SupernetRecipe
 from hwnas.supernets.recipe import OnProgress
 from hwnas.training import ImageData, Recipe, load_data
 
+WEIGHTS = "weights"  # folder in that of a run, with what twins in two precisions share
 TRAININGS = "trainings"  # folder in that of a run, with the trainings under way
 EVALUATORS = ("trained", "supernet", "few-shot", "predictor", "proxy", "tabular")  # and functions of the user's own
 SHARING = ("supernet", "few-shot")  # weights
@@ -67,6 +69,8 @@ class EvaluatorSource:
         seed: Of the run.
         folder: Of the run, where trainings under way and shared weights are kept.
         lessons: What predictions are learned from.
+        precisions: What networks may be computed in.
+        symmetric: Whether activations of ``int8`` are signed and lie around zero.
     """
 
     name: str
@@ -78,6 +82,8 @@ class EvaluatorSource:
     seed: int
     folder: Path
     lessons: Lessons = field(default=(), repr=False)
+    precisions: tuple[str, ...] = ()
+    symmetric: bool = False
 
     def __call__(self) -> Evaluator:
         """The evaluator, from data read anew.
@@ -92,7 +98,9 @@ class EvaluatorSource:
             raise DataError(
                 f"data {self.data} are not the same here as where the search began: give every machine the same files"
             )
-        family = network_family(self.space, channels=images.channels, classes=images.classes)
+        family = network_family(
+            self.space, channels=images.channels, classes=images.classes, precisions=self.precisions
+        )
         return self.made(images, family)
 
     def made(self, images: ImageData, family: NetworkFamily, *, on_progress: OnProgress | None = None) -> Evaluator:
@@ -113,8 +121,7 @@ class EvaluatorSource:
         if self.name == "proxy":
             return ProxyEvaluator(family=family, data=images, seed=self.seed).placed()
         if self.name == "trained":
-            trainings = self.folder / TRAININGS
-            return TrainedEvaluator(family=family, data=images, recipe=self.recipe, seed=self.seed, folder=trainings)
+            return self._trained(images, family)
         if self.name == "predictor":
             trials = [
                 Trial(number=number, architecture=architecture, values={"accuracy": accuracy})
@@ -132,3 +139,11 @@ class EvaluatorSource:
                 on_progress=on_progress,
             )
         return FunctionEvaluator(function=self.name, family=family, seed=self.seed)
+
+    def _trained(self, images: ImageData, family: NetworkFamily) -> Evaluator:
+        """What trains, and where networks choose a precision judges them in it."""
+        trainings = self.folder / TRAININGS
+        trained = TrainedEvaluator(family=family, data=images, recipe=self.recipe, seed=self.seed, folder=trainings)
+        if not family.members:
+            return trained
+        return MixedEvaluator(trained=trained, weights=self.folder / WEIGHTS, symmetric=self.symmetric)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from hwnas.core import Architecture
 from hwnas.networks import NetworkFamily
 from hwnas.training import ImageData, Recipe, Teacher, accuracy, train, train_to
@@ -46,13 +48,31 @@ class TrainedEvaluator:
             OSError: The folder cannot be written.
         """
         start = time.monotonic()
-        seed = training_seed(self.seed, architecture)
-        module = self.family.module(architecture, seed=seed)
-        size = self.family.resolution(architecture)
-        checkpoint = checkpoint_of(self.folder, architecture)
-        train(module, self.data, self.recipe, size=size, seed=seed, teacher=self.teacher, checkpoint=checkpoint)
-        found = accuracy(module, self.data.validation, self.data, size=size)
+        module = self.module(architecture)
+        found = accuracy(module, self.data.validation, self.data, size=self.family.resolution(architecture))
         return {"accuracy": found, "train_s": round(time.monotonic() - start, 3)}
+
+    def untrained(self, architecture: Architecture) -> nn.Module:
+        """The network as its training begins."""
+        return self.family.module(architecture, seed=training_seed(self.seed, architecture))
+
+    def module(self, architecture: Architecture) -> nn.Module:
+        """The trained network, in evaluation mode.
+
+        Raises:
+            UsageError: As of ``evaluate``; the others, too.
+        """
+        module = self.untrained(architecture)
+        train(
+            module,
+            self.data,
+            self.recipe,
+            size=self.family.resolution(architecture),
+            seed=training_seed(self.seed, architecture),
+            teacher=self.teacher,
+            checkpoint=checkpoint_of(self.folder, architecture),
+        )
+        return module
 
     def evaluate_at(self, architecture: Architecture, *, epochs: int) -> Mapping[str, float]:
         """The same after some of the recipe's epochs; with a folder, the training goes on from there the next time.
@@ -72,7 +92,7 @@ class TrainedEvaluator:
         start = time.monotonic()
         seed = training_seed(self.seed, architecture)
         training = train_to(
-            self.family.module(architecture, seed=seed),
+            self.untrained(architecture),
             self.data,
             self.recipe,
             size=self.family.resolution(architecture),

@@ -7,18 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from hwnas.core import VerificationError
-from hwnas.exports.onnx_model import EXPORTERS, halved, to_onnx
-from hwnas.exports.quantising import quantised
-from hwnas.exports.runtime import onnx_accuracy, onnx_logits
-from hwnas.exports.settings import ExportSettings
+from hwnas.conversion import EXPORTERS, calibration_images, halves, onnx_accuracy, onnx_logits, quantised
+from hwnas.exports.settings import MAX_DROP, PLAIN, ExportSettings
 from hwnas.training import ImageData, prepared
-
-_SEED = 0  # of the images for calibration: the same model twice gives the same file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,18 +82,26 @@ def converted(
         MachineError: ONNX Runtime is not installed.
         VerificationError: No exporter can write the network in halves.
     """
+    precision, max_drop = settings.precision or PLAIN, MAX_DROP if settings.max_drop is None else settings.max_drop
     before = {part: accuracy[part] for part in ("validation", "test")}
     kept: Sequence[tuple[str, float]] = ()
     nodes = calibration = 0
-    if settings.precision == "fp16":
-        made = _halves(module, exporter, channels=data.channels, size=size, settings=settings)
+    if precision == "fp16":
+        made = halves(
+            module,
+            channels=data.channels,
+            size=size,
+            opset=settings.written_opset,
+            dynamic_batch=settings.dynamic_batch,
+            exporters=sorted(EXPORTERS, key=lambda name: name != exporter),
+        )
     else:
-        images = _calibration(data, size=size, most=settings.calibration_images)
+        images = calibration_images(data, size=size, most=settings.calibration_images)
         found = quantised(
             model,
             images,
             judge=lambda one: onnx_accuracy(one, data.validation, data, size=size),
-            least=before["validation"] - settings.max_drop,
+            least=before["validation"] - max_drop,
             symmetric=settings.symmetric,
         )
         made, kept, nodes, calibration = found.model, found.kept, found.nodes, len(images)
@@ -112,10 +113,10 @@ def converted(
     expected, got = onnx_logits(model, compared), onnx_logits(made, compared)
     difference = np.abs(got - expected) if np.isfinite(got).all() else np.full_like(expected, np.inf)
     return made, Conversion(
-        precision=settings.precision,
+        precision=precision,
         accuracy=after,
         float_accuracy=before,
-        max_drop=settings.max_drop,
+        max_drop=max_drop,
         samples=len(compared),
         max_abs=float(difference.max()),
         max_rel=float((difference / np.maximum(np.abs(expected).max(axis=1, keepdims=True), 1e-12)).max()),
@@ -123,31 +124,5 @@ def converted(
         calibration_images=calibration,
         nodes=nodes,
         kept=tuple(kept),
-        passed=all(before[part] - after[part] <= settings.max_drop + 1e-12 for part in after),
+        passed=all(before[part] - after[part] <= max_drop + 1e-12 for part in after),
     )
-
-
-def _halves(module: nn.Module, first: str, *, channels: int, size: int, settings: ExportSettings) -> bytes:
-    """The network in half precision, by the exporter that wrote it in float32 or else the other one."""
-    image = torch.zeros(1, channels, size, size, dtype=torch.float16)
-    problems = []
-    for exporter in sorted(EXPORTERS, key=lambda name: name != first):
-        try:
-            return to_onnx(
-                halved(module),
-                image,
-                exporter=exporter,
-                opset=settings.written_opset,
-                dynamic_batch=settings.dynamic_batch,
-            )
-        except Exception as error:  # exporters raise anything; the other one may still do
-            problems.append(f"{exporter}: {type(error).__name__}: {error}".splitlines()[0])
-    raise VerificationError(f"no exporter could write the network in fp16 ({'; '.join(problems)})")
-
-
-def _calibration(data: ImageData, *, size: int, most: int) -> NDArray[np.float32]:
-    """Some training images as the network reads them, shape ``(n, c, size, size)``."""
-    count = len(data.train.images)
-    chosen = np.sort(np.random.default_rng(_SEED).permutation(count)[:most])
-    images: NDArray[np.float32] = prepared(data.train.images[chosen], data, size=size).numpy()
-    return images

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
+from hwnas.conversion import EXPORTERS, Parity, verified_onnx, with_metadata
 from hwnas.core import LatencyMeter, RunMismatchError, Trial, VerificationError
 from hwnas.exports.converting import Conversion, converted
 from hwnas.exports.facts import costs_of, form_of, metadata_of, predicted_ms, preprocessing_of
-from hwnas.exports.onnx_model import EXPORTERS, to_onnx, with_metadata
 from hwnas.exports.plain_module import plain_module
-from hwnas.exports.promises import LATENCY_TOLERANCE, LatencyCheck, Parity, check_latency, check_parity, measurement
-from hwnas.exports.settings import ExportSettings
+from hwnas.exports.promises import LATENCY_TOLERANCE, LatencyCheck, check_latency, measurement
+from hwnas.exports.settings import PLAIN, ExportSettings
 from hwnas.exports.verification import Culprit, Samples, verify
 from hwnas.exports.weights import ExportStep, save_weights, trained_module, weights_id
+from hwnas.spaces import precision_of
 from hwnas.study import PICKS, Run
 from hwnas.training import ImageData, accuracy, load_data, prepared
 from latency_tables import write_atomically
@@ -36,7 +36,7 @@ class Exported:
     """An exported network that passed every check.
 
     Attributes:
-        pick: The name it was asked for by; of another precision than float32, with that.
+        pick: The name it was asked for by; of another precision than the search chose for it, with that.
         trial: The trial it came from.
         model: The ONNX file.
         card: Everything known of it, as in the JSON file beside it.
@@ -83,7 +83,7 @@ def export(
         meter: Measures the exported model on the device of the table.
         no_meter: Why there is none, for the card.
         latency_tolerance: How far measured and predicted latency may be apart, relative.
-        settings: Precision, open batch, operators; by default float32, one image, opset 18.
+        settings: Precision, open batch, operators; by default what the search chose, one image, opset 18.
         on_step: Told what is being done.
 
     Raises:
@@ -95,9 +95,11 @@ def export(
         MachineError: ONNX Runtime is not installed.
         OSError: The files cannot be written.
     """
-    asked = settings or ExportSettings()
     trial = run.pick(pick)
-    name = asked.name(pick if pick in PICKS else trial.architecture.id)
+    asked = (settings or ExportSettings()).for_(trial.architecture)
+    asked = replace(asked, symmetric=asked.symmetric or run.settings.symmetric_int8)
+    precision = asked.precision or PLAIN
+    name = asked.name(pick if pick in PICKS else trial.architecture.id, own=precision_of(trial.architecture))
     folder = run.folder / "models"
     (folder / _ARCHITECTURES).mkdir(parents=True, exist_ok=True)
     data = _data_of(run)
@@ -106,21 +108,23 @@ def export(
     size = run.family.resolution(trial.architecture)
     images = prepared(data.test.images[:_PARITY_SAMPLES], data, size=size)
     on_step(ExportStep(name="exporting", epoch=recipe.epochs, epochs=recipe.epochs))
-    model, parity, exporter = _verified_onnx(module, images, asked)
+    model, parity, exporter = verified_onnx(
+        module, images, opset=asked.written_opset, dynamic_batch=asked.dynamic_batch, exporters=EXPORTERS
+    )
     found = {
         "search_validation": trial.values["accuracy"],
         "validation": accuracy(module, data.validation, data, size=size),
         "test": accuracy(module, data.test, data, size=size),
     }
     conversion: Conversion | None = None
-    if asked.precision != "fp32":
+    if precision != PLAIN:
         on_step(ExportStep(name="converting", epoch=recipe.epochs, epochs=recipe.epochs))
         model, conversion = converted(module, model, exporter, data=data, size=size, accuracy=found, settings=asked)
         found |= conversion.accuracy
-    costs = costs_of(run, trial, asked.precision)
+    costs = costs_of(run, trial, precision)
     model = with_metadata(model, metadata_of(run, trial, data, {"accuracy": found, "costs": costs, **form_of(asked)}))
     on_step(ExportStep(name="measuring", epoch=recipe.epochs, epochs=recipe.epochs))
-    latency = _latency(predicted_ms(run, trial, asked.precision), meter, model, latency_tolerance, no_meter)
+    latency = _latency(predicted_ms(run, trial, precision), meter, model, latency_tolerance, no_meter)
     (folder / f"{name}.onnx").write_bytes(model)
     save_weights(module, folder / f"{name}.safetensors", weights_id(run, trial, recipe))
     preprocessing = preprocessing_of(data, size)
@@ -182,30 +186,6 @@ def _data_of(run: Run) -> ImageData:
             differences={"data_sha256": (run.settings.data_sha256, data.fingerprint)},
         )
     return data
-
-
-def _verified_onnx(module: nn.Module, images: torch.Tensor, settings: ExportSettings) -> tuple[bytes, Parity, str]:
-    """The first exporter whose model computes what torch does; else the last one's, with its failed parity."""
-    result: tuple[bytes, Parity, str] | None = None
-    problems = []
-    for exporter in EXPORTERS:
-        try:
-            model = to_onnx(
-                module,
-                images[:1],
-                exporter=exporter,
-                opset=settings.written_opset,
-                dynamic_batch=settings.dynamic_batch,
-            )
-        except Exception as error:  # exporters raise anything; the other one may still do
-            problems.append(f"{exporter}: {type(error).__name__}: {error}".splitlines()[0])
-            continue
-        result = (model, check_parity(module, model, images), exporter)
-        if result[1].passed:
-            break
-    if result is None:
-        raise VerificationError(f"no exporter could write the network as ONNX ({'; '.join(problems)})")
-    return result
 
 
 def _culprit(files: Path, images: torch.Tensor) -> Culprit | None:

@@ -8,32 +8,44 @@ from typing import Any
 
 from hwnas.core import Trial
 from hwnas.exports.settings import ExportSettings
+from hwnas.networks import NetworkCosts
 from hwnas.predictors import LatencyPredictor
+from hwnas.spaces import ArchitectureCodes, precision_of, without_precision
 from hwnas.study import Run
 from hwnas.training import ImageData
 from latency_tables import MissingRowError, TableMismatchError
 
-_TYPELESS = ("flops_m", "macs_m", "params_m")  # costs that are the same in any precision
-
 
 def predicted_ms(run: Run, trial: Trial, precision: str) -> float | None:
     """What the table says of a network in a precision; ``None`` where it has no rows of that."""
-    if precision == "fp32":
-        return float(run.predictor.predict([trial.architecture])[0][0])
-    family = run.family.at(batch=1, precision=precision)
-    try:
-        predictor = LatencyPredictor.of(run.table, family, missing=run.settings.missing)
-        return float(predictor.predict([trial.architecture])[0][0])
-    except (MissingRowError, TableMismatchError):
-        return None
+    found = _prediction(run, trial, precision)
+    return None if found is None else found[0]
 
 
 def costs_of(run: Run, trial: Trial, precision: str) -> dict[str, float]:
-    """What is known without training; of another precision what does not depend on that."""
-    known = {name: float(values[0]) for name, values in run.costs.values([trial.architecture]).items()}
-    if precision != "fp32":
-        return {name: value for name, value in known.items() if name in _TYPELESS}
-    return {**known, "latency_spread_ms": float(run.latency.predict([trial.architecture])[1][0])}
+    """What is known without training; of another precision than the search chose what the table has rows for."""
+    if precision == precision_of(trial.architecture):
+        known = {name: float(values[0]) for name, values in run.costs.values([trial.architecture]).items()}
+        return {**known, "latency_spread_ms": float(run.latency.predict([trial.architecture])[1][0])}
+    family = run.family.at(batch=1, precision=precision)
+    codes = ArchitectureCodes(family.space).encode([without_precision(trial.architecture)])
+    found = _prediction(run, trial, precision)
+    latency = {} if found is None else {"latency_ms": found[0], "latency_spread_ms": found[1]}
+    return {**latency, **{name: float(values[0]) for name, values in NetworkCosts(family).values(codes).items()}}
+
+
+def _prediction(run: Run, trial: Trial, precision: str) -> tuple[float, float] | None:
+    """Latency and standard deviation in milliseconds by the table."""
+    network = without_precision(trial.architecture)
+    searched = run.predictors.by_precision.get(precision)
+    try:
+        predictor = searched or LatencyPredictor.of(
+            run.table, run.family.at(batch=1, precision=precision), missing=run.settings.missing
+        )
+        latency_ms, spread_ms = predictor.predict([network])
+    except (MissingRowError, TableMismatchError):
+        return None
+    return float(latency_ms[0]), float(spread_ms[0])
 
 
 def form_of(settings: ExportSettings) -> dict[str, Any]:

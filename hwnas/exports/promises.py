@@ -1,45 +1,13 @@
-"""Checks of an exported model: does it compute what was trained, and does it take the time that was promised?"""
+"""The check of an exported model's latency: does it take the time that was promised?"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-import torch
-from torch import nn
-
 from hwnas.core import Measurement
-from hwnas.exports.runtime import onnx_logits
-from hwnas.training import logits
 
-PARITY_TOLERANCE = 1e-3  # absolute, on logits; fp32 sums in another order stay far below
 LATENCY_TOLERANCE = 0.25  # relative
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parity:
-    """How far ONNX Runtime and torch are apart on real images.
-
-    Attributes:
-        samples: Images compared.
-        max_abs: Largest absolute difference of a logit.
-        max_rel: Largest difference relative to the largest logit of its image.
-        top1_agreement: Share of the images that both put into the same class.
-        tolerance_abs: What ``max_abs`` may be at most.
-        passed: Whether it is, and every class agrees.
-    """
-
-    samples: int
-    max_abs: float
-    max_rel: float
-    top1_agreement: float
-    tolerance_abs: float
-    passed: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """Field by field."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,33 +43,6 @@ class LatencyCheck:
     def to_json(self) -> dict[str, Any]:
         """Field by field."""
         return asdict(self)
-
-
-def check_parity(module: nn.Module, model: bytes, images: torch.Tensor) -> Parity:
-    """Compares an ONNX model with the module it was made from.
-
-    Args:
-        module: The torch module.
-        model: Serialised ONNX model.
-        images: Real images as the network reads them, shape ``(n, c, h, w)``.
-
-    Raises:
-        MachineError: ONNX Runtime is not installed.
-    """
-    expected = logits(module, images).numpy()
-    found = onnx_logits(model, images.numpy())
-    difference = np.abs(found - expected)
-    max_abs = float(difference.max()) if np.isfinite(found).all() else float("inf")
-    scale = np.maximum(np.abs(expected).max(axis=1, keepdims=True), 1e-12)
-    agreement = float((found.argmax(axis=1) == expected.argmax(axis=1)).mean())
-    return Parity(
-        samples=len(images),
-        max_abs=max_abs,
-        max_rel=float((difference / scale).max()) if np.isfinite(max_abs) else float("inf"),
-        top1_agreement=agreement,
-        tolerance_abs=PARITY_TOLERANCE,
-        passed=max_abs <= PARITY_TOLERANCE and agreement == 1.0,
-    )
 
 
 def check_latency(predicted_ms: float, measured: Measurement, *, tolerance: float) -> LatencyCheck:

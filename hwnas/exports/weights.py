@@ -13,6 +13,7 @@ from torch import nn
 
 from hwnas.core import Trial
 from hwnas.evaluators import training_seed
+from hwnas.spaces import without_precision
 from hwnas.study import Run
 from hwnas.training import ImageData, Recipe, train
 
@@ -44,14 +45,15 @@ def trained_module(
         TrainingDivergedError: The loss became NaN or infinite.
         CheckpointError: What a training that was cut off left behind is damaged.
     """
-    seed = training_seed(run.settings.seed, trial.architecture)
-    module = run.family.module(trial.architecture, seed=seed)
+    network = without_precision(trial.architecture)
+    seed = training_seed(run.settings.seed, network)
+    module = run.family.module(network, seed=seed)
     wanted = weights_id(run, trial, recipe)
     for file in sorted((run.folder / "models").glob("*.safetensors")):
         if stored_metadata(file) == wanted:
             module.load_state_dict(load_file(file))
             return module.eval()
-    size = run.family.resolution(trial.architecture)
+    size = run.family.resolution(network)
     on_step(ExportStep(name="training", epoch=0, epochs=recipe.epochs))
     train(
         module,
@@ -59,7 +61,7 @@ def trained_module(
         recipe,
         size=size,
         seed=seed,
-        checkpoint=run.trainings / f"{trial.architecture.id}-full.safetensors",
+        checkpoint=run.trainings / f"{network.id}-full.safetensors",
         on_epoch=lambda epoch: on_step(ExportStep(name="training", epoch=epoch, epochs=recipe.epochs)),
     )
     return module
@@ -82,9 +84,9 @@ def save_weights(module: nn.Module, file: Path, about: Mapping[str, str]) -> Non
 
 
 def weights_id(run: Run, trial: Trial, recipe: Recipe) -> dict[str, str]:
-    """What has to be equal for stored weights to be the wanted ones."""
+    """What has to be equal for stored weights to be the wanted ones, whatever precision they are written in."""
     return {
-        "architecture": json.dumps(dict(trial.architecture), sort_keys=True),
+        "architecture": json.dumps(dict(without_precision(trial.architecture)), sort_keys=True),
         "recipe": json.dumps(recipe.to_json(), sort_keys=True),
         "seed": str(run.settings.seed),
         "data_sha256": run.settings.data_sha256,

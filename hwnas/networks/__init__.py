@@ -4,11 +4,13 @@ from hwnas.networks.blocks import Block, flops_m, macs_m, params_m
 from hwnas.networks.catalog import SPACES, network_family
 from hwnas.networks.costs import NetworkCosts
 from hwnas.networks.family import ImageShape, NetworkFamily, Workload
+from hwnas.networks.mixed import MixedFamily
 
 __all__ = [
     "SPACES",
     "Block",
     "ImageShape",
+    "MixedFamily",
     "NetworkCosts",
     "NetworkFamily",
     "Workload",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from hwnas.core import unknown
 from hwnas.networks.family import ImageShape, NetworkFamily
+from hwnas.networks.mixed import MixedFamily
 from hwnas.networks.mobilenet import MobileNet
 from hwnas.networks.nasbench201 import NasBench201
 from hwnas.spaces import MOBILENET_PRESETS, mobilenet_space, nasbench201_space
@@ -36,7 +37,11 @@ SPACES = tuple(_FAMILIES)
 
 
 def network_family(
-    name: str = "mobilenet", *, channels: int | None = None, classes: int | None = None
+    name: str = "mobilenet",
+    *,
+    channels: int | None = None,
+    classes: int | None = None,
+    precisions: Sequence[str] = (),
 ) -> NetworkFamily:
     """The family of a space.
 
@@ -44,6 +49,8 @@ def network_family(
         name: ``"mobilenet"``, ``"mobilenet:PRESET"`` or ``"nasbench201"``.
         channels: Image channels of the data; by default those of the data that the space was made for, else 1.
         classes: Classes of the data; by default likewise, else 10.
+        precisions: What each network may be computed in, as a choice of the space; without it, or with fp32 alone,
+            there is no such choice.
 
     Raises:
         UsageError: No such space.
@@ -56,4 +63,5 @@ def network_family(
         channels=usual.channels if channels is None else channels,
         classes=usual.classes if classes is None else classes,
     )
-    return _FAMILIES[full](shape)
+    plain = _FAMILIES[full](shape)
+    return plain if set(precisions) <= {plain.precision} else MixedFamily.choosing(plain, precisions)

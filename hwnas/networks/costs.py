@@ -37,10 +37,13 @@ class NetworkCosts:
     """Costs by definition of any number of architectures at once.
 
     Args:
-        family: Space, networks, batch and precision.
+        family: Space, networks, batch and precision, or precisions.
     """
 
     def __init__(self, family: NetworkFamily) -> None:
+        self._members = [NetworkCosts(member) for member in family.members.values()]
+        if self._members:
+            return
         price = partial(_sums, precision=family.precision)
         self._sums = ShareTable(family.space, family.shares, price=price, width=3)
         self._peaks = ShareTable(family.space, family.shares, price=_peak, width=1)
@@ -50,13 +53,16 @@ class NetworkCosts:
         """Cost name to values of shape ``(n,)``.
 
         Args:
-            codes: Of shape ``(n, c)``; see ``hwnas.spaces.ArchitectureCodes``.
+            codes: Of shape ``(n, c)``; see ``hwnas.spaces.ArchitectureCodes``. Of a family of several precisions the
+                last column says which a network is computed in.
 
         Returns:
             ``macs_m`` and ``flops_m`` (two for each MAC) in millions for one image, ``params_m`` in millions;
             ``weights_mib``, ``activations_mib`` (the largest sum of tensors alive at once) and ``memory_mib``, the sum
             of these two, in MiB.
         """
+        if self._members:
+            return self._mixed(codes)
         macs, params, weights = self._sums.sums(codes).T
         weights_mib = weights / MIB
         activations_mib = self._peaks.maxima(codes)[:, 0] * self._activation_bytes / MIB
@@ -68,6 +74,14 @@ class NetworkCosts:
             "activations_mib": activations_mib,
             "memory_mib": weights_mib + activations_mib,
         }
+
+    def _mixed(self, codes: Codes) -> dict[str, NDArray[np.float64]]:
+        found = {name: np.zeros(len(codes)) for name in self._members[0].values(codes[:0, :-1])}
+        for number, member in enumerate(self._members):
+            rows = codes[:, -1] == number
+            for name, values in member.values(codes[rows, :-1]).items():
+                found[name][rows] = values
+        return found
 
 
 def weight_bytes(layers: Sequence[Layer], *, precision: str) -> int:

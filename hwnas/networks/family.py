@@ -107,6 +107,15 @@ class NetworkFamily:
         return replace(self, batch=batch, precision=precision)
 
     @cached_property
+    def members(self) -> Mapping[str, NetworkFamily]:
+        """By precision, the families that make this one up; empty where all networks are computed alike."""
+        return {}
+
+    def of(self, architecture: Architecture) -> NetworkFamily:
+        """The family at the precision of an architecture: this one, where all have the same."""
+        return self
+
+    @cached_property
     def shares(self) -> tuple[Share[tuple[Block, ...]], ...]:
         """The network in shares that each depend on a few choices."""
         return self.design.shares(self.shape)
@@ -154,7 +163,11 @@ class NetworkFamily:
 
     def workloads(self) -> Sequence[Workload]:
         """Networks that together contain every kernel the space can need."""
-        return [self.workload(architecture) for architecture in self.design.covering()]
+        return [self.workload(architecture) for architecture in self.covering()]
+
+    def covering(self) -> list[Architecture]:
+        """Architectures that together contain every block of the space."""
+        return self.design.covering()
 
     def references(self, n: int = 20) -> list[Workload]:
         """Networks to time as a whole: the same ones every time, from the smallest to the largest of the space.

@@ -12,6 +12,7 @@ from hwnas.predictors.fresh import chosen_networks, random_networks, signature
 from hwnas.predictors.judging import Subject, judge
 from hwnas.predictors.latency import EnergyPredictor, LatencyPredictor, Networks, row_spread
 from hwnas.predictors.measured import SURE, MeasuredOrPredicted, Optimistic
+from hwnas.predictors.mixed import ByPrecision, LatencyPredictors
 from hwnas.predictors.pools import LatencyPool, cleaned, device_model, read_latencies, read_pool
 from hwnas.predictors.rows import MISSING, Missing, PartCost, RowEstimates, require_policy
 from hwnas.predictors.verdict import About, Evaluation, read_evaluation, write_evaluation
@@ -23,6 +24,7 @@ __all__ = [
     "Accuracy",
     "AdaptedDevice",
     "AdaptedPredictor",
+    "ByPrecision",
     "Calibration",
     "DevicePrior",
     "EnergyPredictor",
@@ -33,6 +35,7 @@ __all__ = [
     "KernelCounts",
     "LatencyPool",
     "LatencyPredictor",
+    "LatencyPredictors",
     "MeasuredOrPredicted",
     "Missing",
     "Networks",

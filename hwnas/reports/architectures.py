@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwnas.core import Architecture, Trial
-from hwnas.networks import Block
+from hwnas.networks import Block, NetworkFamily
+from hwnas.predictors import LatencyPredictor
 from hwnas.predictors.breakdown import Part, Prediction, explain
 from hwnas.predictors.rows import PartCost
 from hwnas.reports.trials import TrialRow
@@ -86,10 +87,12 @@ def network_of(run: Run, trial: Trial, row: TrialRow) -> Network:
         MissingRowError: The run's table lacks a block or kernel of it.
     """
     blocks = run.family.blocks(trial.architecture)
-    parts = [_parts(run, block) for block in blocks]
+    at, predictor = run.family.of(trial.architecture), run.predictors.for_(trial.architecture)
+    parts = [_parts(at, predictor, block) for block in blocks]
     spent = [sum(one.latency_ms for one in block) for block in parts]
     macs, spent_ms = sum(block.macs for block in blocks), sum(spent)
-    kernels = explain(run.predictor, (kernel for block in parts for one in block for kernel in _kernels(run, one)))
+    held = (kernel for block in parts for one in block for kernel in _kernels(run, predictor, one))
+    kernels = explain(predictor, held)
     stages = _stages(trial.architecture, blocks)
     return Network(
         row=row,
@@ -113,19 +116,18 @@ def network_of(run: Run, trial: Trial, row: TrialRow) -> Network:
     )
 
 
-def _parts(run: Run, block: Block) -> list[PartCost]:
+def _parts(at: NetworkFamily, predictor: LatencyPredictor, block: Block) -> list[PartCost]:
     """What the table has of a block: the block as a whole, or the live edges of a cell."""
-    at = run.family
     keys = [keyed(key, batch=at.batch, precision=at.precision) for key in block.parts.values()]
-    return [run.predictor.rows.block(key) for key in keys]
+    return [predictor.rows.block(key) for key in keys]
 
 
-def _kernels(run: Run, block: PartCost) -> list[PartCost]:
+def _kernels(run: Run, predictor: LatencyPredictor, block: PartCost) -> list[PartCost]:
     """The kernels of a block as often as it executes them; the block itself where the table does not tell."""
     row = run.table.blocks.get(block.key)
     if row is None:
         return [block]
-    return [run.predictor.rows.kernel(key) for key, count in row.kernels.items() for _ in range(count)]
+    return [predictor.rows.kernel(key) for key, count in row.kernels.items() for _ in range(count)]
 
 
 def _kinds(parts: tuple[Part, ...]) -> tuple[KernelKind, ...]:

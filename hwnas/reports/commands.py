@@ -22,6 +22,7 @@ def search_command(run: Run, *, out: str) -> str:
     """
     settings = run.settings
     options = [("--space", settings.space), ("--data", settings.data)]
+    options += [("--precision", ",".join(settings.precisions))] if settings.precisions != ("fp32",) else []
     options += [("--target", target) for target in settings.targets]
     options += [("--algorithm", settings.algorithm)]
     options += [("--inner", settings.inner)] if settings.inner else []

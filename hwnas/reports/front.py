@@ -155,4 +155,5 @@ def told_trial(row: TrialRow) -> str:
     """A trial in one line: what it is, what it costs, and what it won."""
     costs = [f"{COST_LABELS[name]} {with_unit(value, COST_UNITS[name])}" for name, value in row.costs.items()]
     place = ", ".join(row.roles) or ("on the front" if row.state == "front" else "dominated")
-    return " · ".join([f"trial {row.number}", row.id, f"accuracy {percent(row.accuracy)}", *costs, place])
+    chosen = [row.precision] if row.precision else []
+    return " · ".join([f"trial {row.number}", row.id, *chosen, f"accuracy {percent(row.accuracy)}", *costs, place])

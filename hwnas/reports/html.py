@@ -82,7 +82,7 @@ def _content(numbers: Numbers) -> dict[str, Any]:
         "run": run,
         "settings": run.settings,
         "manifest": run.table.manifest,
-        "calibration": run.predictor.calibration,
+        "calibrations": {name: one.calibration for name, one in run.predictors.by_precision.items()},
         "cost_labels": COST_LABELS,
         "cost_units": COST_UNITS,
         "targets": targets,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from hwnas.core import Trial
 from hwnas.objectives import COSTS
+from hwnas.spaces import PRECISION, precision_of
 from hwnas.study import Run
 from hwnas.study.record import RUNG_ACCURACY, RUNGS
 
@@ -41,6 +42,7 @@ class TrialRow:
         origin: Where its result was taken over from; ``None`` for what this run evaluated.
         rungs: Epochs and accuracy at which its training halted, and at its end; empty where none halts.
         predicted_ms: Of a network that was measured, what had been predicted; else ``None``.
+        precision: What the search chose to compute it in; ``None`` where it had no such choice.
     """
 
     number: int
@@ -56,6 +58,7 @@ class TrialRow:
     origin: str | None
     rungs: tuple[tuple[int, float], ...]
     predicted_ms: float | None
+    precision: str | None
 
 
 def trial_rows(run: Run, trials: Sequence[Trial], front: set[int], picks: Mapping[str, Trial]) -> tuple[TrialRow, ...]:
@@ -100,7 +103,7 @@ def _predictions(run: Run, trials: Sequence[Trial]) -> dict[int, float]:
     measured = [trial for trial in trials if trial.architecture.id in run.measured.latencies]
     if not measured:
         return {}
-    latency_ms, _ = run.predictor.predict([trial.architecture for trial in measured])
+    latency_ms, _ = run.predictors.latency.predict([trial.architecture for trial in measured])
     return {trial.number: float(ms) for trial, ms in zip(measured, latency_ms, strict=True)}
 
 
@@ -130,4 +133,5 @@ def _row(
         origin=trial.origin,
         rungs=(*halts, (epochs, accuracy)) if halts and accuracy is not None else tuple(halts),
         predicted_ms=predicted_ms,
+        precision=precision_of(trial.architecture) if PRECISION in trial.architecture else None,
     )

@@ -8,6 +8,7 @@ from hwnas.spaces.interval import Interval
 from hwnas.spaces.mobilenet import MOBILENET_PRESETS, MobileNetDesign, mobilenet_space
 from hwnas.spaces.nasbench201 import architecture_string, from_string, nasbench201_space
 from hwnas.spaces.paths import PathFeatures
+from hwnas.spaces.precision import PRECISION, precision_of, with_precision, without_precision
 from hwnas.spaces.reading import read_architecture
 from hwnas.spaces.shares import Share, ShareTable
 from hwnas.spaces.space import Choice, SearchSpace
@@ -15,6 +16,7 @@ from hwnas.spaces.space import Choice, SearchSpace
 __all__ = [
     "MACRO_OPERATIONS",
     "MOBILENET_PRESETS",
+    "PRECISION",
     "ArchitectureCodes",
     "Choice",
     "Codes",
@@ -32,5 +34,8 @@ __all__ = [
     "macro_space",
     "mobilenet_space",
     "nasbench201_space",
+    "precision_of",
     "read_architecture",
+    "with_precision",
+    "without_precision",
 ]

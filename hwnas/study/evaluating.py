@@ -24,7 +24,7 @@ from hwnas.predictors import (
 )
 from hwnas.predictors.evaluation import FEWEST
 from hwnas.predictors.judging import Measured
-from hwnas.spaces import ArchitectureCodes
+from hwnas.spaces import ArchitectureCodes, precision_of, without_precision
 from hwnas.study.run import Run
 from latency_tables import Coordinates, LatencyTable, table_sha256
 
@@ -129,7 +129,9 @@ def plan_evaluation(
         front = _chosen(family, predictor, n=min(networks, _CHOSEN), taken=held, rng=rng)
         origin = "networks with the most multiply-accumulates for their predicted latency, found by mutation"
     else:
-        front = [trial.architecture for trial in run.front()]
+        chosen = [trial.architecture for trial in run.front()]
+        alike = [one for one in chosen if not run.family.members or precision_of(one) == family.precision]
+        front = [without_precision(one) for one in alike]
         origin = f"the front of {run.folder}, found by {run.settings.algorithm}"
     if len(front) < FEWEST:
         raise UsageError(

@@ -13,14 +13,21 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+import numpy as np
+
+from hwnas.conversion import model_in
 from hwnas.core import Architecture, LatencyMeter, Trial
+from hwnas.networks import Workload
 from hwnas.objectives import COSTS
 from hwnas.predictors import SURE
+from hwnas.spaces import precision_of
+from hwnas.study.precisions import FLOAT
 from hwnas.study.run import Run
 from hwnas.study.standing import Standing
 from latency_tables import NetworkRow, Timing
 
 LATENCY = COSTS["latency"].name
+_RANGES = 8  # images of noise for the ranges of int8, on which no time depends
 
 
 @dataclass(frozen=True)
@@ -82,15 +89,27 @@ class Doubts:
         lease: Callable[[], AbstractContextManager[None]] = getattr(self.meter, "lease", nullcontext)
         return lease()
 
+    def _model(self, architecture: Architecture, workload: Workload) -> bytes:
+        """The network with random weights, as it would be deployed: no kernel's time depends on their values."""
+        precision = precision_of(architecture)
+        if precision == FLOAT:
+            return workload.model
+        family, settings = self.run.family, self.run.settings
+        size = family.resolution(architecture)
+        images = np.random.default_rng(0).standard_normal((_RANGES, settings.channels, size, size), dtype=np.float32)
+        module = family.module(architecture, seed=0).eval()
+        return model_in(module, precision, images, symmetric=settings.symmetric_int8)
+
     def _measure(self, architecture: Architecture) -> None:
         workload = self.run.family.workload(architecture)
+        model = self._model(architecture, workload)
         with self._lease(), self.quiet():  # workers are not stopped while another process has the device
-            found = self.meter(workload.model)
+            found = self.meter(model)
         speed = found.device_speed or 1.0  # the table's figures are those of the device as it was then
         self.run.measured.add(
             NetworkRow(
                 key=workload.name,
-                blocks=dict(Counter(self.run.family.block_keys(architecture))),
+                blocks=dict(Counter(workload.parts.values())),
                 timing=Timing(
                     latency_ms=found.latency_ms / speed,
                     min_ms=found.min_ms / speed,

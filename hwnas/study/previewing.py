@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hwnas.networks import NetworkFamily
 from hwnas.objectives import COSTS, Feasibility, KnownCosts, Limits
-from hwnas.predictors import LatencyPredictor, Missing, require_policy
+from hwnas.predictors import LatencyPredictors, Missing, require_policy
 from latency_tables import LatencyTable, read_table
 
 
@@ -44,8 +44,8 @@ def known_costs(table: LatencyTable, family: NetworkFamily, *, missing: Missing)
 
     Raises:
         MissingRowError: The table lacks kernels of the space; the message says how to measure them.
-        TableMismatchError: It holds nothing for the family's batch and precision.
+        TableMismatchError: It holds nothing for the family's batch, or for one of its precisions.
     """
-    predictor = LatencyPredictor.of(table, family, missing=missing)
-    predictor.require_coverage(family.design.covering())
-    return KnownCosts(family, predictor, energy=predictor.energy)
+    predictors = LatencyPredictors.of(table, family, missing=missing)
+    predictors.require_coverage(family.covering())
+    return KnownCosts(family, predictors.latency, energy=predictors.energy)

@@ -25,7 +25,7 @@ from hwnas.evaluators import ESTIMATES, TRAININGS, Judgement
 from hwnas.networks import NetworkFamily, network_family
 from hwnas.objectives import COSTS, KnownCosts, Limits, objectives
 from hwnas.pareto import hypervolume, knee, non_dominated
-from hwnas.predictors import LatencyPredictor, MeasuredOrPredicted, Optimistic
+from hwnas.predictors import LatencyPredictors, MeasuredOrPredicted, Optimistic
 from hwnas.study.changes import TargetsAdded
 from hwnas.study.measurements import MeasuredNetworks
 from hwnas.study.record import EPOCHS_DONE, StudyRecord
@@ -68,7 +68,8 @@ class Run:
     @cached_property
     def family(self) -> NetworkFamily:
         """The space and its networks."""
-        return network_family(self.settings.space, channels=self.settings.channels, classes=self.settings.classes)
+        held = self.settings
+        return network_family(held.space, channels=held.channels, classes=held.classes, precisions=held.precisions)
 
     @cached_property
     def objectives(self) -> tuple[Objective, ...]:
@@ -76,9 +77,9 @@ class Run:
         return objectives(self.settings.targets)
 
     @cached_property
-    def predictor(self) -> LatencyPredictor:
-        """Latency from the run's own table."""
-        return LatencyPredictor.of(self.table, self.family, missing=self.settings.missing)
+    def predictors(self) -> LatencyPredictors:
+        """Latency from the run's own table, at each precision that was searched."""
+        return LatencyPredictors.of(self.table, self.family, missing=self.settings.missing)
 
     @property
     def trainings(self) -> Path:
@@ -93,12 +94,12 @@ class Run:
     @cached_property
     def latency(self) -> MeasuredOrPredicted:
         """Latency as it was measured in the course of the search, else as it is predicted."""
-        return MeasuredOrPredicted(self.predictor, self.measured.latencies)
+        return MeasuredOrPredicted(self.predictors.latency, self.measured.latencies)
 
     @cached_property
     def costs(self) -> KnownCosts:
         """Every cost known without training."""
-        return KnownCosts(self.family, self.latency, energy=self.predictor.energy)
+        return KnownCosts(self.family, self.latency, energy=self.predictors.energy)
 
     @cached_property
     def limits(self) -> Limits:

@@ -26,6 +26,7 @@ from hwnas.study.changing import with_targets
 from hwnas.study.halving import require_halving
 from hwnas.study.lessons import lessons, lessons_sha256, require_lessons
 from hwnas.study.measuring import Doubts
+from hwnas.study.precisions import FLOAT, require_precisions
 from hwnas.study.previewing import known_costs
 from hwnas.study.problem import problem_of
 from hwnas.study.progress import Progress, SearchProgress
@@ -49,6 +50,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     table: LatencyTable | str | Path,
     out: str | Path,
     space: str = "mobilenet",
+    precisions: Sequence[str] = (FLOAT,),
     data: str | ImageData = "digits",
     targets: Sequence[str] = ("latency",),
     algorithm: str = "lamoo",
@@ -67,6 +69,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     attempts: int = 3,
     storage: str | None = None,
     warm_start: str | Path | None = None,
+    symmetric_int8: bool = False,
     on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> Run:
     """Searches a space, or goes on with a search that was cut off or is to have more trials.
@@ -75,6 +78,9 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         table: The device's latency table, or its file.
         out: The run folder.
         space: Name of the search space.
+        precisions: What networks may be computed in, of ``fp32``, ``fp16`` and ``int8``. Other than fp32 alone it is
+            one more choice of the space: latency and memory are those of the precision, and the accuracy is that of
+            the converted network, which is trained in fp32 once for all precisions.
         data: Name or path of the data, or what ``load_data`` gave for it; exports and workers in other processes read
             it again by that name.
         targets: Costs to trade against accuracy: ``latency``, ``flops``, ``macs``, ``params``, ``memory``, ``energy``.
@@ -108,6 +114,8 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         warm_start: Folder of another run of the same space, or ``STORAGE#STUDY``. Where its data, recipe and evaluator
             are the same, its results are taken over and count in no budget; else the networks of its front are
             evaluated first. What counts is the beginning of a run; what the other one does later does not.
+        symmetric_int8: Whether the device asks for activations of int8 that are signed and lie around zero, as TensorRT
+            does.
         on_progress: Called after every trial, and in the course of what else is trained.
 
     Returns:
@@ -118,6 +126,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         InfeasibleError: No architecture satisfies the limits.
         RunMismatchError: ``out`` was begun with other settings.
         MissingRowError: The table lacks kernels of the space; the message says how to measure them.
+        TableMismatchError: It holds nothing for one of the precisions.
         MachineError: The record cannot be written, or what the executor needs is missing.
         StudyError: The record is damaged, or trial after trial fails.
         OSError: ``out`` cannot be written.
@@ -134,12 +143,13 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     require_teacher(wanted, None)
     require_lessons(evaluator, learn_from)
     require_halving(halving, evaluator=require_evaluator(evaluator), epochs=wanted.epochs)
+    computed_in = require_precisions(precisions, evaluator=evaluator, halving=halving)
     if not where.elsewhere:
         device_of(wanted.device)
     known_table = table if isinstance(table, LatencyTable) else read_table(table)
     goals = objectives(targets)
     images = data if isinstance(data, ImageData) else load_data(data)
-    family = _family(space, images, evaluator)
+    family = _family(space, images, evaluator, computed_in)
     learned = lessons(evaluator, learn_from, space=family.space.name, data_sha256=images.fingerprint, recipe=wanted)
     settings = RunSettings(
         space=family.space.name,
@@ -161,6 +171,8 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         learned_from=None if learn_from is None else str(Path(learn_from).resolve()),
         learned_sha256=lessons_sha256(learned),
         table_sha256=table_sha256(known_table),
+        precisions=computed_in,
+        symmetric_int8=symmetric_int8 and "int8" in computed_in,
     )
     folder, asked_start = Path(out), None if warm_start is None else str(warm_start)
     recorded = None
@@ -175,11 +187,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     if recorded is None:
         costs.require_known([*(goal.name for goal in goals), *settings.limits])
     bounds = Limits(settings.limits, costs)
-    bounds.require_feasible(family.space)
-    if trials > family.space.size:
-        raise UsageError(
-            f"space {family.space.name} has {family.space.size} architectures: {trials} trials are more than that"
-        )
+    _require_room(family, bounds, trials)
     with exclusive(folder):
         if (folder / "run.json").exists():
             run = _reopened(folder, settings, storage)
@@ -196,11 +204,20 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     return run
 
 
-def _family(space: str, images: ImageData, evaluator: str) -> NetworkFamily:
+def _family(space: str, images: ImageData, evaluator: str, precisions: Sequence[str]) -> NetworkFamily:
     """The networks of a space for data, of which an evaluator that looks accuracies up has some."""
-    family = network_family(space, channels=images.channels, classes=images.classes)
+    family = network_family(space, channels=images.channels, classes=images.classes, precisions=precisions)
     require_table(evaluator, space=family.space.name, data=images.name)
     return family
+
+
+def _require_room(family: NetworkFamily, bounds: Limits, trials: int) -> None:
+    """Refuses limits that nothing keeps, and more trials than there are networks."""
+    bounds.require_feasible(family.space)
+    if trials > family.space.size:
+        raise UsageError(
+            f"space {family.space.name} has {family.space.size} architectures: {trials} trials are more than that"
+        )
 
 
 def _warmed(run: Run, *, source: Source) -> Run:
@@ -302,6 +319,8 @@ def _evaluator(
         seed=settings.seed,
         folder=run.folder.resolve(),
         lessons=learned,
+        precisions=settings.precisions,
+        symmetric=settings.symmetric_int8,
     )
     evaluator = source.made(images, run.family, on_progress=lambda now: progress.steps(now.stage, now.done, now.total))
     if isinstance(evaluator, SupernetEvaluator | FewShotEvaluator):

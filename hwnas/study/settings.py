@@ -10,11 +10,19 @@ from hwnas.core import RunMismatchError, StudyError, UsageError
 from hwnas.predictors import Missing
 from hwnas.training import Recipe
 
-SETTINGS_VERSION = 5
+SETTINGS_VERSION = 6
 # 2: rows that the table lacks; 3: the inner searcher; 4: the place of the record; 5: halving, predictions, and targets
-# that were added
+# that were added; 6: precisions
 OLDEST_VERSION = 3  # that can still be read
-_LATER = ("evaluator", "supernet_epochs", "halving", "learned_from", "learned_sha256")  # runs of before lack them
+_LATER = (  # runs of before lack them
+    "evaluator",
+    "supernet_epochs",
+    "halving",
+    "learned_from",
+    "learned_sha256",
+    "precisions",
+    "symmetric_int8",
+)
 _FREE = ("trials", "learned_from")  # may change from one command to the next: the budget, and where a folder is
 
 
@@ -42,6 +50,8 @@ class RunSettings:
         halving: Eta of the rule by which trainings were stopped early; ``None`` where all went to their end.
         learned_from: Folder of the run that predictions were learned from; ``None`` without predictions.
         learned_sha256: Hash of what they were learned from.
+        precisions: What networks may be computed in; a choice of the space where that is not fp32 alone.
+        symmetric_int8: Whether activations of int8 are signed and lie around zero, as the device asks for.
     """
 
     space: str
@@ -63,10 +73,13 @@ class RunSettings:
     halving: float | None = None
     learned_from: str | None = None
     learned_sha256: str = ""
+    precisions: tuple[str, ...] = ("fp32",)
+    symmetric_int8: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Field by field, as lists, numbers and strings."""
-        return {**asdict(self), "targets": list(self.targets), "limits": dict(self.limits)}
+        lists = {"targets": list(self.targets), "precisions": list(self.precisions)}
+        return {**asdict(self), **lists, "limits": dict(self.limits)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunSettings:
@@ -79,7 +92,8 @@ class RunSettings:
             later = {name: getattr(cls, name) for name in _LATER}
             found = {**later, **value}
             known = {entry.name: found[entry.name] for entry in fields(cls)}
-            return cls(**{**known, "targets": tuple(known["targets"]), "recipe": Recipe.from_json(known["recipe"])})
+            tuples = {name: tuple(known[name]) for name in ("targets", "precisions")}
+            return cls(**{**known, **tuples, "recipe": Recipe.from_json(known["recipe"])})
         except (KeyError, TypeError, UsageError) as error:
             raise StudyError(
                 f"the settings recorded in the run folder are damaged or of another version: {error}"

@@ -158,6 +158,12 @@ def require_same_start(run: Run, asked: str | None) -> None:
 
 
 def _require_space(name: str, settings: RunSettings, family: NetworkFamily) -> None:
+    precisions = tuple(family.members) or (family.precision,)
+    if settings.precisions != precisions:
+        raise UsageError(
+            f"{name} searched networks in {', '.join(settings.precisions)}: a search in {', '.join(precisions)} cannot "
+            "begin with its networks"
+        )
     if settings.space != family.space.name:
         raise UsageError(
             f"{name} searched the space {settings.space}: a search of {family.space.name} cannot begin with its "

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 import hwnas
+from hwnas.conversion.onnx_model import EXPORTERS
+from hwnas.conversion.quantising import quantised, rounded
+from hwnas.conversion.runtime import onnx_logits
 from hwnas.core import RunMismatchError, UsageError, VerificationError
 from hwnas.exports import Exported, ExportSettings
 from hwnas.exports import converting as converting_room
-from hwnas.exports.onnx_model import EXPORTERS
-from hwnas.exports.quantising import quantised, rounded
-from hwnas.exports.runtime import onnx_logits
 from hwnas.study import Run
 
 IMAGES = np.random.default_rng(0).standard_normal((48, 3, 6, 6)).astype(np.float32)
@@ -144,7 +144,7 @@ def test_halves_that_no_exporter_writes_are_told_with_the_reasons(run: Run, monk
     def refusing(*_: object, exporter: str, **__: object) -> bytes:
         raise RuntimeError(f"not by {exporter}")
 
-    monkeypatch.setattr(converting_room, "to_onnx", refusing)
+    monkeypatch.setattr("hwnas.conversion.precisions.to_onnx", refusing)
     with pytest.raises(VerificationError, match=r"in fp16 .*torchscript: RuntimeError: not by torchscript; dynamo: "):
         hwnas.export(run, settings=ExportSettings(precision="fp16"))
 

@@ -59,7 +59,7 @@ def test_without_halts_no_curve_is_promised(run: Run, read: Read) -> None:
 
 def test_networks_measured_in_the_search_are_set_beside_their_predictions(run: Run, read: Read) -> None:
     trial = run.trials()[1]
-    predicted_ms = float(run.predictor.predict([trial.architecture])[0][0])
+    predicted_ms = float(run.predictors.by_precision["fp32"].predict([trial.architecture])[0][0])
     row = NetworkRow(key=f"{trial.architecture.id}-1x10", blocks={}, timing=_timing(2 * predicted_ms))
     run.measured.add(row)
     checked = collect(run).checked

@@ -92,7 +92,7 @@ def device(
 
 
 def spread(run: Run) -> float:
-    return run.predictor.calibration.spread
+    return run.predictors.by_precision["fp32"].calibration.spread
 
 
 def limit_ms(device: Device) -> float:

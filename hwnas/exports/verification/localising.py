@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from hwnas.exports.runtime import CPU, session
+from hwnas.conversion.runtime import CPU, session
 from hwnas.exports.verification.outputs import difference
 from hwnas.exports.verification.samples import Samples
 

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hwnas.conversion.onnx_model import EXPORTERS, to_onnx
+from hwnas.conversion.runtime import session
 from hwnas.core import UsageError
-from hwnas.exports.onnx_model import EXPORTERS, to_onnx
-from hwnas.exports.runtime import session
 from hwnas.exports.verification.localising import fed
 from hwnas.exports.verification.outputs import compare
 from hwnas.exports.verification.samples import Samples

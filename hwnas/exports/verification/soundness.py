@@ -7,8 +7,8 @@ from typing import Any
 
 import onnx
 
+from hwnas.conversion.runtime import session
 from hwnas.core import UsageError
-from hwnas.exports.runtime import session
 
 
 def read_model(path: str | Path) -> onnx.ModelProto:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import onnx
 
+from hwnas.conversion.runtime import CPU, onnxruntime, opset_of, session
 from hwnas.core import LatencyMeter, UsageError
 from hwnas.exports.promises import LATENCY_TOLERANCE, LatencyCheck, check_latency, measurement
-from hwnas.exports.runtime import CPU, onnxruntime, opset_of, session
 from hwnas.exports.verification.culprits import Culprit, culprit
 from hwnas.exports.verification.localising import Pair, fed, first_difference, first_infinite, matched, running
 from hwnas.exports.verification.outputs import TOLERANCES, Arrays, OutputParity, compare, precision_in

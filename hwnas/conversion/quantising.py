@@ -19,9 +19,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from hwnas.exports.runtime import onnx_logits, onnxruntime
+from hwnas.conversion.integer_form import integer_form
+from hwnas.conversion.runtime import onnx_logits, onnxruntime
 
 _ROUNDED = frozenset({"Conv", "Gemm", "MatMul", "Add", "Mul", "AveragePool", "GlobalAveragePool", "ReduceMean"})
+_IN_FLOAT = ["Gemm"]  # whose results are: integer kernels write logits in float32, too
 _RANKING_IMAGES = 32  # for the effect of a single node; the ranges that ship are found with all
 _MOST_KEPT = 0.5  # of the nodes: with more in floating point it is no 8-bit model any more
 
@@ -104,6 +106,8 @@ def rounded(
 ) -> bytes:
     """The model with Q/DQ pairs: weights by channel, ranges of activations from images.
 
+    It is brought into the form that has integer kernels first; see ``integer_form``.
+
     Args:
         model: Serialised ONNX model with one input.
         images: Shape ``(n, c, h, w)``.
@@ -114,7 +118,7 @@ def rounded(
     onnxruntime()
     from onnxruntime import quantization  # noqa: PLC0415  (an extra, and slow to import)
 
-    proto = onnx.load_model_from_string(model)  # the library changes what it is given
+    proto = integer_form(onnx.load_model_from_string(model))  # a copy: the library changes what it is given
     kind = quantization.QuantType.QInt8 if symmetric else quantization.QuantType.QUInt8
     with _quiet(), tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
         file = Path(folder, "int8.onnx")
@@ -128,7 +132,7 @@ def rounded(
             weight_type=quantization.QuantType.QInt8,
             nodes_to_quantize=None if only is None else list(only),
             nodes_to_exclude=list(without),
-            extra_options={"ActivationSymmetric": symmetric},
+            extra_options={"ActivationSymmetric": symmetric, "OpTypesToExcludeOutputQuantization": _IN_FLOAT},
         )
         made = onnx.load(file)
     made.ir_version = proto.ir_version
