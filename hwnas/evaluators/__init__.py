@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hwnas.evaluators.accel import ACCEL_DEVICES, ACCEL_FILE, AccelEvaluator, accel_evaluator
     from hwnas.evaluators.function import FunctionError, FunctionEvaluator
+    from hwnas.evaluators.inheritance import InheritanceStore, Kept
+    from hwnas.evaluators.inherited import InheritedEvaluator
     from hwnas.evaluators.ofa import LATENCY_FILE, PREDICTOR_FILE, OfaEvaluator, ofa_evaluator, ofa_space
     from hwnas.evaluators.outcome import Outcome, outcome_of
     from hwnas.evaluators.predicted import Judgement, Lessons, PredictorEvaluator, require_teaching
@@ -56,7 +58,10 @@ _MODULES = {
     "FewShotEvaluator": "weight_sharing",
     "FunctionError": "function",
     "FunctionEvaluator": "function",
+    "InheritanceStore": "inheritance",
+    "InheritedEvaluator": "inherited",
     "Judgement": "predicted",
+    "Kept": "inheritance",
     "Lessons": "predicted",
     "Noisy": "wrappers",
     "OfaEvaluator": "ofa",
@@ -102,7 +107,10 @@ __all__ = [
     "FewShotEvaluator",
     "FunctionError",
     "FunctionEvaluator",
+    "InheritanceStore",
+    "InheritedEvaluator",
     "Judgement",
+    "Kept",
     "Lessons",
     "Noisy",
     "OfaEvaluator",

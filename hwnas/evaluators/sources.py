@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hwnas.core import DataError, Evaluator, Trial, unknown
 from hwnas.evaluators.function import FunctionEvaluator
+from hwnas.evaluators.inherited import InheritedEvaluator
 from hwnas.evaluators.predicted import Lessons, PredictorEvaluator
 from hwnas.evaluators.proxy import ProxyEvaluator
 from hwnas.evaluators.tabular import published_accuracies
@@ -18,10 +19,12 @@ from hwnas.supernets.recipe import OnProgress
 from hwnas.training import ImageData, Recipe, load_data
 
 TRAININGS = "trainings"  # folder in that of a run, with the trainings under way
-EVALUATORS = ("trained", "supernet", "few-shot", "predictor", "proxy", "tabular")  # and functions of the user's own
+INHERITED = "inherited"  # an evaluator, and its folder there
+# and functions of the user's own
+EVALUATORS = ("trained", INHERITED, "supernet", "few-shot", "predictor", "proxy", "tabular")
 SHARING = ("supernet", "few-shot")  # weights
 # Whose accuracies are guesses: those of the winners have to be found by training.
-ESTIMATES = (*SHARING, "predictor", "proxy")
+ESTIMATES = (INHERITED, *SHARING, "predictor", "proxy")
 
 
 def require_evaluator(name: str) -> str:
@@ -112,9 +115,9 @@ class EvaluatorSource:
             return published_accuracies(self.space, self.data)
         if self.name == "proxy":
             return ProxyEvaluator(family=family, data=images, seed=self.seed).placed()
-        if self.name == "trained":
-            trainings = self.folder / TRAININGS
-            return TrainedEvaluator(family=family, data=images, recipe=self.recipe, seed=self.seed, folder=trainings)
+        if self.name in {"trained", INHERITED}:
+            kind, part = (TrainedEvaluator, TRAININGS) if self.name == "trained" else (InheritedEvaluator, INHERITED)
+            return kind(family=family, data=images, recipe=self.recipe, seed=self.seed, folder=self.folder / part)
         if self.name == "predictor":
             trials = [
                 Trial(number=number, architecture=architecture, values={"accuracy": accuracy})
@@ -122,8 +125,8 @@ class EvaluatorSource:
             ]
             return PredictorEvaluator.fit(trials, family=family)
         if self.name in SHARING:
-            kind = SupernetEvaluator if self.name == "supernet" else FewShotEvaluator
-            return kind(
+            sharing = SupernetEvaluator if self.name == "supernet" else FewShotEvaluator
+            return sharing(
                 family=family,
                 data=images,
                 recipe=SupernetRecipe(epochs=self.supernet_epochs),
