@@ -78,7 +78,7 @@ def lived_in(family: NetworkFamily, architecture: Architecture, *, seed: int) ->
     module, generator = family.module(architecture, seed=seed), torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
         for part in module.modules():
             if isinstance(part, nn.BatchNorm2d):
                 part.momentum = None

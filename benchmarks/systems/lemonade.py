@@ -1,0 +1,253 @@
+"""LEMONADE in three parts: exact steps, inheritance at equal epochs, and the two stages of its search on a table.
+
+- ``exactness``: random networks of three spaces and all their neighbours; the largest difference of a logit between a
+  parent and a child that is said to be exact, in evaluation and in training, in 32-bit floats.
+- ``inheritance``: 2,000 training and 1,000 validation images of Fashion-MNIST, ``mobilenet:tiny``, accuracy against
+  the logarithm of the parameters, LEMONADE's search in all cases. Ten networks are trained by the whole recipe; then
+  children, with their parents' weights for a third of its epochs, from scratch for as many, or from scratch by the
+  whole recipe, until the same number of epochs is spent. Fronts are judged by their own accuracies, and after training
+  each of their networks from scratch by the whole recipe, with another seed.
+- ``table``: NAS-Bench-201, with and without each of the two stages. Share of the largest hypervolume, and the largest
+  gap between neighbours on the front as a share of the front's extent in the (logarithm of the) cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from hwnas.bench import BenchProblem, first_designs, open_problem, sign_test
+from hwnas.core import Architecture, Evaluator, Objective, Searcher, Trial
+from hwnas.evaluators import InheritedEvaluator, TrainedEvaluator
+from hwnas.evaluators.inherited import child_recipe
+from hwnas.networks import NetworkFamily, network_family, params_m
+from hwnas.networks.inheriting import inherit
+from hwnas.pareto import hypervolume, non_dominated
+from hwnas.searchers import SearchProblem, make_searcher
+from hwnas.searchers.evolution import LemonadeInner
+from hwnas.searchers.plain import PlainSearcher
+from hwnas.training import ImageData, Recipe, Split, load_data
+
+INITIAL = 10
+SPACES = ("mobilenet:tiny", "mobilenet:small", "nasbench201")
+PROBLEMS = ("nasbench201", "nasbench201:pixel3", "nasbench201:silver_4114")
+STAGES = {
+    "both stages": LemonadeInner(),
+    "parents by density": LemonadeInner(children=1),
+    "children by density": LemonadeInner(by_density=False),
+    "neither": LemonadeInner(children=1, by_density=False),
+}
+
+
+# --- exactness
+
+
+def lived_in(module: nn.Module, images: torch.Tensor, *, seed: int) -> nn.Module:
+    """Weights that are not as they were drawn, and the statistics that belong to them."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+        for part in module.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.momentum = None
+        module.train()(images)
+    return module
+
+
+@torch.no_grad()
+def difference(one: nn.Module, other: nn.Module, images: torch.Tensor, *, training: bool) -> float:
+    first, second = (copy.deepcopy(module).train(training)(images) for module in (one, other))
+    return float((first - second).abs().max())
+
+
+def exactness(space: str, *, networks: int, checked: int) -> None:
+    """The worst of the exact neighbours of random networks."""
+    family, rng = network_family(space, channels=1, classes=10), np.random.default_rng(0)
+    steps = exact = 0
+    worst = {True: 0.0, False: 0.0}
+    for number in range(networks):
+        parent = family.space.sample(rng)
+        size = family.resolution(parent)
+        images = torch.randn(16, 1, size, size, generator=torch.Generator().manual_seed(number))
+        module = lived_in(family.module(parent, seed=number), images, seed=number)
+        heirs = [inherit(family, parent, one, module.state_dict(), seed=1) for one in family.space.neighbors(parent)]
+        found = [heir.module for heir in heirs if heir.exact]
+        steps, exact = steps + len(heirs), exact + len(found)
+        for place in rng.permutation(len(found))[:checked]:
+            for training, before in worst.items():
+                worst[training] = max(before, difference(module, found[place], images, training=training))
+    print(
+        f"{space}: {exact} of {steps} steps from {networks} networks are exact; largest difference of a logit "
+        f"{worst[False]:.1e} in evaluation, {worst[True]:.1e} in training",
+        flush=True,
+    )
+
+
+# --- inheritance
+
+
+def few() -> ImageData:
+    """A part of Fashion-MNIST, as it comes."""
+    whole = load_data("fashion-mnist")
+    parts = [Split(part.images[:n], part.labels[:n]) for part, n in ((whole.train, 2000), (whole.validation, 1000))]
+    return ImageData(
+        name="fashion-mnist-few", class_names=whole.class_names, train=parts[0], validation=parts[1], test=whole.test
+    )
+
+
+def logarithms(family: NetworkFamily, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+    """Of the parameters of networks, to base 10; shape ``(n,)``."""
+    return np.log10([1e6 * params_m(family.blocks(one)) for one in architectures])
+
+
+def small_problem(family: NetworkFamily) -> SearchProblem:
+    largest = family.space.architecture({choice.name: choice.options[-1] for choice in family.space.choices})
+    return SearchProblem(
+        space=family.space,
+        objectives=(
+            Objective(name="accuracy", unit="", direction="maximize", known="trained"),
+            Objective(name="log_params", unit="", direction="minimize", known="tabulated"),
+        ),
+        reference=np.array([-0.5, float(logarithms(family, [largest])[0])]),
+        known=lambda batch: logarithms(family, batch)[:, None],
+    )
+
+
+def ways(family: NetworkFamily, data: ImageData, recipe: Recipe, *, seed: int, folder: Path) -> dict[str, Evaluator]:
+    """What evaluates children, by name; the whole recipe comes last, since it evaluates the first networks too."""
+    short = child_recipe(recipe, exact=True)
+    return {
+        "inherited": InheritedEvaluator(family=family, data=data, recipe=recipe, seed=seed, folder=folder),
+        "from scratch, as short": TrainedEvaluator(family=family, data=data, recipe=short, seed=seed),
+        "from scratch, whole": TrainedEvaluator(family=family, data=data, recipe=recipe, seed=seed),
+    }
+
+
+def spent(
+    problem: SearchProblem, family: NetworkFamily, first: Evaluator, then: Evaluator, *, seed: int, children: int
+) -> list[Trial]:
+    """The trials of a search for so many children after the first networks."""
+    searcher, trials = make_searcher("lemonade", problem, seed=seed, initial=INITIAL), list[Trial]()
+    while len(trials) < INITIAL + children:
+        searcher.tell(trials)
+        one = searcher.ask(1, pending=[])[0].architecture
+        values = (first if len(trials) < INITIAL else then).evaluate(one)
+        cost = {"accuracy": values["accuracy"], "log_params": float(logarithms(family, [one])[0])}
+        trials.append(Trial(number=len(trials), architecture=one, values=cost))
+    return trials
+
+
+def inheritance(*, seeds: int, children: int) -> None:
+    data, recipe = few(), Recipe(device="cpu")
+    family = network_family("mobilenet:tiny", channels=1, classes=10)
+    problem = small_problem(family)
+    short = child_recipe(recipe, exact=True).epochs
+    for seed in range(seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            evaluators = ways(family, data, recipe, seed=seed, folder=Path(folder))
+            whole = evaluators["from scratch, whole"]
+            judge = TrainedEvaluator(family=family, data=data, recipe=recipe, seed=seed + 1000)
+            for name, evaluator in evaluators.items():
+                n = children if evaluator is not whole else children * short // recipe.epochs
+                first = evaluator if name == "inherited" else whole
+                trials = spent(problem, family, first, evaluator, seed=seed, children=n)
+                costs = problem.costs(trials)
+                front = [trials[place].architecture for place in np.flatnonzero(non_dominated(costs))]
+                again = [[-judge.evaluate(one)["accuracy"], float(logarithms(family, [one])[0])] for one in front]
+                print(
+                    f"seed {seed}, {name}: {n} children, hypervolume {hypervolume(costs, problem.reference):.4f}, best "
+                    f"{-costs[:, 0].min():.3f}; the {len(front)} of the front trained from scratch: "
+                    f"{hypervolume(np.array(again), problem.reference):.4f}, best {-min(again)[0]:.3f}",
+                    flush=True,
+                )
+
+
+# --- table
+
+
+def made(problem: BenchProblem, searcher: Searcher, *, seed: int, evaluations: int) -> NDArray[np.float64]:
+    """Costs of a search's trials, shape ``(evaluations, 2)``."""
+    trials = list[Trial]()
+
+    def evaluated(found: Sequence[Architecture]) -> Iterator[Trial]:
+        for one in found:
+            yield Trial(number=len(trials), architecture=one, values=problem.evaluator.evaluate(one))
+
+    for trial in evaluated(first_designs(problem, INITIAL, seed=seed)):
+        trials.append(trial)
+    while len(trials) < evaluations:
+        searcher.tell(trials)
+        for trial in evaluated([one.architecture for one in searcher.ask(5, pending=[])]):
+            trials.append(trial)
+    return problem.search.costs(trials)
+
+
+def gap(costs: NDArray[np.float64]) -> float:
+    """The largest step between neighbours on a front, as a share of the whole way in the second cost."""
+    steps = costs[non_dominated(costs), 1]
+    ordered = np.sort(np.log(steps) if (steps > 0).all() else steps)
+    return float(np.diff(ordered).max() / (ordered[-1] - ordered[0]))
+
+
+def table(name: str, *, seeds: int, evaluations: int) -> None:
+    problem = open_problem(name)
+    makers: dict[str, Callable[[int], Searcher]] = {
+        **{
+            stage: lambda seed, inner=inner: PlainSearcher(problem.search, inner, seed=seed, initial=INITIAL)
+            for stage, inner in STAGES.items()
+        },
+        "nsga2": lambda seed: make_searcher("nsga2", problem.search, seed=seed, initial=INITIAL),
+        "random": lambda seed: make_searcher("random", problem.search, seed=seed, initial=INITIAL),
+    }
+    print(f"{name}, {seeds} seeds, {evaluations} evaluations")
+    at, ends = evaluations // 2, dict[str, list[float]]()
+    for algorithm, make in makers.items():
+        costs = [made(problem, make(seed), seed=seed, evaluations=evaluations) for seed in range(seeds)]
+        halves, ends[algorithm] = (
+            [100 * hypervolume(one[:n], problem.search.reference) / problem.best for one in costs]
+            for n in (at, evaluations)
+        )
+        end, error = np.mean(ends[algorithm]), np.std(ends[algorithm], ddof=1) / seeds**0.5
+        print(
+            f"  {algorithm:20} {np.mean(halves):6.2f} % after {at}, {end:6.2f} +- {error:.2f} % at the end, largest "
+            f"gap {np.mean([gap(one) for one in costs]):.3f}",
+            flush=True,
+        )
+    one, other = ((stage, np.array(ends[stage])) for stage in ("both stages", "neither"))
+    test = sign_test(one, other, measure="at the end")
+    print(f"  {test.better} over {test.worse}: {test.wins} to {test.losses} seeds, p = {test.p:.2g}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", default="exactness,inheritance,table", help="with commas")
+    parser.add_argument("--networks", type=int, default=20, help="for the exactness")
+    parser.add_argument("--checked", type=int, default=10, help="exact children of each network, at the most")
+    parser.add_argument("--children", type=int, default=30, help="that inherit")
+    parser.add_argument("--training-seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=20, help="on the table")
+    parser.add_argument("--evaluations", type=int, default=200)
+    arguments = parser.parse_args()
+    parts = arguments.parts.split(",")
+    torch.set_num_threads(1)
+    if "exactness" in parts:
+        for space in SPACES:
+            exactness(space, networks=arguments.networks, checked=arguments.checked)
+    if "table" in parts:
+        for problem in PROBLEMS:
+            table(problem, seeds=arguments.seeds, evaluations=arguments.evaluations)
+    if "inheritance" in parts:
+        inheritance(seeds=arguments.training_seeds, children=arguments.children)
+
+
+if __name__ == "__main__":
+    main()
