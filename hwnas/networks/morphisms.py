@@ -20,9 +20,14 @@ from hwnas.core import Architecture
 from hwnas.networks.blocks import Block, Layer
 from hwnas.networks.cells import Cell, Edge
 from hwnas.networks.family import NetworkFamily
-from hwnas.networks.layers import Conv, SqueezeExcite
+from hwnas.networks.layers import Classifier, Conv, Normalise, SqueezeExcite
 
-_MAY_GROW = ("in_channels", "out_channels", "kernel", "groups", "channels", "squeezed", "in_features")
+_MAY_GROW: Mapping[type[Layer], tuple[str, ...]] = {
+    Classifier: ("in_features",),
+    Conv: ("in_channels", "out_channels", "kernel", "groups"),
+    Normalise: ("channels",),
+    SqueezeExcite: ("channels", "squeezed"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,10 +142,19 @@ def _grown(old: Sequence[Layer], new: Sequence[Layer]) -> bool:
 
 def _covers(new: Layer, old: Layer) -> bool:
     """Whether a layer is the other, or the other made larger."""
-    if isinstance(new, Cell) or isinstance(old, Cell):
-        return isinstance(new, Cell) and isinstance(old, Cell) and _cell_covers(new, old)
-    before, after = _sizes(old), _sizes(new)
-    return all(after[name] >= size if name in _MAY_GROW else after[name] == size for name, size in before.items())
+    if isinstance(new, Cell) and isinstance(old, Cell):
+        return _cell_covers(new, old)
+    if new == old or type(new) is not type(old):
+        return new == old
+    if isinstance(new, Conv) and isinstance(old, Conv) and not (_elastic(new) and _elastic(old)):
+        return False
+    before, after, growing = _sizes(old), _sizes(new), _MAY_GROW.get(type(old), ())
+    return all(after[name] >= size if name in growing else after[name] == size for name, size in before.items())
+
+
+def _elastic(layer: Conv) -> bool:
+    """Whether the filters have a middle, and each output reads all inputs or one."""
+    return layer.kernel % 2 == 1 and (layer.groups == 1 or layer.groups == layer.in_channels == layer.out_channels)
 
 
 def _cell_covers(new: Cell, old: Cell) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -19,7 +20,7 @@ from hwnas.networks.cells import Cell, Edge
 from hwnas.networks.family import ImageShape
 from hwnas.networks.inheriting import inherit
 from hwnas.networks.layers import AveragePool, Classifier, Conv, Normalise, PlainLayer, Relu, Zero
-from hwnas.networks.morphisms import is_exact, pairs
+from hwnas.networks.morphisms import Pair, is_exact, pairs
 from hwnas.spaces import SearchSpace, Share, nasbench201_space
 from hwnas.spaces.nasbench201 import EDGES, NODES
 
@@ -219,6 +220,33 @@ def test_an_edge_joins_a_cell_where_another_ends_and_can_be_normalised_to_nothin
         heir = inherit(CELLS, parent, child, module.state_dict(), seed=4)
         shown = images(CELLS, parent, seed=5)
         assert max(difference(module, heir.module, shown, training=mode) for mode in (True, False)) < 1e-5
+
+
+CONV = Conv(in_channels=8, out_channels=8, kernel=3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "exact"),
+    [
+        (CONV, replace(CONV, kernel=5, out_channels=16), True),
+        (CONV, replace(CONV, kernel=4), False),
+        (CONV, replace(CONV, stride=2), False),
+        (CONV, replace(CONV, activation="relu"), False),
+        (CONV, replace(CONV, normalised=False), False),
+        (CONV, replace(CONV, groups=8), False),
+        (replace(CONV, groups=8), Conv(in_channels=16, out_channels=16, kernel=3, groups=16), True),
+        (replace(CONV, groups=4), Conv(in_channels=16, out_channels=16, kernel=3, groups=4), False),
+        (AveragePool(kernel=3), AveragePool(kernel=5), False),
+        (Classifier(in_features=8, classes=5), Classifier(in_features=9, classes=5), True),
+        (Classifier(in_features=8, classes=5), Classifier(in_features=8, classes=6), False),
+        (Relu(), CONV, False),
+    ],
+)
+def test_what_a_layer_can_grow_into(old: PlainLayer, new: PlainLayer, exact: bool) -> None:
+    before, after = (Block(key="made-up", layers=(layer,), size=8) for layer in (old, new))
+    assert Pair(old=before, new=after, old_place=0, new_place=0).exact == exact
+    assert not Pair(old=before, new=replace(after, size=9), old_place=0, new_place=0).exact
+    assert not Pair(old=before, new=replace(after, residual=True), old_place=0, new_place=0).exact
 
 
 def test_blocks_belong_together_that_come_from_the_same_share() -> None:
