@@ -17,6 +17,7 @@ import argparse
 import copy
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,8 @@ from hwnas.searchers.plain import PlainSearcher
 from hwnas.training import ImageData, Recipe, Split, load_data
 
 INITIAL = 10
+INHERITED, WHOLE = "inherited", "from scratch, whole"
+WAYS = (INHERITED, "from scratch, as short", WHOLE)
 SPACES = ("mobilenet:tiny", "mobilenet:small", "nasbench201")
 PROBLEMS = ("nasbench201", "nasbench201:pixel3", "nasbench201:silver_4114")
 STAGES = {
@@ -123,12 +126,12 @@ def small_problem(family: NetworkFamily) -> SearchProblem:
 
 
 def ways(family: NetworkFamily, data: ImageData, recipe: Recipe, *, seed: int, folder: Path) -> dict[str, Evaluator]:
-    """What evaluates children, by name; the whole recipe comes last, since it evaluates the first networks too."""
-    short = child_recipe(recipe, exact=True)
+    """What evaluates children, by name."""
+    short = replace(recipe, epochs=child_recipe(recipe, exact=True).epochs)
     return {
-        "inherited": InheritedEvaluator(family=family, data=data, recipe=recipe, seed=seed, folder=folder),
+        INHERITED: InheritedEvaluator(family=family, data=data, recipe=recipe, seed=seed, folder=folder),
         "from scratch, as short": TrainedEvaluator(family=family, data=data, recipe=short, seed=seed),
-        "from scratch, whole": TrainedEvaluator(family=family, data=data, recipe=recipe, seed=seed),
+        WHOLE: TrainedEvaluator(family=family, data=data, recipe=recipe, seed=seed),
     }
 
 
@@ -146,29 +149,26 @@ def spent(
     return trials
 
 
-def inheritance(*, seeds: int, children: int) -> None:
+def compared(name: str, *, seed: int, children: int) -> str:
+    """What one way to evaluate children comes to, in words."""
     data, recipe = few(), Recipe(device="cpu")
     family = network_family("mobilenet:tiny", channels=1, classes=10)
     problem = small_problem(family)
-    short = child_recipe(recipe, exact=True).epochs
-    for seed in range(seeds):
-        with tempfile.TemporaryDirectory() as folder:
-            evaluators = ways(family, data, recipe, seed=seed, folder=Path(folder))
-            whole = evaluators["from scratch, whole"]
-            judge = TrainedEvaluator(family=family, data=data, recipe=recipe, seed=seed + 1000)
-            for name, evaluator in evaluators.items():
-                n = children if evaluator is not whole else children * short // recipe.epochs
-                first = evaluator if name == "inherited" else whole
-                trials = spent(problem, family, first, evaluator, seed=seed, children=n)
-                costs = problem.costs(trials)
-                front = [trials[place].architecture for place in np.flatnonzero(non_dominated(costs))]
-                again = [[-judge.evaluate(one)["accuracy"], float(logarithms(family, [one])[0])] for one in front]
-                print(
-                    f"seed {seed}, {name}: {n} children, hypervolume {hypervolume(costs, problem.reference):.4f}, best "
-                    f"{-costs[:, 0].min():.3f}; the {len(front)} of the front trained from scratch: "
-                    f"{hypervolume(np.array(again), problem.reference):.4f}, best {-min(again)[0]:.3f}",
-                    flush=True,
-                )
+    judge = TrainedEvaluator(family=family, data=data, recipe=recipe, seed=seed + 1000)
+    with tempfile.TemporaryDirectory() as folder:
+        evaluators = ways(family, data, recipe, seed=seed, folder=Path(folder))
+        if name == WHOLE:
+            children = children * child_recipe(recipe, exact=True).epochs // recipe.epochs
+        first = evaluators[INHERITED if name == INHERITED else WHOLE]
+        trials = spent(problem, family, first, evaluators[name], seed=seed, children=children)
+    costs = problem.costs(trials)
+    front = [trials[place].architecture for place in np.flatnonzero(non_dominated(costs))]
+    again = np.array([[-judge.evaluate(one)["accuracy"], float(logarithms(family, [one])[0])] for one in front])
+    return (
+        f"seed {seed}, {name}: {children} children, hypervolume {hypervolume(costs, problem.reference):.4f}, best "
+        f"{-costs[:, 0].min():.3f}; the {len(front)} of the front trained from scratch: "
+        f"{hypervolume(again, problem.reference):.4f}, best {-again[:, 0].min():.3f}"
+    )
 
 
 # --- table
@@ -246,7 +246,9 @@ def main() -> None:
         for problem in PROBLEMS:
             table(problem, seeds=arguments.seeds, evaluations=arguments.evaluations)
     if "inheritance" in parts:
-        inheritance(seeds=arguments.training_seeds, children=arguments.children)
+        for seed in range(arguments.training_seeds):
+            for name in WAYS:
+                print(compared(name, seed=seed, children=arguments.children), flush=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from hwnas.core import Architecture, UsageError
 from hwnas.networks.blocks import Layer
 from hwnas.networks.cells import Cell
 from hwnas.networks.family import NetworkFamily
-from hwnas.networks.layers import SqueezeExcite
 from hwnas.networks.module import hollow_module
 from hwnas.networks.morphisms import (
     can_add_nothing,
@@ -110,12 +109,10 @@ class _Taking:
             self.new[f"{new_path}.{n + 1}.0.weight"].mul_(_HALF_OPEN)
         places = {o: n for n, o in taken.items()}
         for o in inserted_gates(new, old):
-            layer = old[o]
-            if isinstance(layer, SqueezeExcite):
-                passed = nn.functional.hardsigmoid(self.old[f"{old_path}.{o}.wide.bias"])
-                following = self.new[f"{new_path}.{places[o + 1]}.0.weight"]
-                read = min(len(passed), following.shape[1])
-                following[:, :read].mul_(passed[None, :read, None, None])
+            passed = nn.functional.hardsigmoid(self.old[f"{old_path}.{o}.wide.bias"])
+            following = self.new[f"{new_path}.{places[o + 1]}.0.weight"]
+            read = min(len(passed), following.shape[1])
+            following[:, :read].mul_(passed[None, :read, None, None])
 
     def silence(self, path: str, layers: Sequence[Layer]) -> None:
         """Makes a run of layers that ends in a normalisation give nothing, until it has learned something."""
