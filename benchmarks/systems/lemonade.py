@@ -1,12 +1,14 @@
-"""LEMONADE in three parts: exact steps, inheritance at equal epochs, and the two stages of its search on a table.
+"""LEMONADE in four parts: exact steps, what a step gives, whole searches at equal epochs, and its search on a table.
 
 - ``exactness``: random networks of three spaces and all their neighbours; the largest difference of a logit between a
   parent and a child that is said to be exact, in evaluation and in training, in 32-bit floats.
-- ``inheritance``: 2,000 training and 1,000 validation images of Fashion-MNIST, ``mobilenet:tiny``, accuracy against
-  the logarithm of the parameters, LEMONADE's search in all cases. Ten networks are trained by the whole recipe; then
-  children, with their parents' weights for a third of its epochs, from scratch for as many, or from scratch by the
-  whole recipe, until the same number of epochs is spent. Fronts are judged by their own accuracies, and after training
-  each of their networks from scratch by the whole recipe, with another seed.
+- ``children``: 2,000 training and 1,000 validation images of Fashion-MNIST, ``mobilenet:tiny``. Random networks are
+  trained by the whole recipe, and of each some random neighbours: with inherited weights for a third of its epochs,
+  from scratch for as many, and from scratch by the whole recipe.
+- ``inheritance``: the same data and space, accuracy against the logarithm of the parameters, LEMONADE's search. Ten
+  networks are trained by the whole recipe, then children in one of those three ways, until the same number of epochs
+  is spent. Fronts are judged by their own accuracies, and after training each of their networks from scratch by the
+  whole recipe, with another seed.
 - ``table``: NAS-Bench-201, with and without each of the two stages. Share of the largest hypervolume, and the largest
   gap between neighbours on the front as a share of the front's extent in the (logarithm of the) cost.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -107,6 +110,28 @@ def few() -> ImageData:
     )
 
 
+def children(*, parents: int, steps: int) -> None:
+    """What a step costs and gives."""
+    data, recipe = few(), Recipe(device="cpu")
+    family, rng = network_family("mobilenet:tiny", channels=1, classes=10), np.random.default_rng(5)
+    found: dict[bool, list[list[float]]] = {True: [], False: []}
+    for seed in range(parents):
+        parent = family.space.sample(rng)
+        with tempfile.TemporaryDirectory() as folder:
+            first = ways(family, data, recipe, seed=seed, folder=Path(folder, "parent"))[INHERITED].evaluate(parent)
+            for number in range(steps):
+                alone = shutil.copytree(Path(folder, "parent"), Path(folder, str(number)))  # without its siblings
+                evaluators = ways(family, data, recipe, seed=seed, folder=alone)
+                child = family.space.mutate(parent, rng)
+                values = [evaluators[name].evaluate(child) for name in WAYS]
+                accuracies = [first["accuracy"], *(one["accuracy"] for one in values)]
+                found[bool(values[0]["parent_exact"])].append(accuracies)
+    for exact, rows in found.items():
+        means = dict(zip(("parents", *WAYS), np.mean(rows, axis=0).tolist(), strict=True))
+        told = ", ".join(f"{name} {100 * mean:.1f} %" for name, mean in means.items())
+        print(f"{len(rows)} children that are {'' if exact else 'not '}exact: {told}", flush=True)
+
+
 def logarithms(family: NetworkFamily, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
     """Of the parameters of networks, to base 10; shape ``(n,)``."""
     return np.log10([1e6 * params_m(family.blocks(one)) for one in architectures])
@@ -149,7 +174,7 @@ def spent(
     return trials
 
 
-def compared(name: str, *, seed: int, children: int) -> str:
+def compared(name: str, *, seed: int, n: int) -> str:
     """What one way to evaluate children comes to, in words."""
     data, recipe = few(), Recipe(device="cpu")
     family = network_family("mobilenet:tiny", channels=1, classes=10)
@@ -158,14 +183,14 @@ def compared(name: str, *, seed: int, children: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         evaluators = ways(family, data, recipe, seed=seed, folder=Path(folder))
         if name == WHOLE:
-            children = children * child_recipe(recipe, exact=True).epochs // recipe.epochs
+            n = n * child_recipe(recipe, exact=True).epochs // recipe.epochs
         first = evaluators[INHERITED if name == INHERITED else WHOLE]
-        trials = spent(problem, family, first, evaluators[name], seed=seed, children=children)
+        trials = spent(problem, family, first, evaluators[name], seed=seed, children=n)
     costs = problem.costs(trials)
     front = [trials[place].architecture for place in np.flatnonzero(non_dominated(costs))]
     again = np.array([[-judge.evaluate(one)["accuracy"], float(logarithms(family, [one])[0])] for one in front])
     return (
-        f"seed {seed}, {name}: {children} children, hypervolume {hypervolume(costs, problem.reference):.4f}, best "
+        f"seed {seed}, {name}: {n} children, hypervolume {hypervolume(costs, problem.reference):.4f}, best "
         f"{-costs[:, 0].min():.3f}; the {len(front)} of the front trained from scratch: "
         f"{hypervolume(again, problem.reference):.4f}, best {-again[:, 0].min():.3f}"
     )
@@ -229,11 +254,12 @@ def table(name: str, *, seeds: int, evaluations: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", default="exactness,inheritance,table", help="with commas")
+    parser.add_argument("--parts", default="exactness,table,children,inheritance", help="with commas")
     parser.add_argument("--networks", type=int, default=20, help="for the exactness")
     parser.add_argument("--checked", type=int, default=10, help="exact children of each network, at the most")
     parser.add_argument("--children", type=int, default=30, help="that inherit")
-    parser.add_argument("--training-seeds", type=int, default=3)
+    parser.add_argument("--parents", type=int, default=12, help="of which four children each are trained")
+    parser.add_argument("--training-seeds", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=20, help="on the table")
     parser.add_argument("--evaluations", type=int, default=200)
     arguments = parser.parse_args()
@@ -245,10 +271,12 @@ def main() -> None:
     if "table" in parts:
         for problem in PROBLEMS:
             table(problem, seeds=arguments.seeds, evaluations=arguments.evaluations)
+    if "children" in parts:
+        children(parents=arguments.parents, steps=4)
     if "inheritance" in parts:
         for seed in range(arguments.training_seeds):
             for name in WAYS:
-                print(compared(name, seed=seed, children=arguments.children), flush=True)
+                print(compared(name, seed=seed, n=arguments.children), flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from hwnas.training import ImageData, Recipe, Teacher, accuracy, train
 
 _FARTHEST = 3  # choices in which parent and child may differ; of strangers there is too little to inherit
 _CHILDHOOD = 3  # a child is trained for one epoch in so many of the recipe's
-_CHILD_RATE = 0.5  # of the recipe's learning rate: what was learned is not to be shaken off
+_EXACT_RATE = 0.5  # of the recipe's learning rate: where all is in place, it is not to be shaken off
 _FROM_PARENT = 0.5  # share of the loss that is the distance to the parent, where that had to be changed
 
 
@@ -173,12 +173,13 @@ def child_recipe(recipe: Recipe, *, exact: bool) -> Recipe:
 
     Args:
         recipe: How a network without a parent is.
-        exact: Whether it begins as what its parent is; otherwise it learns from the parent, too.
+        exact: Whether it begins as what its parent is, and then learns more slowly; otherwise it learns from the
+            parent, too.
     """
     return replace(
         recipe,
         epochs=math.ceil(recipe.epochs / _CHILDHOOD),
-        learning_rate=_CHILD_RATE * recipe.learning_rate,
+        learning_rate=(_EXACT_RATE if exact else 1.0) * recipe.learning_rate,
         distillation=0.0 if exact else _FROM_PARENT,
     )
 
