@@ -174,8 +174,8 @@ def spent(
     return trials
 
 
-def compared(name: str, *, seed: int, n: int) -> str:
-    """What one way to evaluate children comes to, in words."""
+def compared(name: str, *, seed: int, n: int) -> tuple[float, float]:
+    """What one way to evaluate children comes to: hypervolumes by own accuracies, and as judged."""
     data, recipe = few(), Recipe(device="cpu")
     family = network_family("mobilenet:tiny", channels=1, classes=10)
     problem = small_problem(family)
@@ -189,11 +189,23 @@ def compared(name: str, *, seed: int, n: int) -> str:
     costs = problem.costs(trials)
     front = [trials[place].architecture for place in np.flatnonzero(non_dominated(costs))]
     again = np.array([[-judge.evaluate(one)["accuracy"], float(logarithms(family, [one])[0])] for one in front])
-    return (
-        f"seed {seed}, {name}: {n} children, hypervolume {hypervolume(costs, problem.reference):.4f}, best "
-        f"{-costs[:, 0].min():.3f}; the {len(front)} of the front trained from scratch: "
-        f"{hypervolume(again, problem.reference):.4f}, best {-again[:, 0].min():.3f}"
+    own, judged = (hypervolume(one, problem.reference) for one in (costs, again))
+    print(
+        f"seed {seed}, {name}: {n} children, hypervolume {own:.4f}, best {-costs[:, 0].min():.3f}; the {len(front)} of "
+        f"the front trained from scratch: {judged:.4f}, best {-again[:, 0].min():.3f}",
+        flush=True,
     )
+    return own, judged
+
+
+def inheritance(*, seeds: int, n: int) -> None:
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
+    for seed in range(seeds):
+        for name, values in found.items():
+            values.append(compared(name, seed=seed, n=n))
+    for name, values in found.items():
+        (own, judged), errors = np.mean(values, axis=0), np.std(values, axis=0, ddof=1) / seeds**0.5
+        print(f"{name}: {own:.4f} +- {errors[0]:.4f}, trained from scratch {judged:.4f} +- {errors[1]:.4f}")
 
 
 # --- table
@@ -274,9 +286,7 @@ def main() -> None:
     if "children" in parts:
         children(parents=arguments.parents, steps=4)
     if "inheritance" in parts:
-        for seed in range(arguments.training_seeds):
-            for name in WAYS:
-                print(compared(name, seed=seed, n=arguments.children), flush=True)
+        inheritance(seeds=arguments.training_seeds, n=arguments.children)
 
 
 if __name__ == "__main__":
