@@ -240,7 +240,8 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     evaluator: Annotated[
         str,
         typer.Option(
-            help="What finds accuracies: trained, supernet, few-shot, predictor, proxy, tabular, or FILE.py:FUNCTION."
+            help="What finds accuracies: trained, inherited, supernet, few-shot, predictor, proxy, tabular, or "
+            "FILE.py:FUNCTION."
         ),
     ] = "trained",
     supernet_epochs: Annotated[

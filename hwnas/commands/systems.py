@@ -80,6 +80,13 @@ SYSTEMS = (
         command="python benchmarks/systems/tnd_nas.py",
     ),
     System(
+        name="LEMONADE",
+        paper="Elsken et al., ICLR 2019, https://arxiv.org/abs/1804.09081",
+        parts="densities of the known costs for parents and children, network morphisms, inherited weights",
+        needs="nothing",
+        command="hwnas search --target latency --algorithm lemonade --evaluator inherited",
+    ),
+    System(
         name="LightNAS",
         paper="Luo et al., DAC 2022, https://arxiv.org/abs/2208.14446",
         parts="exact expectations and a multiplier that ascends, for a latency that is hit",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hwnas.evaluators.accel import ACCEL_DEVICES, ACCEL_FILE, AccelEvaluator, accel_evaluator
     from hwnas.evaluators.function import FunctionError, FunctionEvaluator
+    from hwnas.evaluators.inheritance import InheritanceStore, Kept
+    from hwnas.evaluators.inherited import InheritedEvaluator
     from hwnas.evaluators.mixed import MixedEvaluator
     from hwnas.evaluators.ofa import LATENCY_FILE, PREDICTOR_FILE, OfaEvaluator, ofa_evaluator, ofa_space
     from hwnas.evaluators.outcome import Outcome, outcome_of
@@ -57,7 +59,10 @@ _MODULES = {
     "FewShotEvaluator": "weight_sharing",
     "FunctionError": "function",
     "FunctionEvaluator": "function",
+    "InheritanceStore": "inheritance",
+    "InheritedEvaluator": "inherited",
     "Judgement": "predicted",
+    "Kept": "inheritance",
     "Lessons": "predicted",
     "MixedEvaluator": "mixed",
     "Noisy": "wrappers",
@@ -104,7 +109,10 @@ __all__ = [
     "FewShotEvaluator",
     "FunctionError",
     "FunctionEvaluator",
+    "InheritanceStore",
+    "InheritedEvaluator",
     "Judgement",
+    "Kept",
     "Lessons",
     "MixedEvaluator",
     "Noisy",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hwnas.core import DataError, Evaluator, Trial, unknown
 from hwnas.evaluators.function import FunctionEvaluator
+from hwnas.evaluators.inherited import InheritedEvaluator
 from hwnas.evaluators.mixed import MixedEvaluator
 from hwnas.evaluators.predicted import Lessons, PredictorEvaluator
 from hwnas.evaluators.proxy import ProxyEvaluator
@@ -20,10 +21,12 @@ from hwnas.training import ImageData, Recipe, load_data
 
 WEIGHTS = "weights"  # folder in that of a run, with what twins in two precisions share
 TRAININGS = "trainings"  # folder in that of a run, with the trainings under way
-EVALUATORS = ("trained", "supernet", "few-shot", "predictor", "proxy", "tabular")  # and functions of the user's own
+INHERITED = "inherited"  # an evaluator, and its folder there
+# and functions of the user's own
+EVALUATORS = ("trained", INHERITED, "supernet", "few-shot", "predictor", "proxy", "tabular")
 SHARING = ("supernet", "few-shot")  # weights
 # Whose accuracies are guesses: those of the winners have to be found by training.
-ESTIMATES = (*SHARING, "predictor", "proxy")
+ESTIMATES = (INHERITED, *SHARING, "predictor", "proxy")
 
 
 def require_evaluator(name: str) -> str:
@@ -120,7 +123,7 @@ class EvaluatorSource:
             return published_accuracies(self.space, self.data)
         if self.name == "proxy":
             return ProxyEvaluator(family=family, data=images, seed=self.seed).placed()
-        if self.name == "trained":
+        if self.name in {"trained", INHERITED}:
             return self._trained(images, family)
         if self.name == "predictor":
             trials = [
@@ -129,8 +132,8 @@ class EvaluatorSource:
             ]
             return PredictorEvaluator.fit(trials, family=family)
         if self.name in SHARING:
-            kind = SupernetEvaluator if self.name == "supernet" else FewShotEvaluator
-            return kind(
+            sharing = SupernetEvaluator if self.name == "supernet" else FewShotEvaluator
+            return sharing(
                 family=family,
                 data=images,
                 recipe=SupernetRecipe(epochs=self.supernet_epochs),
@@ -142,8 +145,8 @@ class EvaluatorSource:
 
     def _trained(self, images: ImageData, family: NetworkFamily) -> Evaluator:
         """What trains, and where networks choose a precision judges them in it."""
-        trainings = self.folder / TRAININGS
-        trained = TrainedEvaluator(family=family, data=images, recipe=self.recipe, seed=self.seed, folder=trainings)
+        kind, part = (InheritedEvaluator, INHERITED) if self.name == INHERITED else (TrainedEvaluator, TRAININGS)
+        trained = kind(family=family, data=images, recipe=self.recipe, seed=self.seed, folder=self.folder / part)
         if not family.members:
             return trained
         return MixedEvaluator(trained=trained, weights=self.folder / WEIGHTS, symmetric=self.symmetric)

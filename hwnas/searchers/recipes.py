@@ -35,6 +35,7 @@ INNERS: Mapping[str, Callable[[], InnerSearcher]] = {
     "regularized-evolution": _Lazy("hwnas.searchers.evolution", "RegularizedEvolutionInner"),
     "nsga2": _Lazy("hwnas.searchers.evolution", "Nsga2Inner"),
     "cmaes": _Lazy("hwnas.searchers.evolution", "CmaEsInner"),
+    "lemonade": _Lazy("hwnas.searchers.evolution", "LemonadeInner"),
     "tnd-nas": _Lazy("hwnas.searchers.policy_gradient", "PolicyGradientInner"),
     "qehvi": _Lazy("hwnas.searchers.bayes", "QehviInner"),
     "qnehvi": _Lazy("hwnas.searchers.bayes", "QnehviInner"),

@@ -92,10 +92,10 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit.
         seed: The same seed gives the same trials with the same table, data and versions.
         recipe: How candidates are trained; nothing distils here, since there is no teacher.
-        evaluator: What finds accuracies: ``"trained"``, ``"supernet"``, ``"few-shot"``, ``"predictor"``, ``"proxy"``
-            (scores before training), ``"tabular"`` (published ones), or a function of your own as
-            ``"file.py:function"``. After a search by shared weights, predictions or scores, the best are trained and
-            ranked by that.
+        evaluator: What finds accuracies: ``"trained"``, ``"inherited"`` (from the weights of a network that is nearly
+            the same), ``"supernet"``, ``"few-shot"``, ``"predictor"``, ``"proxy"`` (scores before training),
+            ``"tabular"`` (published ones), or a function of your own as ``"file.py:function"``. After a search by
+            weights that were inherited or shared, predictions or scores, the best are trained and ranked by that.
         supernet_epochs: Passes over the training images for weights that networks share.
         halving: Trainings are stopped early that are behind networks that cost no more; of the trials at each rung, the
             best share of one over this number goes on in any case. ``None``, and every candidate is trained to its end;

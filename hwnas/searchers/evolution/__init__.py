@@ -2,7 +2,9 @@
 
 Contents:
     aging: regularised evolution.
+    density: how densely points lie.
     genetic: NSGA-II.
+    lemonade: LEMONADE.
     local: local search from the front.
     ranking: who of some architectures is better, with several objectives.
     strategy: CMA-ES.
@@ -11,7 +13,8 @@ Contents:
 
 from hwnas.searchers.evolution.aging import RegularizedEvolutionInner
 from hwnas.searchers.evolution.genetic import Nsga2Inner
+from hwnas.searchers.evolution.lemonade import LemonadeInner
 from hwnas.searchers.evolution.local import LocalSearchInner
 from hwnas.searchers.evolution.strategy import CmaEsInner
 
-__all__ = ["CmaEsInner", "LocalSearchInner", "Nsga2Inner", "RegularizedEvolutionInner"]
+__all__ = ["CmaEsInner", "LemonadeInner", "LocalSearchInner", "Nsga2Inner", "RegularizedEvolutionInner"]
