@@ -9,7 +9,8 @@ from hwnas.core import unknown
 from hwnas.networks.family import ImageShape, NetworkFamily
 from hwnas.networks.mobilenet import MobileNet
 from hwnas.networks.nasbench201 import NasBench201
-from hwnas.spaces import MOBILENET_PRESETS, mobilenet_space, nasbench201_space
+from hwnas.networks.recurrent import Recurrent
+from hwnas.spaces import MOBILENET_PRESETS, RECURRENT_PRESETS, mobilenet_space, nasbench201_space, recurrent_space
 
 
 def _mobilenet(preset: str, shape: ImageShape) -> NetworkFamily:
@@ -22,14 +23,21 @@ def _nasbench201(shape: ImageShape) -> NetworkFamily:
     return NetworkFamily(space, shape, NasBench201(space))
 
 
+def _recurrent(preset: str, shape: ImageShape) -> NetworkFamily:
+    space = recurrent_space(preset)
+    return NetworkFamily(space, shape, Recurrent(RECURRENT_PRESETS[preset], space))
+
+
 _FAMILIES: Mapping[str, Callable[[ImageShape], NetworkFamily]] = {
     **{f"mobilenet:{preset}": partial(_mobilenet, preset) for preset in MOBILENET_PRESETS},
     "nasbench201": _nasbench201,
+    **{f"recurrent:{preset}": partial(_recurrent, preset) for preset in RECURRENT_PRESETS},
 }
-_ALIASES = {"mobilenet": "mobilenet:small"}
+_ALIASES = {"mobilenet": "mobilenet:small", "recurrent": "recurrent:small"}
 _SHAPES = {  # where the space was made for certain data
     "mobilenet:ofa": ImageShape(channels=3, classes=1000),
     "nasbench201": ImageShape(channels=3, classes=10),
+    **dict.fromkeys((f"recurrent:{preset}" for preset in RECURRENT_PRESETS), ImageShape(channels=8, classes=8)),
 }
 
 SPACES = tuple(_FAMILIES)
@@ -41,12 +49,13 @@ def network_family(
     """The family of a space.
 
     Args:
-        name: ``"mobilenet"``, ``"mobilenet:PRESET"`` or ``"nasbench201"``.
-        channels: Image channels of the data; by default those of the data that the space was made for, else 1.
+        name: ``"mobilenet"``, ``"recurrent"``, either with ``":PRESET"``, or ``"nasbench201"``.
+        channels: Image channels of the data, or frames of its clips; by default those of the data that the space was
+            made for, else 1.
         classes: Classes of the data; by default likewise, else 10.
 
     Raises:
-        UsageError: No such space.
+        UsageError: No such space, or one that cannot read such data.
     """
     full = _ALIASES.get(name, name)
     if full not in _FAMILIES:
@@ -56,4 +65,6 @@ def network_family(
         channels=usual.channels if channels is None else channels,
         classes=usual.classes if classes is None else classes,
     )
-    return _FAMILIES[full](shape)
+    family = _FAMILIES[full](shape)
+    _ = family.shares  # refuses data that the space cannot read
+    return family

@@ -9,12 +9,14 @@ from hwnas.spaces.mobilenet import MOBILENET_PRESETS, MobileNetDesign, mobilenet
 from hwnas.spaces.nasbench201 import architecture_string, from_string, nasbench201_space
 from hwnas.spaces.paths import PathFeatures
 from hwnas.spaces.reading import read_architecture
+from hwnas.spaces.recurrent import RECURRENT_PRESETS, RecurrentDesign, recurrent_space
 from hwnas.spaces.shares import Share, ShareTable
 from hwnas.spaces.space import Choice, SearchSpace
 
 __all__ = [
     "MACRO_OPERATIONS",
     "MOBILENET_PRESETS",
+    "RECURRENT_PRESETS",
     "ArchitectureCodes",
     "Choice",
     "Codes",
@@ -23,6 +25,7 @@ __all__ = [
     "Interval",
     "MobileNetDesign",
     "PathFeatures",
+    "RecurrentDesign",
     "SearchSpace",
     "Share",
     "ShareTable",
@@ -33,4 +36,5 @@ __all__ = [
     "mobilenet_space",
     "nasbench201_space",
     "read_architecture",
+    "recurrent_space",
 ]
