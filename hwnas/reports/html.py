@@ -11,6 +11,7 @@ from hwnas.reports.evaluations import evaluation_part
 from hwnas.reports.figures import hypervolume_figure, latency_figure
 from hwnas.reports.files import write_figures
 from hwnas.reports.front import front_figure
+from hwnas.reports.misled import misled_by_flops
 from hwnas.reports.numbers import Numbers, collect
 from hwnas.reports.parallel import parallel_figure
 from hwnas.reports.partition import partition_figure, partition_of, told
@@ -83,6 +84,7 @@ def _content(numbers: Numbers) -> dict[str, Any]:
         "settings": run.settings,
         "manifest": run.table.manifest,
         "calibration": run.predictor.calibration,
+        "misled": misled_by_flops(numbers.rows, spread_of_error=run.predictor.calibration.spread),
         "cost_labels": COST_LABELS,
         "cost_units": COST_UNITS,
         "targets": targets,
