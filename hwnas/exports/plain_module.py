@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hwnas.exports.plain_sequences import HELPERS, project_call, steps_call
+from hwnas.exports.plain_sequences import HELPERS, fused_call, project_call, steps_call
 from hwnas.networks.blocks import Block, Layer
 from hwnas.networks.cells import Cell
 from hwnas.networks.layers import AveragePool, Classifier, Conv, GlobalMean, Normalise, Relu, SqueezeExcite, Zero
-from hwnas.networks.sequences import Project, Steps
+from hwnas.networks.sequences import FusedSteps, Project, Steps
 
 _LINE = 110  # characters of a line, before a call is broken into several
 
@@ -243,6 +243,7 @@ _WRITERS: Mapping[type[Layer], Callable[[Any], str]] = {
     Cell: _cell,
     Classifier: lambda layer: f"Classifier({layer.in_features}, {layer.classes})",
     Conv: _conv,
+    FusedSteps: fused_call,
     GlobalMean: lambda _: "GlobalMean()",
     Normalise: lambda layer: f"nn.BatchNorm2d({layer.channels})",
     Project: project_call,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hwnas.networks.factorised import BlockTermMap, DenseMap, LinearMap, LowRankMap, TensorTrainMap
-from hwnas.networks.sequences import Project, Steps
+from hwnas.networks.sequences import FusedSteps, Project, Steps
 
 _DENSE = '''
 class Dense(nn.Module):
@@ -131,11 +131,29 @@ class Steps(nn.Module):
         return state
 '''
 
-HELPERS: Mapping[type[LinearMap | Project | Steps], str] = {
+_FUSED = '''
+class FusedSteps(nn.Module):
+    """A linear map of every frame and an LSTM or GRU over them; gives back its last state. A rank makes it two maps."""
+
+    def __init__(self, cell, read, hidden, rank=None):
+        super().__init__()
+        self.narrow = None if rank is None else nn.Parameter(torch.empty(read, rank))
+        self.cell = cell(rank or read, hidden)
+
+    def forward(self, x):
+        frames = x.shape[1]
+        if self.narrow is not None:
+            x = x.reshape(-1, self.narrow.shape[0]) @ self.narrow
+        _, last = self.cell(x.reshape(-1, frames, self.cell.input_size).transpose(0, 1))
+        return (last[0] if isinstance(last, tuple) else last)[0]
+'''
+
+HELPERS: Mapping[type[LinearMap | FusedSteps | Project | Steps], str] = {
     DenseMap: _DENSE,
     LowRankMap: _LOW_RANK,
     TensorTrainMap: _TENSOR_TRAIN,
     BlockTermMap: _BLOCK_TERM,
+    FusedSteps: _FUSED,
     Project: _PROJECT,
     Steps: _STEPS,
 }
@@ -145,6 +163,12 @@ HELPERS: Mapping[type[LinearMap | Project | Steps], str] = {
 def project_call(layer: Project) -> str:
     """The expression that makes a map of every frame."""
     return f"Project({_map_call(layer.mapped)})"
+
+
+def fused_call(layer: FusedSteps) -> str:
+    """The expression that makes map and steps in one."""
+    rank = f", rank={layer.read}" if isinstance(layer.mapped, LowRankMap) else ""
+    return f"FusedSteps(nn.{layer.cell.upper()}, {layer.mapped.in_features}, {layer.hidden}{rank})"
 
 
 def steps_call(layer: Steps) -> str:

@@ -17,8 +17,8 @@ from hwnas.networks.blocks import Block, Layer, network_parts
 from hwnas.networks.cells import Cell
 from hwnas.networks.graph_writer import GraphWriter
 from hwnas.networks.layers import AveragePool, Classifier, Conv, GlobalMean, Normalise, Relu, SqueezeExcite, Zero
-from hwnas.networks.sequence_graph import write_project, write_steps
-from hwnas.networks.sequences import Project, Steps
+from hwnas.networks.sequence_graph import write_fused, write_project, write_steps
+from hwnas.networks.sequences import FusedSteps, Project, Steps
 
 OPSET = 18
 IR_VERSION = 10  # what the oldest supported runtimes read
@@ -38,7 +38,7 @@ def network_graph(
     Returns:
         The serialised model, and its parts: what the names of a part's tensors begin with, up to a slash, to its key.
     """
-    writer = GraphWriter(np.random.default_rng(seed))
+    writer = GraphWriter(np.random.default_rng(seed), batch=batch)
     tensor = "image"
     for index, block in enumerate(blocks):
         entry, prefix = tensor, f"p{index:02d}"
@@ -120,7 +120,7 @@ def _classifier(writer: GraphWriter, name: str, tensor: str, layer: Classifier) 
     read = _mean(writer, name, tensor, keepdims=False) if layer.pooled else tensor
     weight = writer.weight(f"{name}.weight", layer.classes, layer.in_features)
     bias = writer.weight(f"{name}.bias", layer.classes)
-    return writer.node("Gemm", [read, weight, bias], f"{name}.logits", alpha=1.0, beta=1.0, transB=1)
+    return writer.node("Gemm", [read, weight, bias], f"{name}.logits", alpha=1.0, beta=1.0, transA=0, transB=1)
 
 
 def _normalise(writer: GraphWriter, name: str, tensor: str, layer: Normalise) -> str:
@@ -155,6 +155,7 @@ _WRITERS: Mapping[type[Layer], Callable[[GraphWriter, str, str, Any], str]] = {
     Cell: _cell,
     Classifier: _classifier,
     Conv: _conv,
+    FusedSteps: write_fused,
     GlobalMean: _global_mean,
     Normalise: _normalise,
     Project: write_project,

@@ -17,12 +17,14 @@ class GraphWriter:
 
     Attributes:
         rng: Draws the weights.
+        batch: Images a run.
         nodes: In order of execution.
         weights: In the order in which they were named.
         written: What a node does, to the name of its output.
     """
 
     rng: np.random.Generator
+    batch: int = 1
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     weights: list[onnx.TensorProto] = field(default_factory=list)
     written: dict[str, str] = field(default_factory=dict)

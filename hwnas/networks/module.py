@@ -13,8 +13,8 @@ from hwnas.networks.blocks import Block, Layer
 from hwnas.networks.cells import Cell
 from hwnas.networks.factorised_module import Drawn
 from hwnas.networks.layers import AveragePool, Classifier, Conv, GlobalMean, Normalise, Relu, SqueezeExcite, Zero
-from hwnas.networks.sequence_module import Projection, Recurrence
-from hwnas.networks.sequences import Project, Steps
+from hwnas.networks.sequence_module import FusedRecurrence, Projection, Recurrence
+from hwnas.networks.sequences import FusedSteps, Project, Steps
 
 
 class _Gate(nn.Module):
@@ -115,6 +115,7 @@ _MODULES: Mapping[type[Layer], Callable[[Any], nn.Module]] = {
     Cell: _Cell,
     Classifier: _Classify,
     Conv: _conv,
+    FusedSteps: FusedRecurrence,
     GlobalMean: lambda _: _GlobalMean(),
     Normalise: lambda layer: nn.BatchNorm2d(layer.channels),
     Project: Projection,

@@ -15,7 +15,7 @@ from hwnas.networks.blocks import Block
 from hwnas.networks.factorised import BlockTermMap, DenseMap, LinearMap, LowRankMap, TensorTrainMap, balanced
 from hwnas.networks.family import ImageShape
 from hwnas.networks.layers import Classifier
-from hwnas.networks.sequences import GATES, Project, Steps
+from hwnas.networks.sequences import FUSED, GATES, FusedSteps, Project, Steps
 from hwnas.spaces import RecurrentDesign, SearchSpace, Share
 
 _FEWEST_FRAMES = 2
@@ -34,7 +34,7 @@ class Recurrent:
     space: SearchSpace
 
     def shares(self, shape: ImageShape) -> tuple[Share[tuple[Block, ...]], ...]:
-        """The map of the frames, and the steps with the classifier.
+        """The map of the frames, with the steps where the runtime has an operator for both, and what follows.
 
         Raises:
             UsageError: A clip of a single frame.
@@ -47,15 +47,16 @@ class Recurrent:
         every = tuple(choice.name for choice in self.space.choices)
         return (
             Share(every, partial(self._projection, shape.channels)),
-            Share(("cell", "hidden"), partial(_ending, shape)),
+            Share(("cell", "hidden", "map"), partial(_ending, shape)),
         )
 
     def _projection(self, frames: int, values: Mapping[str, Value]) -> tuple[Block, ...]:
-        size = int(values["resolution"])
-        mapped = self.mapped(values)
-        layer = Project(frames=frames, mapped=mapped)
-        key = f"project(frames={frames},px={size},out={mapped.out_features},{mapped})"
-        return (Block(key=key, layers=(layer,), size=size),)
+        size, mapped = int(values["resolution"]), self.mapped(values)
+        at = f"frames={frames},px={size},out={mapped.out_features},{mapped}"
+        if isinstance(mapped, DenseMap | LowRankMap) and _is_fused(values):
+            fused = FusedSteps(cell=str(values["cell"]), frames=frames, mapped=mapped)
+            return (Block(key=f"fused(cell={fused.cell},{at})", layers=(fused,), size=size),)
+        return (Block(key=f"project({at})", layers=(Project(frames=frames, mapped=mapped),), size=size),)
 
     def mapped(self, values: Mapping[str, Value]) -> LinearMap:
         """From the pixels of a frame to the gates of the cell.
@@ -92,9 +93,14 @@ class Recurrent:
 
 def _ending(shape: ImageShape, values: Mapping[str, Value]) -> tuple[Block, ...]:
     cell, hidden = str(values["cell"]), int(values["hidden"])
+    layer = Classifier(in_features=hidden, classes=shape.classes, pooled=False)
+    head = Block(key=f"readout(in={hidden},classes={shape.classes})", layers=(layer,), size=1)
+    if _is_fused(values):
+        return (head,)
     steps = Steps(cell=cell, frames=shape.channels, hidden=hidden)
-    head = Classifier(in_features=hidden, classes=shape.classes, pooled=False)
-    return (
-        Block(key=f"steps(cell={cell},frames={shape.channels},hidden={hidden})", layers=(steps,), size=1),
-        Block(key=f"readout(in={hidden},classes={shape.classes})", layers=(head,), size=1),
-    )
+    return Block(key=f"steps(cell={cell},frames={shape.channels},hidden={hidden})", layers=(steps,), size=1), head
+
+
+def _is_fused(values: Mapping[str, Value]) -> bool:
+    """Whether the runtime has an operator for map and steps together."""
+    return values["cell"] in FUSED and values["map"] in {"dense", "low-rank"}

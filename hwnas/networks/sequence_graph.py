@@ -13,7 +13,7 @@ import numpy as np
 
 from hwnas.networks.factorised import BlockTermMap, DenseMap, LowRankMap, TensorTrainMap
 from hwnas.networks.graph_writer import GraphWriter
-from hwnas.networks.sequences import Project, Steps
+from hwnas.networks.sequences import FusedSteps, Project, Steps
 
 
 def write_project(writer: GraphWriter, name: str, tensor: str, layer: Project) -> str:
@@ -93,6 +93,33 @@ def write_steps(writer: GraphWriter, name: str, tensor: str, layer: Steps) -> st
         read = writer.node("Gather", [tensor, at], f"{name}.t{t}.read", axis=1)
         state = step(writer, name, f"{name}.t{t}", read, state, weight)
     return state[0]
+
+
+def write_fused(writer: GraphWriter, name: str, tensor: str, layer: FusedSteps) -> str:
+    """Writes the operator of a cell, and gives back the tensor that holds the last state: ``(b, hidden)``."""
+    mapped, hidden, gates = layer.mapped, layer.hidden, layer.mapped.out_features
+    if isinstance(mapped, LowRankMap):
+        tensor = _reshaped(writer, f"{name}.frames", tensor, (-1, mapped.in_features))
+        tensor = writer.node(
+            "MatMul", [tensor, writer.weight(f"{name}.narrow", mapped.in_features, mapped.rank)], f"{name}.thin"
+        )
+    tensor = _reshaped(writer, f"{name}.vectors", tensor, (-1, layer.frames, layer.read))
+    tensor = _transposed(writer, f"{name}.steps", tensor, (1, 0, 2))
+    zero = writer.constant(f"{name}.zero", np.zeros((1, writer.batch, hidden), dtype=np.float32))
+    read = [
+        tensor,
+        writer.weight(f"{name}.read", 1, gates, layer.read),
+        writer.weight(f"{name}.held", 1, gates, hidden),
+    ]
+    read += [writer.weight(f"{name}.bias", 1, 2 * gates), "", zero]
+    states = [f"{name}.states", f"{name}.last"]
+    common = {"direction": "forward", "hidden_size": hidden, "layout": 0}
+    if layer.cell == "lstm":
+        _, last = writer.several("LSTM", [*read, zero], states, input_forget=0, **common)
+    else:
+        _, last = writer.several("GRU", read, states, linear_before_reset=1, **common)
+    at = writer.constant(f"{name}.layer", np.array(0, dtype=np.int64))
+    return writer.node("Gather", [last, at], f"{name}.state", axis=0)
 
 
 def _rnn(writer: GraphWriter, _: str, name: str, read: str, state: tuple[str, ...], weight: str) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ import math
 import torch
 from torch import nn
 
-from hwnas.networks.factorised import LinearMap
+from hwnas.networks.factorised import LinearMap, LowRankMap
 from hwnas.networks.factorised_module import Drawn, linear_module
-from hwnas.networks.sequences import Project, Steps
+from hwnas.networks.sequences import FusedSteps, Project, Steps
 
 
 class Projection(nn.Module):
@@ -69,6 +69,37 @@ class Recurrence(Drawn):
         """Normal weights that keep the variance of the state."""
         with torch.no_grad():
             self.weight.normal_(0.0, math.sqrt(1 / self.hidden), generator=generator)
+
+
+class FusedRecurrence(Drawn):
+    """Map and steps by torch's own cell."""
+
+    def __init__(self, layer: FusedSteps) -> None:
+        super().__init__()
+        self.narrow = None
+        if isinstance(layer.mapped, LowRankMap):
+            self.narrow = nn.Parameter(torch.empty(layer.mapped.in_features, layer.read))
+        self.cell = {"gru": nn.GRU, "lstm": nn.LSTM}[layer.cell](layer.read, layer.hidden)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Maps ``(b, t, h, w)`` or ``(b, t, in_features)`` to the last state, ``(b, hidden)``."""
+        frames = x.shape[1]
+        if self.narrow is not None:
+            x = x.reshape(-1, self.narrow.shape[0]) @ self.narrow
+        _, last = self.cell(x.reshape(-1, frames, self.cell.input_size).transpose(0, 1))
+        state: torch.Tensor = (last[0] if isinstance(last, tuple) else last)[0]
+        return state
+
+    def draw(self, generator: torch.Generator) -> None:
+        """Normal weights that keep the variance of what is read and of the state, and no biases."""
+        with torch.no_grad():
+            if self.narrow is not None:
+                self.narrow.normal_(0.0, math.sqrt(1 / self.narrow.shape[0]), generator=generator)
+            for name, weights in self.cell.named_parameters():
+                if name.startswith("weight"):
+                    weights.normal_(0.0, math.sqrt(1 / weights.shape[1]), generator=generator)
+                else:
+                    nn.init.zeros_(weights)
 
 
 def recurrent_module(mapped: LinearMap, *, cell: str, frames: int, seed: int) -> nn.Sequential:

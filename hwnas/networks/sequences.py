@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hwnas.core import UsageError, unknown
-from hwnas.networks.factorised import LinearMap
+from hwnas.networks.factorised import DenseMap, LinearMap, LowRankMap
 
 GATES: Mapping[str, int] = {"rnn": 1, "gru": 3, "lstm": 4}
 """Cell to the vectors as long as its state that it makes of a frame."""
+
+FUSED = ("gru", "lstm")
+"""Cells that runtimes have an operator for, and torch's exporter writes as one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,4 +136,75 @@ class Steps:
 
     def out_size(self, size: int) -> int:
         """No pixels, as before."""
+        return 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusedSteps:
+    """Map and steps in the operator that runtimes have for a cell, which takes nothing but a matrix.
+
+    Of a map of two matrices it takes the second. It multiplies the first state, too, and has two biases for each gate.
+
+    Attributes:
+        cell: ``"lstm"`` or ``"gru"``.
+        frames: Frames of a clip, read as the channels of an image.
+        mapped: From the pixels of a frame to the gates of the cell.
+    """
+
+    cell: str
+    frames: int
+    mapped: DenseMap | LowRankMap
+
+    def __post_init__(self) -> None:
+        if self.cell not in FUSED:
+            raise unknown("cell with an operator", self.cell, FUSED)
+        Steps.of(self.mapped, cell=self.cell, frames=self.frames)  # refuses outputs that are no multiple of the gates
+
+    @property
+    def read(self) -> int:
+        """Numbers of a frame that the operator reads."""
+        return self.mapped.rank if isinstance(self.mapped, LowRankMap) else self.mapped.in_features
+
+    @property
+    def hidden(self) -> int:
+        """Numbers of the state."""
+        return self.mapped.out_features // GATES[self.cell]
+
+    @property
+    def weights(self) -> int:
+        """Numbers of all matrices."""
+        return self.mapped.params + self.hidden * self.mapped.out_features
+
+    @property
+    def biases(self) -> int:
+        """Two for each gate."""
+        return 2 * self.mapped.out_features
+
+    @property
+    def params(self) -> int:
+        """Matrices and biases."""
+        return self.weights + self.biases
+
+    @property
+    def working(self) -> int:
+        """Numbers that are needed beside the frames, most at once: what the operator reads, its gates and states."""
+        narrow = self.frames * self.read if isinstance(self.mapped, LowRankMap) else 0
+        return narrow + 2 * self.mapped.out_features + (self.frames + 2) * self.hidden
+
+    @property
+    def in_channels(self) -> int:
+        """Frames."""
+        return self.frames
+
+    @property
+    def out_channels(self) -> int:
+        """Numbers of the state."""
+        return self.hidden
+
+    def macs(self, size: int) -> int:
+        """Multiply-accumulates of a clip."""
+        return self.frames * self.weights
+
+    def out_size(self, size: int) -> int:
+        """No pixels are left."""
         return 1

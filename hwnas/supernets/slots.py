@@ -17,7 +17,7 @@ from hwnas.networks import NetworkFamily
 from hwnas.networks.blocks import Layer
 from hwnas.networks.cells import Cell
 from hwnas.networks.layers import Classifier, Conv, Normalise, PlainLayer, SqueezeExcite
-from hwnas.networks.sequences import Project, Steps
+from hwnas.networks.sequences import FusedSteps, Project, Steps
 
 _KINDS: Mapping[type[PlainLayer], str] = {Classifier: "classifier", Normalise: "norm", SqueezeExcite: "gate"}
 
@@ -104,7 +104,7 @@ def _along(layers: Sequence[Layer], *, slot: str, path: str, branch: bool) -> It
                 place = edge.place or f"e{number}"
                 inner = f"{path}.{position}.edges.{number}"
                 yield from _along(edge.layers, slot=f"{slot}/{place}", path=inner, branch=True)
-        elif isinstance(layer, Project | Steps):
+        elif isinstance(layer, FusedSteps | Project | Steps):
             raise UsageError(
                 "weights cannot be shared by recurrent networks: maps of different forms and ranks have no numbers in "
                 "common. Train each network by itself: --evaluator trained"

@@ -16,7 +16,7 @@ from hwnas.core import Architecture, UsageError
 from hwnas.networks import NetworkCosts, NetworkFamily, network_family
 from hwnas.networks.factorised import BlockTermMap, DenseMap, LinearMap, LowRankMap, TensorTrainMap
 from hwnas.networks.sequence_module import recurrent_module
-from hwnas.networks.sequences import GATES, Project, Steps
+from hwnas.networks.sequences import GATES, FusedSteps, Project, Steps
 from hwnas.spaces import ArchitectureCodes, recurrent_space
 from profilers import OnnxRuntimeBackend, RunPlan
 from tests.networks.weights import runtime
@@ -95,6 +95,10 @@ def test_what_no_cell_can_be_made_of_is_refused() -> None:
         Steps(cell="mlp", frames=2, hidden=4)
     with pytest.raises(UsageError, match="a state of at least 1 number, received 0"):
         Steps(cell="rnn", frames=2, hidden=0)
+    with pytest.raises(UsageError, match="unknown cell with an operator 'rnn'"):
+        FusedSteps(cell="rnn", frames=2, mapped=mapped)
+    with pytest.raises(UsageError, match="cell gru: expected a map to a multiple of its 3 gates"):
+        FusedSteps(cell="gru", frames=2, mapped=mapped)
     with pytest.raises(UsageError, match="clips of at least 1 frame, received 0"):
         Project(frames=0, mapped=mapped)
 
@@ -113,13 +117,16 @@ def test_an_unknown_preset_is_refused() -> None:
 
 
 @pytest.mark.filterwarnings(r"ignore:.isinstance\(treespec, LeafSpec\). is deprecated:FutureWarning")  # inside torch
-@pytest.mark.parametrize(("cell", "form"), [("lstm", "block-term"), ("gru", "tensor-train"), ("rnn", "low-rank")])
+@pytest.mark.parametrize(
+    ("cell", "form"),
+    [("lstm", "block-term"), ("gru", "tensor-train"), ("rnn", "low-rank"), ("lstm", "low-rank"), ("gru", "dense")],
+)
 def test_what_is_profiled_is_what_torch_exports(family: NetworkFamily, cell: str, form: str) -> None:
     one = architecture(family, cell, form)
     module = family.module(one, seed=0).eval()
-    for part in module.modules():
-        if isinstance(bias := getattr(part, "bias", None), torch.Tensor):  # zeros would be left out
-            nn.init.normal_(bias, generator=torch.Generator().manual_seed(0))
+    for name, parameter in module.named_parameters():
+        if "bias" in name:  # zeros would be left out
+            nn.init.normal_(parameter, generator=torch.Generator().manual_seed(0))
     program = torch.onnx.export(module, (torch.zeros(1, FRAMES, 8, 8),), dynamo=True, opset_version=18, verbose=False)
     assert program is not None
     backend, plan, workload = OnnxRuntimeBackend(), RunPlan(warmup_runs=1, runs=1), family.workload(one)
@@ -134,6 +141,9 @@ def test_what_is_profiled_is_what_torch_exports(family: NetworkFamily, cell: str
 def test_the_graph_computes_what_the_module_computes(family: NetworkFamily, cell: str, form: str) -> None:
     one = architecture(family, cell, form)
     module = family.module(one, seed=0).eval()
+    for name, parameter in module.named_parameters():
+        if "bias" in name:
+            nn.init.normal_(parameter, generator=torch.Generator().manual_seed(0))
     model = onnx.load_from_string(family.workload(one).model)
     given_to(model, module)
     clips = torch.randn(1, FRAMES, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -145,10 +155,34 @@ def test_the_graph_computes_what_the_module_computes(family: NetworkFamily, cell
 
 def given_to(model: onnx.ModelProto, module: nn.Sequential) -> None:
     """Gives a graph the weights of a module."""
-    projection, steps, head = (block.layers[0] for block in module)
-    linear = projection.linear
+    first, *steps, head = (block.layers[0] for block in module)
+    values = {f"p0{len(module) - 1}/l0.{name}": getattr(head.linear, name) for name in ("weight", "bias")}
+    values |= of_linear(first.linear, steps[0]) if steps else of_fused(first)
+    left = {weight.name: weight for weight in model.graph.initializer if weight.data_type == onnx.TensorProto.FLOAT}
+    for name, value in values.items():
+        weight = left.pop(name)
+        assert tuple(weight.dims) == tuple(value.shape)
+        weight.CopyFrom(onnx.numpy_helper.from_array(value.detach().numpy(), name))
+    assert set(left) <= {"p00/l0.zero"}
+
+
+def of_fused(fused: nn.Module) -> dict[str, torch.Tensor]:
+    """ONNX has the gates in another order than torch."""
+    cell = fused.cell
+    order = [0, 3, 1, 2] if isinstance(cell, nn.LSTM) else [1, 0, 2]
+
+    def ordered(values: torch.Tensor) -> torch.Tensor:
+        parts = values.split(cell.hidden_size)
+        return torch.cat([parts[i] for i in order])
+
+    bias = torch.cat([ordered(cell.bias_ih_l0), ordered(cell.bias_hh_l0)])
+    values = {"p00/l0.read": ordered(cell.weight_ih_l0)[None], "p00/l0.held": ordered(cell.weight_hh_l0)[None]}
+    narrow = {} if fused.narrow is None else {"p00/l0.narrow": fused.narrow}
+    return values | narrow | {"p00/l0.bias": bias[None]}
+
+
+def of_linear(linear: nn.Module, steps: nn.Module) -> dict[str, torch.Tensor]:
     values = {"p00/l0.bias": linear.bias, "p01/l0.weight": steps.weight}
-    values |= {"p02/l0.weight": head.linear.weight, "p02/l0.bias": head.linear.bias}
     if hasattr(linear, "core"):
         values |= {f"p00/l0.factor{k}": factor for k, factor in enumerate(linear.factors[:-1])}
         values["p00/l0.cores"] = torch.bmm(linear.core, linear.factors[-1]).reshape(linear.mapped.last)
@@ -158,12 +192,7 @@ def given_to(model: onnx.ModelProto, module: nn.Sequential) -> None:
         values |= {"p00/l0.narrow": linear.narrow, "p00/l0.weight": linear.wide}
     else:
         values["p00/l0.weight"] = linear.weight
-    left = {weight.name: weight for weight in model.graph.initializer if weight.data_type == onnx.TensorProto.FLOAT}
-    for name, value in values.items():
-        weight = left.pop(name)
-        assert tuple(weight.dims) == tuple(value.shape)
-        weight.CopyFrom(onnx.numpy_helper.from_array(value.detach().numpy(), name))
-    assert not left
+    return values
 
 
 def test_weights_in_memory_are_those_of_the_graph(family: NetworkFamily) -> None:
@@ -172,7 +201,8 @@ def test_weights_in_memory_are_those_of_the_graph(family: NetworkFamily) -> None
         for form in FORMS:
             one = architecture(family, cell, form)
             graph = onnx.load_from_string(family.workload(one).model).graph
-            held = sum(np.prod(w.dims) * 4 for w in graph.initializer if w.data_type == onnx.TensorProto.FLOAT)
+            floats = [w for w in graph.initializer if w.data_type == onnx.TensorProto.FLOAT and "zero" not in w.name]
+            held = sum(np.prod(w.dims) * 4 for w in floats)
             found = costs.values(ArchitectureCodes(family.space).encode([one]))
             assert found["weights_mib"][0] * 2**20 == held
             assert found["activations_mib"][0] > 0
