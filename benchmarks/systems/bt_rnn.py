@@ -3,8 +3,8 @@
 First the setting of the paper (Ye et al., 2018, https://arxiv.org/abs/1712.05134): an LSTM with a state of 256 over
 six frames of 57,600 numbers (160 x 120 pixels in colour). Then LSTMs with a state of 64 over the made-up clips, trained
 with several seeds. Latencies are those of whole networks in ONNX Runtime on one thread of this CPU, all of a table
-timed side by side in shuffled rounds; steps are written one after another, and the same with the runtime's own LSTM
-operator stands beside them for the dense map, which is the only one that it takes.
+timed side by side in shuffled rounds: dense and low-rank maps with the runtime's own LSTM operator, which takes no
+other, the others with their steps written one after another.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from hwnas.core import Value
 from hwnas.networks import Block, network_family
 from hwnas.networks.factorised import BlockTermMap, DenseMap, LinearMap, LowRankMap, TensorTrainMap
 from hwnas.networks.graph import network_graph
 from hwnas.networks.layers import Classifier
-from hwnas.networks.sequences import Project, Steps
+from hwnas.networks.sequences import FusedSteps, Project, Steps
 from hwnas.training import Recipe, accuracy, load_data, train
 from profilers import OnnxWorkload, open_device, time_networks
 
@@ -57,43 +55,16 @@ def paper_maps() -> dict[str, LinearMap]:
 
 def paper_blocks(mapped: LinearMap) -> tuple[Block, ...]:
     """The network of a map: frames are squares, for nothing depends on their sides."""
+    side = math.isqrt(mapped.in_features)
+    layer = Classifier(in_features=UCF11_STATE, classes=UCF11_CLASSES, pooled=False)
+    head = Block(key="readout", layers=(layer,), size=1)
+    if isinstance(mapped, DenseMap | LowRankMap):
+        fused = FusedSteps(cell="lstm", frames=UCF11_FRAMES, mapped=mapped)
+        return Block(key="fused", layers=(fused,), size=side), head
     project = Project(frames=UCF11_FRAMES, mapped=mapped)
     steps = Steps(cell="lstm", frames=UCF11_FRAMES, hidden=UCF11_STATE)
-    head = Classifier(in_features=UCF11_STATE, classes=UCF11_CLASSES, pooled=False)
-    return (
-        Block(key="project", layers=(project,), size=math.isqrt(mapped.in_features)),
-        Block(key="steps", layers=(steps,), size=1),
-        Block(key="readout", layers=(head,), size=1),
-    )
-
-
-def own_operator(*, frames: int, read: int, state: int, classes: int) -> bytes:
-    """A dense LSTM and a classifier, by the operator that runtimes have for it."""
-    rng = np.random.default_rng(0)
-
-    def weight(name: str, *shape: int) -> onnx.TensorProto:
-        return numpy_helper.from_array((0.05 * rng.standard_normal(shape)).astype(np.float32), name)
-
-    weights = [
-        weight("w", 1, 4 * state, read),
-        weight("r", 1, 4 * state, state),
-        weight("b", 1, 8 * state),
-        weight("head", state, classes),
-        numpy_helper.from_array(np.array([frames, 1, read], dtype=np.int64), "steps"),
-        numpy_helper.from_array(np.array([1, state], dtype=np.int64), "row"),
-    ]
-    nodes = [
-        helper.make_node("Reshape", ["image", "steps"], ["x"]),
-        helper.make_node("LSTM", ["x", "w", "r", "b"], ["", "h", ""], hidden_size=state),
-        helper.make_node("Reshape", ["h", "row"], ["s"]),
-        helper.make_node("MatMul", ["s", "head"], ["logits"]),
-    ]
-    side = math.isqrt(read)
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, frames, side, side])
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, classes])
-    graph = helper.make_graph(nodes, "operator", [image], [logits], weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    return bytes(model.SerializeToString())
+    blocks = (Block(key="project", layers=(project,), size=side), Block(key="steps", layers=(steps,), size=1))
+    return (*blocks, head)
 
 
 def timed_ms(models: Mapping[str, bytes]) -> dict[str, str]:
@@ -106,23 +77,21 @@ def timed_ms(models: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def line(name: str, blocks: Sequence[Block], ms: str, rest: str = "") -> str:
-    mapped = next(layer.mapped for block in blocks for layer in block.layers if isinstance(layer, Project))
+    mapped = next(layer.mapped for block in blocks for layer in block.layers if isinstance(layer, FusedSteps | Project))
     dense = mapped.in_features * mapped.out_features
     macs = sum(block.macs for block in blocks)
-    return f"| {name} | {mapped.params:,} | {dense / mapped.params:,.0f} | {macs / 1e6:.2f} | {ms} |{rest}"
+    return f"| {name} | {mapped.params:,} | {dense // mapped.params:,} | {macs / 1e6:.2f} | {ms} |{rest}"
 
 
 def show_paper() -> None:
     blocks = {name: paper_blocks(mapped) for name, mapped in paper_maps().items()}
     models = {name: network_graph(one, in_channels=UCF11_FRAMES)[0] for name, one in blocks.items()}
-    read = math.prod(READ)
-    models["operator"] = own_operator(frames=UCF11_FRAMES, read=read, state=UCF11_STATE, classes=UCF11_CLASSES)
     ms = timed_ms(models)
     print("| map of a frame (rank, blocks) | parameters | dense over these | MACs [M] of the network | ms |")
     print("| --- | --- | --- | --- | --- |")
     for name, one in blocks.items():
         print(line(name, one, ms[name]))
-    print(f"The dense one by the runtime's own operator: {ms['operator']} ms\n", flush=True)
+    print(flush=True)
 
 
 def show_clips(*, seeds: int, epochs: int) -> None:
@@ -131,7 +100,6 @@ def show_clips(*, seeds: int, epochs: int) -> None:
     common: dict[str, Value] = {"resolution": SIZE, "cell": "lstm", "hidden": STATE}
     chosen = {" ".join(map(str, form.values())): family.space.architecture({**common, **form}) for form in FORMS}
     models = {name: family.workload(one).model for name, one in chosen.items()}
-    models["operator"] = own_operator(frames=data.channels, read=SIZE**2, state=STATE, classes=data.classes)
     ms = timed_ms(models)
     print("| map (rank, blocks) | parameters | dense over these | MACs [M] of the network | ms | test accuracy |")
     print("| --- | --- | --- | --- | --- | --- |")
@@ -143,7 +111,6 @@ def show_clips(*, seeds: int, epochs: int) -> None:
             found.append(accuracy(module, data.test, data, size=SIZE))
         told = f" {np.mean(found):.1%} ({min(found):.1%} to {max(found):.1%}) |"
         print(line(name, family.blocks(one), ms[name], told), flush=True)
-    print(f"The dense one by the runtime's own operator: {ms['operator']} ms")
 
 
 def main() -> None:
