@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 Device = Annotated[str, typer.Option(help="auto, cpu or gpu; auto takes the GPU where one is usable.")]
 Space = Annotated[
     str,
-    typer.Option(help="Search space: mobilenet (the same as mobilenet:small), mobilenet:tiny, :ofa, or nasbench201."),
+    typer.Option(
+        help="Search space: mobilenet (the same as mobilenet:small), mobilenet:tiny, :ofa, nasbench201, recurrent (the "
+        "same as recurrent:small), or recurrent:tiny."
+    ),
 ]
 Data = Annotated[
     str,
     typer.Option(
-        help="digits, fashion-mnist, cifar10, cifar10-small, PATH.npz, a folder of images by class, torchvision:NAME, "
-        "hf:NAME or MODULE:FUNCTION; see docs/data.md."
+        help="digits, clips, fashion-mnist, cifar10, cifar10-small, PATH.npz, a folder of images by class, "
+        "torchvision:NAME, hf:NAME or MODULE:FUNCTION; see docs/data.md."
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

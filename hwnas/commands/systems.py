@@ -107,6 +107,13 @@ SYSTEMS = (
         needs="ofa_mbv3_accuracy_predictor.npz and ofa_note10_op_latency.parquet in HWNAS_DATA",
         command="python benchmarks/systems/ofa2.py",
     ),
+    System(
+        name="BT-RNN",
+        paper="Ye et al., CVPR 2018, https://arxiv.org/abs/1712.05134",
+        parts="block-term maps in a space of recurrent networks, beside dense, low-rank and tensor-train ones",
+        needs="nothing",
+        command="hwnas search --target latency --space recurrent --data clips",
+    ),
 )
 """What is here; the order is that of the documentation."""
 

@@ -145,8 +145,11 @@ class EvaluatorSource:
 
     def _trained(self, images: ImageData, family: NetworkFamily) -> Evaluator:
         """What trains, and where networks choose a precision judges them in it."""
-        kind, part = (InheritedEvaluator, INHERITED) if self.name == INHERITED else (TrainedEvaluator, TRAININGS)
-        trained = kind(family=family, data=images, recipe=self.recipe, seed=self.seed, folder=self.folder / part)
+        if self.name == INHERITED:
+            folder = self.folder / INHERITED
+            return InheritedEvaluator(family=family, data=images, recipe=self.recipe, seed=self.seed, folder=folder)
+        trainings = self.folder / TRAININGS
+        trained = TrainedEvaluator(family=family, data=images, recipe=self.recipe, seed=self.seed, folder=trainings)
         if not family.members:
             return trained
         return MixedEvaluator(trained=trained, weights=self.folder / WEIGHTS, symmetric=self.symmetric)

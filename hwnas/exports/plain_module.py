@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hwnas.exports.plain_sequences import HELPERS, fused_call, project_call, steps_call
 from hwnas.networks.blocks import Block, Layer
 from hwnas.networks.cells import Cell
 from hwnas.networks.layers import AveragePool, Classifier, Conv, GlobalMean, Normalise, Relu, SqueezeExcite, Zero
+from hwnas.networks.sequences import FusedSteps, Project, Steps
 
 _LINE = 110  # characters of a line, before a call is broken into several
 
@@ -22,7 +24,7 @@ Images: shape {shape}, {reading}.
 """
 
 import json
-import struct
+{math}import struct
 import sys
 
 import torch
@@ -56,14 +58,14 @@ class SqueezeExcite(nn.Module):
 
 _CLASSIFY = '''
 class Classifier(nn.Module):
-    """Mean over pixels and a linear layer."""
+    """Mean over pixels, where there are any, and a linear layer."""
 
     def __init__(self, features, classes):
         super().__init__()
         self.linear = nn.Linear(features, classes)
 
     def forward(self, x):
-        return self.linear(x.mean((2, 3)))
+        return self.linear(x.mean((2, 3)) if x.ndim == 4 else x)
 '''
 
 _MEAN = '''
@@ -139,7 +141,8 @@ if __name__ == "__main__":
         print(load(sys.argv[1])(torch.zeros({zeros})))
 '''
 
-_HELPERS: Mapping[type[Layer], str] = {
+_HELPERS: Mapping[type[Any], str] = {
+    **HELPERS,
     Conv: _CONV,
     SqueezeExcite: _GATE,
     Classifier: _CLASSIFY,
@@ -167,25 +170,28 @@ def plain_module(
         f"resized to {size} x {size} ({preprocessing['interpolation']}),\n"
         f"divided by 255, less {preprocessing['mean']}, over {preprocessing['std']}"
     )
+    helpers = [source for kind, source in _HELPERS.items() if kind in used]
     head = _HEAD.format(
+        math="import math\n" if any("math." in source for source in helpers) else "",
         title=title,
         weights=f"{name}.safetensors",
         file=f"{name}.py",
         shape=f"(batch, {in_channels}, {size}, {size})",
         reading=reading,
     )
-    helpers = [source for kind, source in _HELPERS.items() if kind in used]
     tail = _TAIL.format(zeros=f"1, {in_channels}, {size}, {size}")
     body = "".join(f"        {_block(block)},\n" for block in blocks)
     network = f'\n\ndef network():\n    """The network, untrained."""\n    return nn.Sequential(\n{body}    )\n'
     return head + "".join(f"\n{source}" for source in [*helpers, _BLOCK]) + network + tail
 
 
-def _kinds(layers: Any) -> set[type[Layer]]:
-    """Kinds of layers, those inside cells among them."""
-    found: set[type[Layer]] = set()
+def _kinds(layers: Any) -> set[type[Any]]:
+    """Kinds of layers, those inside cells among them, and of the maps of frames."""
+    found: set[type[Any]] = set()
     for layer in layers:
         found.add(type(layer))
+        if isinstance(layer, Project):
+            found.add(type(layer.mapped))
         if isinstance(layer, Cell):
             found |= _kinds(inner for edge in layer.edges for inner in edge.layers)
     return found
@@ -237,9 +243,12 @@ _WRITERS: Mapping[type[Layer], Callable[[Any], str]] = {
     Cell: _cell,
     Classifier: lambda layer: f"Classifier({layer.in_features}, {layer.classes})",
     Conv: _conv,
+    FusedSteps: fused_call,
     GlobalMean: lambda _: "GlobalMean()",
     Normalise: lambda layer: f"nn.BatchNorm2d({layer.channels})",
+    Project: project_call,
     Relu: lambda _: "nn.ReLU()",
     SqueezeExcite: lambda layer: f"SqueezeExcite({layer.channels}, {layer.squeezed})",
+    Steps: steps_call,
     Zero: lambda _: "Zero()",
 }

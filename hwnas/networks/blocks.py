@@ -11,8 +11,9 @@ from functools import cached_property
 
 from hwnas.networks.cells import Cell
 from hwnas.networks.layers import PlainLayer, through
+from hwnas.networks.sequences import FusedSteps, Project, Steps
 
-Layer = PlainLayer | Cell
+Layer = PlainLayer | Cell | FusedSteps | Project | Steps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from hwnas.networks.family import ImageShape, NetworkFamily
 from hwnas.networks.mixed import MixedFamily
 from hwnas.networks.mobilenet import MobileNet
 from hwnas.networks.nasbench201 import NasBench201
-from hwnas.spaces import MOBILENET_PRESETS, mobilenet_space, nasbench201_space
+from hwnas.networks.recurrent import Recurrent
+from hwnas.spaces import MOBILENET_PRESETS, RECURRENT_PRESETS, mobilenet_space, nasbench201_space, recurrent_space
 
 
 def _mobilenet(preset: str, shape: ImageShape) -> NetworkFamily:
@@ -23,14 +24,21 @@ def _nasbench201(shape: ImageShape) -> NetworkFamily:
     return NetworkFamily(space, shape, NasBench201(space))
 
 
+def _recurrent(preset: str, shape: ImageShape) -> NetworkFamily:
+    space = recurrent_space(preset)
+    return NetworkFamily(space, shape, Recurrent(RECURRENT_PRESETS[preset], space))
+
+
 _FAMILIES: Mapping[str, Callable[[ImageShape], NetworkFamily]] = {
     **{f"mobilenet:{preset}": partial(_mobilenet, preset) for preset in MOBILENET_PRESETS},
     "nasbench201": _nasbench201,
+    **{f"recurrent:{preset}": partial(_recurrent, preset) for preset in RECURRENT_PRESETS},
 }
-_ALIASES = {"mobilenet": "mobilenet:small"}
+_ALIASES = {"mobilenet": "mobilenet:small", "recurrent": "recurrent:small"}
 _SHAPES = {  # where the space was made for certain data
     "mobilenet:ofa": ImageShape(channels=3, classes=1000),
     "nasbench201": ImageShape(channels=3, classes=10),
+    **dict.fromkeys((f"recurrent:{preset}" for preset in RECURRENT_PRESETS), ImageShape(channels=8, classes=8)),
 }
 
 SPACES = tuple(_FAMILIES)
@@ -46,14 +54,15 @@ def network_family(
     """The family of a space.
 
     Args:
-        name: ``"mobilenet"``, ``"mobilenet:PRESET"`` or ``"nasbench201"``.
-        channels: Image channels of the data; by default those of the data that the space was made for, else 1.
+        name: ``"mobilenet"``, ``"recurrent"``, either with ``":PRESET"``, or ``"nasbench201"``.
+        channels: Image channels of the data, or frames of its clips; by default those of the data that the space was
+            made for, else 1.
         classes: Classes of the data; by default likewise, else 10.
         precisions: What each network may be computed in, as a choice of the space; without it, or with fp32 alone,
             there is no such choice.
 
     Raises:
-        UsageError: No such space.
+        UsageError: No such space, or one that cannot read such data.
     """
     full = _ALIASES.get(name, name)
     if full not in _FAMILIES:
@@ -64,4 +73,5 @@ def network_family(
         classes=usual.classes if classes is None else classes,
     )
     plain = _FAMILIES[full](shape)
+    _ = plain.shares  # refuses data that the space cannot read
     return plain if set(precisions) <= {plain.precision} else MixedFamily.choosing(plain, precisions)

@@ -26,6 +26,7 @@ from hwnas.networks.layers import (
     SqueezeExcite,
     Zero,
 )
+from hwnas.networks.sequences import FusedSteps, Project, Steps
 from hwnas.spaces import Codes, ShareTable
 
 MIB = 2**20
@@ -107,6 +108,10 @@ def _numbers(layer: Layer) -> tuple[int, int]:
         return layer.params - biases, biases
     if isinstance(layer, Classifier):
         return layer.params - layer.classes, layer.classes
+    if isinstance(layer, Project):
+        return layer.mapped.deployed, layer.mapped.out_features
+    if isinstance(layer, FusedSteps):
+        return layer.weights, layer.biases
     return layer.params, 0
 
 
@@ -121,7 +126,7 @@ def _peak(blocks: Sequence[Block]) -> NDArray[np.float64]:
     peak = channels = 0
     for block in blocks:
         first = block.layers[0]
-        channels = first.in_channels if isinstance(first, Conv) else channels
+        channels = first.in_channels if isinstance(first, Conv | FusedSteps | Project) else channels
         most, channels, _ = _chain_peak(block.layers, channels, block.size, keep=block.residual)
         peak = max(peak, most)
     return np.array([peak], dtype=np.float64)
@@ -162,12 +167,14 @@ def _working(layer: Layer, channels: int, size: int) -> int:
         return layer.in_features + layer.classes
     if isinstance(layer, GlobalMean):
         return channels
+    if isinstance(layer, FusedSteps | Project | Steps):
+        return layer.working
     return 0
 
 
 def _after(layer: Layer, channels: int) -> int:
     """Channels after a layer."""
-    if isinstance(layer, Conv):
+    if isinstance(layer, Conv | FusedSteps | Project | Steps):
         return layer.out_channels
     if isinstance(layer, Classifier):
         return layer.classes

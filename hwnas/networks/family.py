@@ -27,7 +27,7 @@ class ImageShape:
     """What a network reads and writes.
 
     Attributes:
-        channels: Image channels: 1 for grey, 3 for colour.
+        channels: Image channels: 1 for grey, 3 for colour; of a clip its frames.
         classes: Number of classes, at least 2.
     """
 

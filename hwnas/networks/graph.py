@@ -8,45 +8,20 @@ depends on their values; only denormals would, and these are avoided.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from hwnas.networks.blocks import Block, Layer, network_parts
 from hwnas.networks.cells import Cell
+from hwnas.networks.graph_writer import GraphWriter
 from hwnas.networks.layers import AveragePool, Classifier, Conv, GlobalMean, Normalise, Relu, SqueezeExcite, Zero
+from hwnas.networks.sequence_graph import write_fused, write_project, write_steps
+from hwnas.networks.sequences import FusedSteps, Project, Steps
 
 OPSET = 18
 IR_VERSION = 10  # what the oldest supported runtimes read
-
-
-@dataclass
-class _Writer:
-    """Collects nodes and weights; every tensor's name begins with the part it belongs to."""
-
-    rng: np.random.Generator
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    weights: list[onnx.TensorProto] = field(default_factory=list)
-    written: dict[str, str] = field(default_factory=dict)  # what a node does, to the name of its output
-
-    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Adds a node, unless the same was computed before, and names the tensor that holds its result."""
-        what = f"{kind} {inputs} {attributes}"
-        if what not in self.written:
-            self.nodes.append(helper.make_node(kind, inputs, [output], output, **attributes))
-            self.written[what] = output
-        return self.written[what]
-
-    def constant(self, name: str, value: NDArray[np.generic]) -> str:
-        self.weights.append(numpy_helper.from_array(value, name))
-        return name
-
-    def weight(self, name: str, *shape: int) -> str:
-        return self.constant(name, (0.05 * self.rng.standard_normal(shape)).astype(np.float32))
 
 
 def network_graph(
@@ -63,7 +38,7 @@ def network_graph(
     Returns:
         The serialised model, and its parts: what the names of a part's tensors begin with, up to a slash, to its key.
     """
-    writer = _Writer(np.random.default_rng(seed))
+    writer = GraphWriter(np.random.default_rng(seed), batch=batch)
     tensor = "image"
     for index, block in enumerate(blocks):
         entry, prefix = tensor, f"p{index:02d}"
@@ -89,13 +64,13 @@ def _classes(blocks: Sequence[Block]) -> int:
     return last.classes
 
 
-def _chain(writer: _Writer, name: str, tensor: str, layers: Sequence[Layer]) -> str:
+def _chain(writer: GraphWriter, name: str, tensor: str, layers: Sequence[Layer]) -> str:
     for position, layer in enumerate(layers):
         tensor = _WRITERS[type(layer)](writer, f"{name}l{position}", tensor, layer)
     return tensor
 
 
-def _cell(writer: _Writer, name: str, tensor: str, cell: Cell) -> str:
+def _cell(writer: GraphWriter, name: str, tensor: str, cell: Cell) -> str:
     nodes = {0: tensor}
     for index in cell.live:
         edge = cell.edges[index]
@@ -107,7 +82,7 @@ def _cell(writer: _Writer, name: str, tensor: str, cell: Cell) -> str:
     return nodes[cell.nodes - 1]
 
 
-def _conv(writer: _Writer, name: str, tensor: str, layer: Conv) -> str:
+def _conv(writer: GraphWriter, name: str, tensor: str, layer: Conv) -> str:
     weight = writer.weight(
         f"{name}.weight", layer.out_channels, layer.in_channels // layer.groups, layer.kernel, layer.kernel
     )
@@ -127,12 +102,12 @@ def _conv(writer: _Writer, name: str, tensor: str, layer: Conv) -> str:
     return writer.node(kinds[layer.activation], [output], f"{name}.act") if layer.activation != "none" else output
 
 
-def _mean(writer: _Writer, name: str, tensor: str, *, keepdims: bool) -> str:
+def _mean(writer: GraphWriter, name: str, tensor: str, *, keepdims: bool) -> str:
     axes = writer.constant(f"{name}.axes", np.array([2, 3], dtype=np.int64))
     return writer.node("ReduceMean", [tensor, axes], f"{name}.mean", keepdims=int(keepdims), noop_with_empty_axes=0)
 
 
-def _squeeze_excite(writer: _Writer, name: str, tensor: str, layer: SqueezeExcite) -> str:
+def _squeeze_excite(writer: GraphWriter, name: str, tensor: str, layer: SqueezeExcite) -> str:
     mean = _mean(writer, name, tensor, keepdims=True)
     narrow = Conv(in_channels=layer.channels, out_channels=layer.squeezed, kernel=1, activation="relu")
     wide = Conv(in_channels=layer.squeezed, out_channels=layer.channels, kernel=1)
@@ -141,48 +116,51 @@ def _squeeze_excite(writer: _Writer, name: str, tensor: str, layer: SqueezeExcit
     return writer.node("Mul", [tensor, gate], f"{name}.gated")
 
 
-def _classifier(writer: _Writer, name: str, tensor: str, layer: Classifier) -> str:
-    mean = _mean(writer, name, tensor, keepdims=False)
+def _classifier(writer: GraphWriter, name: str, tensor: str, layer: Classifier) -> str:
+    read = _mean(writer, name, tensor, keepdims=False) if layer.pooled else tensor
     weight = writer.weight(f"{name}.weight", layer.classes, layer.in_features)
     bias = writer.weight(f"{name}.bias", layer.classes)
-    return writer.node("Gemm", [mean, weight, bias], f"{name}.logits", alpha=1.0, beta=1.0, transB=1)
+    return writer.node("Gemm", [read, weight, bias], f"{name}.logits", alpha=1.0, beta=1.0, transA=0, transB=1)
 
 
-def _normalise(writer: _Writer, name: str, tensor: str, layer: Normalise) -> str:
+def _normalise(writer: GraphWriter, name: str, tensor: str, layer: Normalise) -> str:
     scale, shift, mean = (writer.weight(f"{name}.{part}", layer.channels) for part in ("scale", "shift", "mean"))
     variance = writer.constant(f"{name}.variance", np.ones(layer.channels, dtype=np.float32))
     values = [tensor, scale, shift, mean, variance]
     return writer.node("BatchNormalization", values, f"{name}.normal", epsilon=1e-5, momentum=0.9)
 
 
-def _relu(writer: _Writer, _: str, tensor: str, __: Relu) -> str:
+def _relu(writer: GraphWriter, _: str, tensor: str, __: Relu) -> str:
     """Named after what it reads: a runtime makes it part of that kernel, whoever needs it."""
     return writer.node("Relu", [tensor], f"{tensor}.relu")
 
 
-def _zero(writer: _Writer, name: str, tensor: str, _: Zero) -> str:
+def _zero(writer: GraphWriter, name: str, tensor: str, _: Zero) -> str:
     zero = writer.constant(f"{name}.zero", np.array(0, dtype=np.float32))
     return writer.node("Mul", [tensor, zero], f"{name}.nothing")
 
 
-def _average_pool(writer: _Writer, name: str, tensor: str, layer: AveragePool) -> str:
+def _average_pool(writer: GraphWriter, name: str, tensor: str, layer: AveragePool) -> str:
     window = {"kernel_shape": [layer.kernel] * 2, "strides": [layer.stride] * 2, "pads": [layer.pad] * 4}
     return writer.node("AveragePool", [tensor], f"{name}.pool", **window, ceil_mode=0, count_include_pad=0)
 
 
-def _global_mean(writer: _Writer, name: str, tensor: str, _: GlobalMean) -> str:
+def _global_mean(writer: GraphWriter, name: str, tensor: str, _: GlobalMean) -> str:
     return _mean(writer, name, tensor, keepdims=True)
 
 
 # kind of layer -> writer, name, tensor read and layer, to the tensor written
-_WRITERS: Mapping[type[Layer], Callable[[_Writer, str, str, Any], str]] = {
+_WRITERS: Mapping[type[Layer], Callable[[GraphWriter, str, str, Any], str]] = {
     AveragePool: _average_pool,
     Cell: _cell,
     Classifier: _classifier,
     Conv: _conv,
+    FusedSteps: write_fused,
     GlobalMean: _global_mean,
     Normalise: _normalise,
+    Project: write_project,
     Relu: _relu,
     SqueezeExcite: _squeeze_excite,
+    Steps: write_steps,
     Zero: _zero,
 }

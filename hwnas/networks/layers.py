@@ -101,10 +101,12 @@ class Classifier:
     Attributes:
         in_features: Channels read.
         classes: Logits written.
+        pooled: Whether there are pixels; a recurrent layer leaves none.
     """
 
     in_features: int
     classes: int
+    pooled: bool = True
 
     def macs(self, size: int) -> int:
         """Multiply-accumulates of the linear layer."""

@@ -11,7 +11,10 @@ from torch import nn
 
 from hwnas.networks.blocks import Block, Layer
 from hwnas.networks.cells import Cell
+from hwnas.networks.factorised_module import Drawn
 from hwnas.networks.layers import AveragePool, Classifier, Conv, GlobalMean, Normalise, Relu, SqueezeExcite, Zero
+from hwnas.networks.sequence_module import FusedRecurrence, Projection, Recurrence
+from hwnas.networks.sequences import FusedSteps, Project, Steps
 
 
 class _Gate(nn.Module):
@@ -28,14 +31,15 @@ class _Gate(nn.Module):
 
 
 class _Classify(nn.Module):
-    """Global mean and a linear layer."""
+    """Global mean, where there are pixels, and a linear layer."""
 
     def __init__(self, layer: Classifier) -> None:
         super().__init__()
         self.linear = nn.Linear(layer.in_features, layer.classes)
+        self.pooled = layer.pooled
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (b, c, h, w) -> (b, classes)
-        logits: torch.Tensor = self.linear(x.mean((2, 3)))
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (b, c, h, w), or (b, c) if not pooled -> (b, classes)
+        logits: torch.Tensor = self.linear(x.mean((2, 3)) if self.pooled else x)
         return logits
 
 
@@ -111,10 +115,13 @@ _MODULES: Mapping[type[Layer], Callable[[Any], nn.Module]] = {
     Cell: _Cell,
     Classifier: _Classify,
     Conv: _conv,
+    FusedSteps: FusedRecurrence,
     GlobalMean: lambda _: _GlobalMean(),
     Normalise: lambda layer: nn.BatchNorm2d(layer.channels),
+    Project: Projection,
     Relu: lambda _: nn.ReLU(),
     SqueezeExcite: _Gate,
+    Steps: Recurrence,
     Zero: lambda _: _Zero(),
 }
 
@@ -162,3 +169,5 @@ def _initialise(part: nn.Module, generator: torch.Generator) -> None:
     elif isinstance(part, nn.Linear):
         part.weight.normal_(0.0, math.sqrt(1.0 / part.in_features), generator=generator)
         nn.init.zeros_(part.bias)
+    elif isinstance(part, Drawn):
+        part.draw(generator)

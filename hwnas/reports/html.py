@@ -11,6 +11,7 @@ from hwnas.reports.evaluations import evaluation_part
 from hwnas.reports.figures import hypervolume_figure, latency_figure
 from hwnas.reports.files import write_figures
 from hwnas.reports.front import front_figure
+from hwnas.reports.misled import misled_by_flops
 from hwnas.reports.numbers import Numbers, collect
 from hwnas.reports.parallel import parallel_figure
 from hwnas.reports.partition import partition_figure, partition_of, told
@@ -76,13 +77,17 @@ def _content(numbers: Numbers) -> dict[str, Any]:
     partition = partition_of(run)
     recipe = run.settings.recipe
     preset = preset_name(recipe, but=commands.ON_THE_COMMAND_LINE)
+    calibrations = {name: one.calibration for name, one in run.predictors.by_precision.items()}
     return {
         "n": numbers,
         "part": None if numbers.evaluation is None else evaluation_part(numbers.evaluation),
         "run": run,
         "settings": run.settings,
         "manifest": run.table.manifest,
-        "calibrations": {name: one.calibration for name, one in run.predictors.by_precision.items()},
+        "calibrations": calibrations,
+        "misled": misled_by_flops(
+            numbers.rows, spread_of_error=max(calibration.spread for calibration in calibrations.values())
+        ),
         "cost_labels": COST_LABELS,
         "cost_units": COST_UNITS,
         "targets": targets,

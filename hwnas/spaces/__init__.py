@@ -10,6 +10,7 @@ from hwnas.spaces.nasbench201 import architecture_string, from_string, nasbench2
 from hwnas.spaces.paths import PathFeatures
 from hwnas.spaces.precision import PRECISION, precision_of, with_precision, without_precision
 from hwnas.spaces.reading import read_architecture
+from hwnas.spaces.recurrent import RECURRENT_PRESETS, RecurrentDesign, recurrent_space
 from hwnas.spaces.shares import Share, ShareTable
 from hwnas.spaces.space import Choice, SearchSpace
 
@@ -17,6 +18,7 @@ __all__ = [
     "MACRO_OPERATIONS",
     "MOBILENET_PRESETS",
     "PRECISION",
+    "RECURRENT_PRESETS",
     "ArchitectureCodes",
     "Choice",
     "Codes",
@@ -25,6 +27,7 @@ __all__ = [
     "Interval",
     "MobileNetDesign",
     "PathFeatures",
+    "RecurrentDesign",
     "SearchSpace",
     "Share",
     "ShareTable",
@@ -36,6 +39,7 @@ __all__ = [
     "nasbench201_space",
     "precision_of",
     "read_architecture",
+    "recurrent_space",
     "with_precision",
     "without_precision",
 ]

@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from hwnas.core import Architecture, Value
+from hwnas.core import Architecture, UsageError, Value
 from hwnas.networks import NetworkFamily
 from hwnas.networks.blocks import Layer
 from hwnas.networks.cells import Cell
 from hwnas.networks.layers import Classifier, Conv, Normalise, PlainLayer, SqueezeExcite
+from hwnas.networks.sequences import FusedSteps, Project, Steps
 
 _KINDS: Mapping[type[PlainLayer], str] = {Classifier: "classifier", Normalise: "norm", SqueezeExcite: "gate"}
 
@@ -50,7 +51,11 @@ class Slot:
 
 
 def placed(family: NetworkFamily, architecture: Architecture) -> Iterator[Placed]:
-    """The layers of a network that have weights, in the order of its module, those of dead edges among them."""
+    """The layers of a network that have weights, in the order of its module, those of dead edges among them.
+
+    Raises:
+        UsageError: It is recurrent.
+    """
     index = 0
     for number, share in enumerate(family.shares):
         for position, block in enumerate(share.in_(architecture)):
@@ -99,6 +104,11 @@ def _along(layers: Sequence[Layer], *, slot: str, path: str, branch: bool) -> It
                 place = edge.place or f"e{number}"
                 inner = f"{path}.{position}.edges.{number}"
                 yield from _along(edge.layers, slot=f"{slot}/{place}", path=inner, branch=True)
+        elif isinstance(layer, FusedSteps | Project | Steps):
+            raise UsageError(
+                "weights cannot be shared by recurrent networks: maps of different forms and ranks have no numbers in "
+                "common. Train each network by itself: --evaluator trained"
+            )
         elif layer.params:
             kind = _kind(layer, branch=branch)
             yield Placed(path=f"{path}.{position}", slot=f"{slot}/{kind}_{seen[kind]}", layer=layer)

@@ -23,11 +23,12 @@ def brightest(images: NDArray[Any]) -> float:
 
 
 def as_pixels(name: str, images: NDArray[Any], *, white: float | None = None) -> Images:
-    """Images as bytes, with an axis for their channels.
+    """Images as bytes, with an axis for their channels; the channels of a clip are its frames.
 
     Args:
         name: For messages.
-        images: Shape ``(n, h, w)`` or ``(n, h, w, 1 or 3)``; whole numbers 0 to 255, or floats 0 to 1.
+        images: Shape ``(n, h, w)`` or ``(n, h, w, 1 or 3)``, or grey clips ``(n, frames, h, w, 1)``; whole numbers 0
+            to 255, or floats 0 to 1.
         white: The value that means white, 1 or 255; by default what ``brightest`` finds.
 
     Returns:
@@ -36,11 +37,13 @@ def as_pixels(name: str, images: NDArray[Any], *, white: float | None = None) ->
     Raises:
         DataError: Wrong shape or type, not finite, or out of range.
     """
-    if images.ndim not in {3, 4} or (images.ndim == 4 and images.shape[-1] not in {1, 3}):
+    if not _are_images(images.shape):
         raise DataError(
-            f"data {name}: expected images (n, height, width) or (n, height, width, 1 or 3), "
-            f"received shape {images.shape}{_about_shape(images.shape)}"
+            f"data {name}: expected images (n, height, width) or (n, height, width, 1 or 3), or grey clips (n, frames, "
+            f"height, width, 1), received shape {images.shape}{_about_shape(images.shape)}"
         )
+    if images.ndim == 5:
+        images = np.ascontiguousarray(np.moveaxis(images[..., 0], 1, -1))
     if len(images) == 0 or min(images.shape[1:3]) < 4:
         raise DataError(f"data {name}: expected images of at least 4 x 4 pixels, received shape {images.shape}")
     if images.dtype == np.uint8:
@@ -105,11 +108,21 @@ def require_room(name: str, wanted_bytes: int, *, cure: str) -> None:
         )
 
 
+def _are_images(shape: tuple[int, ...]) -> bool:
+    if len(shape) == 5:
+        return shape[-1] == 1 and shape[1] > 0
+    return len(shape) == 3 or (len(shape) == 4 and shape[-1] in {1, 3})
+
+
 def _about_shape(shape: tuple[int, ...]) -> str:
     if len(shape) == 4 and shape[1] in {1, 3}:
         return ". If the channels stand before the pixels, give images.transpose(0, 2, 3, 1)"
     if len(shape) == 4 and shape[-1] == 4:
         return ". If the fourth channel is transparency, give images[..., :3]"
+    if len(shape) == 5 and shape[-1] == 3:
+        return ". Frames in colour: make them grey, clips.mean(axis=-1, keepdims=True)"
+    if len(shape) == 4 and shape[-1] > 4:
+        return ". If these are clips, give clips[..., None]: the last axis says that they are grey"
     return ""
 
 

@@ -11,6 +11,8 @@ from torch import nn
 
 from hwnas.training.recipe import Recipe
 
+_COLOURS = 3  # channels of an image in colour; a clip has as many as frames, and mirrored it moves another way
+
 
 class Augmentation:
     """What a recipe does to the images of a batch and to their labels.
@@ -27,7 +29,7 @@ class Augmentation:
         self._classes = classes
         self._fill = fill
         self._pad = round(recipe.crop_padding * size)
-        self._flip = recipe.flip == "always" or (recipe.flip == "colour" and len(fill) > 1)
+        self._flip = recipe.flip == "always" or (recipe.flip == "colour" and len(fill) == _COLOURS)
 
     def __call__(
         self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator

@@ -29,7 +29,7 @@ class Split:
     """Images with their labels.
 
     Attributes:
-        images: Shape ``(n, h, w, c)``, 0 to 255.
+        images: Shape ``(n, h, w, c)``, 0 to 255; the channels of a clip are its frames.
         labels: Shape ``(n,)``, from 0.
     """
 
@@ -59,7 +59,7 @@ class ImageData:
 
     @property
     def channels(self) -> int:
-        """1 for grey images, 3 for colour."""
+        """1 for grey images, 3 for colour; of clips the number of frames."""
         return int(self.train.images.shape[-1])
 
     @property
@@ -101,7 +101,8 @@ def checked(
 
     Args:
         name: For messages and records.
-        images: Shape ``(n, h, w)`` or ``(n, h, w, c)``; whole numbers 0 to 255, or floats 0 to 1.
+        images: Shape ``(n, h, w)`` or ``(n, h, w, c)``, or clips ``(n, frames, h, w, 1)``; whole numbers 0 to 255, or
+            floats 0 to 1.
         labels: Shape ``(n,)``, whole numbers from 0.
         class_names: Name of each class; numbers where there are none.
         validation: Validation images and labels, where the data come with them; otherwise they are split off.

@@ -15,6 +15,7 @@ import torch
 from hwnas.exports import Exported
 from hwnas.exports.plain_module import plain_module
 from hwnas.networks import network_family
+from hwnas.networks.sequences import GATES
 
 READING = {"interpolation": "bilinear, antialiased", "mean": [0.5], "std": [0.25]}
 
@@ -38,6 +39,22 @@ def test_the_file_builds_the_same_network_under_the_same_names(space: str, seed:
     with torch.no_grad():
         assert torch.equal(built.eval()(images), module(images))
     assert max(len(line) for line in source.splitlines()) <= 120
+
+
+@pytest.mark.parametrize("cell", GATES)
+def test_the_file_computes_recurrent_networks_in_every_form(cell: str) -> None:
+    family = network_family("recurrent:tiny", channels=3, classes=7)
+    for form in ("dense", "low-rank", "tensor-train", "block-term"):
+        architecture = next(a for a in family.space.enumerate() if (a["cell"], a["map"]) == (cell, form))
+        module = family.module(architecture, seed=0).eval()
+        blocks = family.blocks(architecture)
+        source = plain_module(blocks, name="knee", title="It.", in_channels=3, preprocessing=READING)
+        built = read(source)["network"]()
+        built.load_state_dict(module.state_dict())  # strict: every name and shape
+        clips = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            torch.testing.assert_close(built.eval()(clips), module(clips))
+        assert max(len(line) for line in source.splitlines()) <= 120
 
 
 def test_the_file_needs_torch_alone_and_reads_the_weights_beside_it(exported: Exported) -> None:

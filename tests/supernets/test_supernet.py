@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from hwnas.core import Architecture
+from hwnas.core import Architecture, UsageError
 from hwnas.networks import NetworkFamily, network_family
 from hwnas.networks.layers import Conv
 from hwnas.spaces import from_string
@@ -178,3 +178,8 @@ def test_the_fixed_part_is_always_the_same_and_no_more_than_there_is(few: ImageD
     assert np.array_equal(fixed_part(few, 10).images, fixed_part(few, 30).images[:10])
     assert sorted(fixed_part(few, 999).labels) == sorted(few.train.labels)
     assert fixed_part(few, 10).labels.shape == (10,)
+
+
+def test_recurrent_networks_share_no_weights_and_are_refused_with_the_cure() -> None:
+    with pytest.raises(UsageError, match=r"weights cannot be shared by recurrent networks: .*--evaluator trained"):
+        Supernet(network_family("recurrent:tiny"), seed=0)

@@ -2,6 +2,7 @@
 
 Contents:
     archive: arrays, or JPEG files one after another, in an ``.npz`` file.
+    clips: made-up clips of a moving spot.
     folder: a sub-folder of images for each class.
     function: what a function of the user's returns.
     hub: Hugging Face data sets, saved or from the hub.

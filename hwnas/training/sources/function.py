@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hwnas.core import DataError, HwnasError, UsageError
 from hwnas.training.data import ImageData, Split, checked
 from hwnas.training.sources.archive import from_arrays
@@ -131,7 +133,8 @@ def _by_name(name: str, returned: Sequence[Any]) -> dict[str, Any]:
 def _pair_of(name: str, split: object) -> tuple[Any, Any]:
     if not isinstance(split, Split) or not is_array(split.images) or not is_array(split.labels):
         raise DataError(f"{name} returned an ImageData with a part that is {type(split).__name__}: expected a Split")
-    return split.images, split.labels
+    clips = np.ndim(split.images) == 4 and split.images.shape[-1] not in {1, 3}
+    return np.moveaxis(split.images, -1, 1)[..., None] if clips else split.images, split.labels
 
 
 def _found(module: str, name: str) -> Callable[[], object]:

@@ -24,10 +24,10 @@ def load_data(source: str) -> ImageData:
     """Reads a data set by name, by path, from a library or from a function. docs/data.md shows each.
 
     Args:
-        source: ``digits`` (comes with scikit-learn); ``fashion-mnist``, ``cifar10`` or ``cifar10-small`` (files in the
-            folder that the environment variable ``HWNAS_DATA`` names); the path of an ``.npz`` file, or of a folder of
-            images by class; ``torchvision:NAME``, ``hf:NAME`` or ``hf:FOLDER``; ``MODULE:FUNCTION``. Options follow
-            a question mark: ``photos?size=96``.
+        source: ``digits`` (comes with scikit-learn) or ``clips`` (made up); ``fashion-mnist``, ``cifar10`` or
+            ``cifar10-small`` (files in the folder that the environment variable ``HWNAS_DATA`` names); the path of an
+            ``.npz`` file, or of a folder of images by class; ``torchvision:NAME``, ``hf:NAME`` or ``hf:FOLDER``;
+            ``MODULE:FUNCTION``. Options follow a question mark: ``photos?size=96``.
 
     Raises:
         UsageError: No such name or option, and no such file or folder.

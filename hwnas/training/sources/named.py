@@ -10,6 +10,7 @@ import numpy as np
 from hwnas.core import in_data_folder, named_data_folder
 from hwnas.training.data import ImageData, checked
 from hwnas.training.sources.archive import read_archive
+from hwnas.training.sources.clips import moving_spots
 
 _ARRAYS = "arrays train_images, train_labels, test_images, test_labels; see docs/data.md"
 
@@ -35,6 +36,7 @@ def _cifar10() -> ImageData:
 
 NAMED: Mapping[str, Callable[[], ImageData]] = {
     "digits": _digits,
+    "clips": moving_spots,
     "fashion-mnist": partial(_from_data_folder, "fashion-mnist", "fashion_mnist.npz"),
     "cifar10": _cifar10,
     "cifar10-small": partial(_from_data_folder, "cifar10-small", "cifar10_small.npz"),
