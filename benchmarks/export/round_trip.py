@@ -19,11 +19,11 @@ import onnx
 import torch
 from torch import nn
 
+from hwnas.conversion import check_parity
 from hwnas.conversion.onnx_model import EXPORTERS, to_onnx
 from hwnas.exports import verify
 from hwnas.exports.facts import preprocessing_of
 from hwnas.exports.plain_module import plain_module
-from hwnas.exports.promises import check_parity
 from hwnas.exports.verification import data_samples
 from hwnas.exports.weights import save_weights
 from hwnas.networks import NetworkFamily, network_family

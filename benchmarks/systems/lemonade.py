@@ -21,6 +21,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ from hwnas.networks.inheriting import inherit
 from hwnas.pareto import hypervolume, non_dominated
 from hwnas.searchers import SearchProblem, make_searcher
 from hwnas.searchers.evolution import LemonadeInner
+from hwnas.searchers.inner import InnerSearcher
 from hwnas.searchers.plain import PlainSearcher
 from hwnas.training import ImageData, Recipe, Split, load_data
 
@@ -235,13 +237,14 @@ def gap(costs: NDArray[np.float64]) -> float:
     return float(np.diff(ordered).max() / (ordered[-1] - ordered[0]))
 
 
+def staged(problem: BenchProblem, inner: InnerSearcher, seed: int) -> Searcher:
+    return PlainSearcher(problem.search, inner, seed=seed, initial=INITIAL)
+
+
 def table(name: str, *, seeds: int, evaluations: int) -> None:
     problem = open_problem(name)
     makers: dict[str, Callable[[int], Searcher]] = {
-        **{
-            stage: lambda seed, inner=inner: PlainSearcher(problem.search, inner, seed=seed, initial=INITIAL)
-            for stage, inner in STAGES.items()
-        },
+        **{stage: partial(staged, problem, inner) for stage, inner in STAGES.items()},
         "nsga2": lambda seed: make_searcher("nsga2", problem.search, seed=seed, initial=INITIAL),
         "random": lambda seed: make_searcher("random", problem.search, seed=seed, initial=INITIAL),
     }
