@@ -28,7 +28,7 @@ class Spent:
 class Clock:
     """Processor time of this process from event to event, on disk: what is cut off does not forget what it has cost.
 
-    What is counted runs on one thread, so a machine that does other things beside it delays it and does not lengthen it.
+    What is counted runs on one thread: a machine that does other things beside it delays it and does not lengthen it.
 
     Args:
         path: Where to write, a line of JSON for each event.

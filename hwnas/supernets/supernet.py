@@ -18,6 +18,7 @@ from hwnas.core import Architecture
 from hwnas.networks import Block, NetworkFamily
 from hwnas.networks.module import hollow_module, network_module
 from hwnas.supernets.slots import placed, slots
+from hwnas.training.training import lay_out
 
 
 class Supernet(nn.Module):
@@ -91,7 +92,8 @@ class Supernet(nn.Module):
         weights = self.weights(architecture)
         for name, own in module.named_parameters():
             own.copy_(weights[name])
-        return module.to(memory_format=torch.channels_last)  # as of ``forward``
+        lay_out(module, torch.channels_last)  # as of ``forward``
+        return module
 
     def _part(self, slot: str, name: str, shape: torch.Size) -> torch.Tensor:
         shared = self.slots[slot].get_parameter(name)
