@@ -123,21 +123,16 @@ class FewShot:
         Raises:
             UsageError: The architecture is in no part.
         """
-        _, parts, supernets = self._trained
+        parts, supernets = self._trained
         return supernets[owner(parts, architecture)]
-
-    @property
-    def parent(self) -> Supernet:
-        """The supernet for the whole space that the parts go on from."""
-        return self._trained[0]
 
     @property
     def parts(self) -> list[SearchSpace]:
         """The parts of the space."""
-        return self._trained[1]
+        return self._trained[0]
 
     @cached_property
-    def _trained(self) -> tuple[Supernet, list[SearchSpace], list[Supernet]]:
+    def _trained(self) -> tuple[list[SearchSpace], list[Supernet]]:
         with _alone(self.folder):
             total = total_steps(self.recipe, self.data)
             steps = max(1, round(self.parent_share * total))
@@ -157,7 +152,7 @@ class FewShot:
                 stage = f"part {number + 1} of {len(parts)}"
                 telling = _telling(self.on_progress, stage, total=total, before=done)
                 supernets.append(self._part(parent, part, number=number, steps=share, on_epoch=telling))
-            return parent, parts, supernets
+            return parts, supernets
 
     def _part(
         self, parent: Supernet, part: SearchSpace, *, number: int, steps: int, on_epoch: Callable[[int], None]
