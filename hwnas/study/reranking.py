@@ -18,7 +18,9 @@ _MOST = 24
 
 
 def to_train(run: Run, finished: Sequence[Trial]) -> list[Trial]:
-    """The candidates of a run that have to be trained and are not yet, in the order of their trials.
+    """The candidates of a run that have to be trained and are not yet: its front first, each in the order of trials.
+
+    So a training of winners that is cut off has done what promises most.
 
     Args:
         run: The run; without estimates there are none.
@@ -35,7 +37,7 @@ def to_train(run: Run, finished: Sequence[Trial]) -> list[Trial]:
         chosen += [trial for trial, good in zip(left, on_front, strict=True) if good]
         left = [trial for trial, good in zip(left, on_front, strict=True) if not good]
     known = {*run.trained(), *run.untrainable()}
-    return sorted((t for t in chosen[:_MOST] if t.number not in known), key=lambda trial: trial.number)
+    return [trial for trial in chosen[:_MOST] if trial.number not in known]
 
 
 def rerank(

@@ -95,7 +95,7 @@ class FewShot:
     folder: Path | None = None
     on_progress: OnProgress | None = None
     groups: Groups | None = None
-    parent_share: float = 0.5
+    parent_share: float = 0.75
 
     def __post_init__(self) -> None:
         if not 0 < self.parent_share < 1:
@@ -123,16 +123,21 @@ class FewShot:
         Raises:
             UsageError: The architecture is in no part.
         """
-        parts, supernets = self._trained
+        _, parts, supernets = self._trained
         return supernets[owner(parts, architecture)]
+
+    @property
+    def parent(self) -> Supernet:
+        """The supernet for the whole space that the parts go on from; raises what ``prepare`` does."""
+        return self._trained[0]
 
     @property
     def parts(self) -> list[SearchSpace]:
         """The parts of the space."""
-        return self._trained[0]
+        return self._trained[1]
 
     @cached_property
-    def _trained(self) -> tuple[list[SearchSpace], list[Supernet]]:
+    def _trained(self) -> tuple[Supernet, list[SearchSpace], list[Supernet]]:
         with _alone(self.folder):
             total = total_steps(self.recipe, self.data)
             steps = max(1, round(self.parent_share * total))
@@ -152,7 +157,7 @@ class FewShot:
                 stage = f"part {number + 1} of {len(parts)}"
                 telling = _telling(self.on_progress, stage, total=total, before=done)
                 supernets.append(self._part(parent, part, number=number, steps=share, on_epoch=telling))
-            return parts, supernets
+            return parent, parts, supernets
 
     def _part(
         self, parent: Supernet, part: SearchSpace, *, number: int, steps: int, on_epoch: Callable[[int], None]

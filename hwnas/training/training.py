@@ -60,7 +60,7 @@ class Training:
         device = device_of(recipe.device)
         self._loss = Loss(module, recipe, teacher=teacher, device=device)
         self._format = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        _lay_out(module.to(device), self._format)
+        lay_out(module.to(device), self._format)
         with torch_threads(recipe.threads):
             self._images = HeldImages(data.train.images, data, size=size, device=device)
         self._labels = torch.from_numpy(data.train.labels).to(device)
@@ -140,7 +140,7 @@ class Training:
         count = self.recipe.recalibration_images
         if self._average is not None or count:
             self.module.load_state_dict(self._handed_over(recalibration_images=count).state_dict())
-        _lay_out(self.module.to(self._home), torch.contiguous_format)
+        lay_out(self.module.to(self._home), torch.contiguous_format)
         self.module.eval()
         self._stopped = _FINISHED
 
@@ -189,7 +189,7 @@ class Training:
         """
         try:
             self._require_same(state.values["settings"])
-            _lay_out(self.module.to(self._device), self._format)
+            lay_out(self.module.to(self._device), self._format)
             self.module.load_state_dict(state.part("module"))
             if self._average is not None:
                 self._average.load(state.part("average"))
@@ -227,7 +227,7 @@ class Training:
             raise UsageError(f"the training {self._stopped}: load a state of before, or begin anew")
 
 
-def _lay_out(module: nn.Module, order: torch.memory_format) -> None:
+def lay_out(module: nn.Module, order: torch.memory_format) -> None:
     """Puts weights of four dimensions into an order of memory."""
     for parameter in module.parameters():
         if parameter.ndim == 4:

@@ -55,6 +55,8 @@ def test_the_front_is_that_of_the_candidates_that_were_trained(guess: Begin, tra
     by_guess = run.trials()
     first = {t.number for t, good in zip(by_guess, non_dominated(run.cost_matrix(by_guess)), strict=True) if good}
     assert first <= set(trained)
+    by_id = {trial.architecture.id: trial.number for trial in by_guess}
+    assert [by_id[one] for one in trainer.evaluated[: len(first)]] == sorted(first)  # before what is second to them
     assert {trial.number for trial in run.front()} <= set(trained)
     for trial in run.front():
         assert trial.values["accuracy"] == accuracy_by_id(trial.architecture)

@@ -97,7 +97,7 @@ def test_by_default_the_space_is_split_into_four_where_gradients_match_least_and
 ) -> None:
     family = replace(smallest, space=smallest.space.restrict({"s1.depth": [1], "s1.se": [False], "s2.depth": [1]}))
     assert [name for name in family.space.by_name if name in {"activation", "s2.se"}] == ["activation", "s2.se"]
-    settings = {"family": family, "data": few, "recipe": replace(QUICK, epochs=4), "seed": 0, "folder": tmp_path}
+    settings = {"family": family, "data": few, "recipe": replace(QUICK, epochs=8), "seed": 0, "folder": tmp_path}
     first = FewShot(**settings).parts  # type: ignore[arg-type]
     assert len(first) == 4
     assert sum(part.size for part in first) == family.space.size
@@ -113,6 +113,6 @@ def test_what_cannot_be_trained_is_refused(smallest: NetworkFamily, few: ImageDa
         FewShot(**settings, parent_share=1.0)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"unknown choice of space mobilenet:tiny 'act'"):
         FewShot(**settings, groups={"act": ((1,),)})  # type: ignore[arg-type]
-    shared = FewShot(**settings, groups=GROUPS)  # type: ignore[arg-type]
+    shared = FewShot(**settings, groups=GROUPS, parent_share=0.5)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"leaves 1 steps to the supernets of 2 parts: give more epochs, a"):
         shared.prepare()

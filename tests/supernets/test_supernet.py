@@ -144,6 +144,17 @@ def test_only_the_path_that_is_computed_learns() -> None:
     assert inside == {"0_1", "e0", "e1"}  # the edge, and both ways through the blocks between the stages
 
 
+def test_how_colour_images_lie_in_memory_decides_nothing() -> None:
+    family = network_family("mobilenet:tiny", channels=3, classes=10)
+    supernet, largest = Supernet(family, seed=0), end(family, -1)
+    shown = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for images in (shown, shown.contiguous(memory_format=torch.channels_last)):
+        logits = supernet(images, largest)
+        assert torch.equal(logits, supernet(shown, largest))
+    inside = [one for one in supernet.materialize(largest).parameters() if one.ndim == 4]
+    assert all(one.is_contiguous(memory_format=torch.channels_last) for one in inside)  # as fast when it is judged
+
+
 def test_the_seed_decides_the_first_weights(tiny: NetworkFamily) -> None:
     first, again, other = (
         torch.cat([one.detach().flatten() for one in Supernet(tiny, seed=seed).parameters()]) for seed in (1, 1, 2)
