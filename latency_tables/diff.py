@@ -183,7 +183,7 @@ def _latency_change(kind: str, a: Row, b: Row) -> LatencyChange | None:
 
 def _ratio(a_ms: float, b_ms: float) -> float | None:
     ratio = b_ms / a_ms if a_ms > 0 and b_ms > 0 else 0.0
-    return ratio if 0 < ratio < math.inf else None
+    return ratio if 0 < ratio < math.inf and 1 / ratio < math.inf else None
 
 
 def _relative(a_ms: float, b_ms: float) -> float:

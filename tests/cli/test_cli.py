@@ -392,9 +392,9 @@ def test_a_deliberately_broken_export_exits_4(hwnas: Hwnas, here_table: Path, mo
     assert hwnas(*command).status == 0
     for card in Path("runs/search/models").glob("*.json"):
         card.unlink()
-    from hwnas.exports import exporting
+    from hwnas.conversion import parity
 
-    whole = exporting.to_onnx
+    whole = parity.to_onnx
 
     def broken(module: object, image: object, **form: object) -> bytes:
         import onnx
@@ -405,7 +405,7 @@ def test_a_deliberately_broken_export_exits_4(hwnas: Hwnas, here_table: Path, mo
                 weight.CopyFrom(onnx.numpy_helper.from_array(-onnx.numpy_helper.to_array(weight), weight.name))
         return bytes(model.SerializeToString())
 
-    monkeypatch.setattr(exporting, "to_onnx", broken)
+    monkeypatch.setattr(parity, "to_onnx", broken)
     answer = hwnas("export", "runs/search", "--allow-other-device")
     assert answer.status == 4
     assert "differs from torch by up to" in answer.err

@@ -17,7 +17,7 @@ from tests.reports.pages import AddTrials, MakeRun, Read
 COSTS = st.tuples(st.integers(1, 8), st.integers(1, 8))
 
 
-def row(number: int, flops_m: float, latency_ms: float) -> TrialRow:
+def row(number: int, flops_m: float, latency_ms: float, *, precision: str | None = None) -> TrialRow:
     return TrialRow(
         number=number,
         id=f"{number:010x}",
@@ -32,6 +32,7 @@ def row(number: int, flops_m: float, latency_ms: float) -> TrialRow:
         origin=None,
         rungs=(),
         predicted_ms=None,
+        precision=precision,
     )
 
 
@@ -64,6 +65,12 @@ def test_rows_without_a_cost_are_left_out() -> None:
     bare = row(0, 1.0, 1.0)
     assert misled_by_flops([bare, row(1, 0.0, 3.0), row(2, 2.0, 2.0)], spread_of_error=0.0) is None
     assert misled_by_flops([], spread_of_error=0.0) is None
+
+
+def test_networks_of_different_precisions_make_no_pair() -> None:
+    lean, fast = row(0, 1.0, 3.0, precision="fp32"), row(1, 2.0, 1.0, precision="int8")
+    assert misled_by_flops([lean, fast], spread_of_error=0.0) is None
+    assert misled_by_flops([lean, fast, row(2, 2.0, 2.0, precision="fp32")], spread_of_error=0.0) is not None
 
 
 def test_the_page_tells_the_pair_where_there_is_one(

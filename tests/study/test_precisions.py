@@ -26,7 +26,8 @@ from tests.study.sources import accuracy_by_id
 
 Begin = Callable[..., Run]
 BOTH = ("fp32", "int8")
-SETTINGS: dict[str, Any] = {"precisions": BOTH, "targets": ["latency", "memory"]}
+# accuracies are made up here, so which networks make the front is luck: with this seed, some of both precisions
+SETTINGS: dict[str, Any] = {"precisions": BOTH, "targets": ["latency", "memory"], "seed": 1}
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -192,7 +193,11 @@ def test_weights_and_biases_keeps_the_search_offline(run: Run, monkeypatch: pyte
     monkeypatch.delenv("WANDB_MODE", raising=False)
     tell_all(run, Tracking(["wandb"], folder=run.folder, say=pytest.fail))
     (kept,) = (run.folder / "wandb").glob("offline-run-*/*.wandb")
-    content = kept.read_bytes()
-    for word in ("mobilenet:tiny", "choice/resolution", "search/hypervolume", run.trials()[0].architecture.id):
-        assert word.encode() in content
+    words = ("mobilenet:tiny", "choice/resolution", "search/hypervolume", run.trials()[0].architecture.id)
+    for _ in range(300):  # its service writes when the run has ended, and not at once
+        lacking = [word for word in words if word.encode() not in kept.read_bytes()]
+        if not lacking:
+            break
+        time.sleep(0.1)
+    assert not lacking
     assert (kept.parent / "files" / "front.csv").exists()
