@@ -11,6 +11,7 @@ from hwnas.core import Architecture, Objective, Trial
 from hwnas.pareto import hypervolume
 from hwnas.searchers import SearchProblem
 from hwnas.searchers.greybox import GreyBoxInner
+from hwnas.searchers.greybox.model import Candidates, Model
 from hwnas.searchers.history import History
 from hwnas.searchers.inner import InnerSearcher, MutationInner, Request
 from hwnas.searchers.plain import PlainSearcher
@@ -133,6 +134,21 @@ def test_one_proposal_in_five_explores_however_they_are_asked_for() -> None:
         assert sum(asked) == 2
         assert inner._explored(10, request_of(PROBLEM, trials_of(PROBLEM, start))) == 2
     assert GreyBoxInner(explore_every=0)._explored(10, request_of(PROBLEM, trials_of(PROBLEM, 15))) == 0
+
+
+def test_what_is_found_by_local_search_is_never_exploratory(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[int]()
+    choose = Model.choose
+
+    def told(model: Model, n: int, candidates: Candidates, *, bold: int = 0) -> list[int]:
+        asked.append(bold)
+        return choose(model, n, candidates, bold=bold)
+
+    monkeypatch.setattr(Model, "choose", told)
+    GreyBoxInner(explore_every=1).propose(2, request_of(PROBLEM, trials_of(PROBLEM, 20)))
+    monkeypatch.setattr("hwnas.searchers.greybox.inner.MOST_LISTED", 10)
+    GreyBoxInner(explore_every=1).propose(2, request_of(PROBLEM, trials_of(PROBLEM, 20)))
+    assert asked == [2, 0]
 
 
 def test_pending_architectures_and_the_batch_itself_are_counted_on() -> None:
