@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hwnas.core import RunMismatchError, StudyError, UsageError
+from hwnas.core import RunMismatchError, StudyError, UsageError, differing
 from latency_tables import write_atomically
 
 FILE = "bench.json"
@@ -71,11 +71,7 @@ class BenchSettings:
         except ValueError as error:
             raise StudyError(f"cannot read {path}: {error}. Choose another folder, or remove it") from error
         asked = self.to_json()
-        differences = {
-            name: (recorded.get(name), asked.get(name))
-            for name in sorted({*recorded, *asked})
-            if recorded.get(name) != asked.get(name)
-        }
+        differences = differing(recorded, asked)
         if differences:
             told = ", ".join(f"{name} {was!r} (now {now!r})" for name, (was, now) in differences.items())
             raise RunMismatchError(

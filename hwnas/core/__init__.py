@@ -11,6 +11,7 @@ from hwnas.core.errors import (
     StudyError,
     UsageError,
     VerificationError,
+    differing,
     unknown,
 )
 from hwnas.core.objective import Objective
@@ -40,6 +41,7 @@ __all__ = [
     "Value",
     "VerificationError",
     "cost_matrix",
+    "differing",
     "in_data_folder",
     "named_data_folder",
     "unknown",

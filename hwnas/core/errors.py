@@ -73,6 +73,15 @@ class RunMismatchError(UsageError):
         super().__init__(message)
 
 
+def differing(recorded: Mapping[str, object], asked: Mapping[str, object]) -> dict[str, tuple[object, object]]:
+    """Settings that differ, by name: what was recorded and what was asked for, ``None`` where it was not there."""
+    return {
+        name: (recorded.get(name), asked.get(name))
+        for name in sorted({*recorded, *asked})
+        if recorded.get(name) != asked.get(name)
+    }
+
+
 class MachineError(HwnasError, RuntimeError):
     """Something this machine lacks: a runtime, a device, a permission, a data folder."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas.core import Architecture, RunMismatchError, StudyError
+from hwnas.core import Architecture, RunMismatchError, StudyError, differing
 from latency_tables import write_atomically
 
 if TYPE_CHECKING:
@@ -133,11 +133,7 @@ class InheritanceStore:
             recorded = dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise StudyError(f"cannot read {path} ({error}): remove {self.folder} to begin anew") from error
-        differences = {
-            name: (recorded.get(name), asked.get(name))
-            for name in sorted({*recorded, *asked})
-            if recorded.get(name) != asked.get(name)
-        }
+        differences = differing(recorded, asked)
         if differences:
             shown = "; ".join(f"{name}: {was!r} there, {now!r} asked for" for name, (was, now) in differences.items())
             raise RunMismatchError(

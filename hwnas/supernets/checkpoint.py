@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from hwnas import training
-from hwnas.core import RunMismatchError, StudyError
+from hwnas.core import RunMismatchError, StudyError, differing
 from hwnas.supernets.supernet import Supernet
 from hwnas.training import CheckpointError, TrainingState
 
@@ -75,11 +75,7 @@ def read_checkpoint(
 
 
 def _require_same(path: Path, recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    differences = {
-        name: (recorded.get(name), asked.get(name))
-        for name in sorted({*recorded, *asked})
-        if recorded.get(name) != asked.get(name)
-    }
+    differences = differing(recorded, asked)
     if differences:
         shown = "; ".join(f"{name}: {was!r} there, {now!r} asked for" for name, (was, now) in differences.items())
         raise RunMismatchError(
