@@ -10,15 +10,89 @@ https://arxiv.org/abs/1712.05134). None of them is ever multiplied out: the vect
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import ClassVar
 
 from hwnas.core import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenseMap:
+class _Map(ABC):
+    """What all maps have.
+
+    Attributes:
+        in_features: Numbers read.
+        out_features: Numbers written.
+    """
+
+    kind: ClassVar[str]
+
+    in_features: int
+    out_features: int
+
+    def __post_init__(self) -> None:
+        self._require_positive("number of inputs", self.in_features)
+        self._require_positive("number of outputs", self.out_features)
+
+    @property
+    @abstractmethod
+    def params(self) -> int:
+        """Numbers that are learned; the bias belongs to the layer."""
+
+    @property
+    def deployed(self) -> int:
+        """Numbers that a deployed network holds."""
+        return self.params
+
+    def _require_positive(self, name: str, value: int) -> None:
+        if value < 1:
+            raise UsageError(f"{self.kind} map: expected a {name} of at least 1, received {value}: give 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ByModes(_Map):
+    """What is contracted mode by mode.
+
+    Attributes:
+        in_modes: Factors of the numbers read, in the order in which they are contracted.
+        out_modes: Factors of the numbers written, as many.
+        rank: Of each joint of a tensor train, or of each axis of a block's core.
+    """
+
+    in_modes: tuple[int, ...]
+    out_modes: tuple[int, ...]
+    rank: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_modes(self)
+        self._require_positive("rank", self.rank)
+
+    @property
+    @abstractmethod
+    def _steps(self) -> Iterator[tuple[int, int, int]]:
+        """Rows, inner and outer size of the matrix product of each mode."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one vector."""
+        return sum(rows * inner * outer for rows, inner, outer in self._steps)
+
+    @property
+    def peak(self) -> int:
+        """Most numbers alive at once for one vector."""
+        return max(rows * (inner + outer) for rows, inner, outer in self._steps)
+
+    @property
+    def _modes(self) -> str:
+        return f"read={_product(self.in_modes)},written={_product(self.out_modes)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseMap(_Map):
     """A matrix.
 
     Attributes:
@@ -26,21 +100,12 @@ class DenseMap:
         out_features: Numbers written.
     """
 
-    in_features: int
-    out_features: int
-
-    def __post_init__(self) -> None:
-        _require_sizes("dense", self)
+    kind = "dense"
 
     @property
     def params(self) -> int:
         """Numbers of the matrix; the bias belongs to the layer."""
         return self.in_features * self.out_features
-
-    @property
-    def deployed(self) -> int:
-        """Numbers that a deployed network holds: those of the matrix."""
-        return self.params
 
     @property
     def macs(self) -> int:
@@ -57,7 +122,7 @@ class DenseMap:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LowRankMap:
+class LowRankMap(_Map):
     """Two thin matrices.
 
     Attributes:
@@ -66,13 +131,13 @@ class LowRankMap:
         rank: Numbers between the two.
     """
 
-    in_features: int
-    out_features: int
+    kind = "low-rank"
+
     rank: int
 
     def __post_init__(self) -> None:
-        _require_sizes("low-rank", self)
-        _require_positive("low-rank", "rank", self.rank)
+        super().__post_init__()
+        self._require_positive("rank", self.rank)
         if self.rank > (most := min(self.in_features, self.out_features)):
             raise UsageError(
                 f"low-rank map: expected a rank of at most {most}, the smaller of its {self.in_features} inputs and "
@@ -83,11 +148,6 @@ class LowRankMap:
     def params(self) -> int:
         """Numbers of both matrices."""
         return self.rank * (self.in_features + self.out_features)
-
-    @property
-    def deployed(self) -> int:
-        """Numbers that a deployed network holds."""
-        return self.params
 
     @property
     def macs(self) -> int:
@@ -104,7 +164,7 @@ class LowRankMap:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TensorTrainMap:
+class TensorTrainMap(_ByModes):
     """A core for each mode, joined to the next one along a rank.
 
     Attributes:
@@ -115,16 +175,7 @@ class TensorTrainMap:
         rank: Of each joint.
     """
 
-    in_features: int
-    out_features: int
-    in_modes: tuple[int, ...]
-    out_modes: tuple[int, ...]
-    rank: int
-
-    def __post_init__(self) -> None:
-        _require_sizes("tensor-train", self)
-        _require_modes("tensor-train", self)
-        _require_positive("tensor-train", "rank", self.rank)
+    kind = "tensor-train"
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -143,32 +194,17 @@ class TensorTrainMap:
         return sum(rows * columns for rows, columns in self.cores)
 
     @property
-    def deployed(self) -> int:
-        """Numbers that a deployed network holds."""
-        return self.params
-
-    @property
     def _steps(self) -> Iterator[tuple[int, int, int]]:
         """Rows, inner and outer size of the matrix product of each core."""
         for k, (rows, columns) in enumerate(self.cores):
             yield math.prod(self.in_modes[k + 1 :]) * math.prod(self.out_modes[:k]), rows, columns
 
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of one vector."""
-        return sum(rows * inner * outer for rows, inner, outer in self._steps)
-
-    @property
-    def peak(self) -> int:
-        """Most numbers alive at once for one vector."""
-        return max(rows * (inner + outer) for rows, inner, outer in self._steps)
-
     def __str__(self) -> str:
-        return f"map=tensor-train,{_modes(self)},rank={self.rank}"
+        return f"map=tensor-train,{self._modes},rank={self.rank}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlockTermMap:
+class BlockTermMap(_ByModes):
     """A sum of Tucker terms: each a core and a factor for each mode.
 
     Contracted mode by mode; the last factor takes the core in, which costs nothing a vector, and the sum over the terms
@@ -183,18 +219,12 @@ class BlockTermMap:
         blocks: Number of terms.
     """
 
-    in_features: int
-    out_features: int
-    in_modes: tuple[int, ...]
-    out_modes: tuple[int, ...]
-    rank: int
+    kind = "block-term"
     blocks: int = 1
 
     def __post_init__(self) -> None:
-        _require_sizes("block-term", self)
-        _require_modes("block-term", self)
-        _require_positive("block-term", "rank", self.rank)
-        _require_positive("block-term", "number of blocks", self.blocks)
+        super().__post_init__()
+        self._require_positive("number of blocks", self.blocks)
 
     @property
     def core(self) -> int:
@@ -229,18 +259,8 @@ class BlockTermMap:
             done *= self.out_modes[k] * self.rank
         yield math.prod(self.out_modes[:-1]), *self.last
 
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of one vector."""
-        return sum(rows * inner * outer for rows, inner, outer in self._steps)
-
-    @property
-    def peak(self) -> int:
-        """Most numbers alive at once for one vector."""
-        return max(rows * (inner + outer) for rows, inner, outer in self._steps)
-
     def __str__(self) -> str:
-        return f"map=block-term,{_modes(self)},rank={self.rank},blocks={self.blocks}"
+        return f"map=block-term,{self._modes},rank={self.rank},blocks={self.blocks}"
 
 
 LinearMap = DenseMap | LowRankMap | TensorTrainMap | BlockTermMap
@@ -261,29 +281,15 @@ def balanced(size: int, modes: int) -> tuple[int, ...]:
     return min(found, key=lambda factors: (sum(factors), factors))
 
 
-def _modes(mapped: TensorTrainMap | BlockTermMap) -> str:
-    return f"read={_product(mapped.in_modes)},written={_product(mapped.out_modes)}"
-
-
 def _product(modes: tuple[int, ...]) -> str:
     return "x".join(map(str, modes))
 
 
-def _require_positive(kind: str, name: str, value: int) -> None:
-    if value < 1:
-        raise UsageError(f"{kind} map: expected a {name} of at least 1, received {value}: give 1 or more")
-
-
-def _require_sizes(kind: str, mapped: LinearMap) -> None:
-    _require_positive(kind, "number of inputs", mapped.in_features)
-    _require_positive(kind, "number of outputs", mapped.out_features)
-
-
-def _require_modes(kind: str, mapped: TensorTrainMap | BlockTermMap) -> None:
+def _require_modes(mapped: _ByModes) -> None:
     """Refuses modes that do not make up the vectors that are read and written."""
     if len(mapped.in_modes) != len(mapped.out_modes) or len(mapped.in_modes) < 2:
         raise UsageError(
-            f"{kind} map: expected as many input modes as output modes, two or more, received "
+            f"{mapped.kind} map: expected as many input modes as output modes, two or more, received "
             f"{_product(mapped.in_modes) or 'none'} and {_product(mapped.out_modes) or 'none'}: "
             "fill the shorter up with modes of 1"
         )
@@ -292,6 +298,6 @@ def _require_modes(kind: str, mapped: TensorTrainMap | BlockTermMap) -> None:
         if min(modes) < 1 or math.prod(modes) != size:
             fitting = _product(balanced(size, len(modes)))
             raise UsageError(
-                f"{kind} map: expected {end} modes of at least 1 whose product is {size}, received {_product(modes)}, "
-                f"whose product is {math.prod(modes)}: {fitting} would fit"
+                f"{mapped.kind} map: expected {end} modes of at least 1 whose product is {size}, received "
+                f"{_product(modes)}, whose product is {math.prod(modes)}: {fitting} would fit"
             )

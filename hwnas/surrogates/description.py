@@ -42,22 +42,21 @@ class Description:
 
     def __init__(self, space: SearchSpace, exact: Callable[[Sequence[Architecture]], Matrix] | None = None) -> None:
         self._space, self._exact = space, exact
-        self._steps = Steps(space)
+        self._steps = None if space.features else Steps(space)
         rng = np.random.default_rng(0)
         sample = [space.sample(rng) for _ in range(_SAMPLES)]
         costs = self.exact(sample)
         self._logged = (costs > 0).all(axis=0)
         scaled = self._log(costs)
         self._cost_means, self._cost_spreads = scaled.mean(axis=0), np.maximum(scaled.std(axis=0), _LEAST_SPREAD)
+        values = self._compared(described(space, sample))
         if space.features:
             self._groups = space.features.groups
-            values = described(space, sample)
             self._means, self._spreads = values.mean(axis=0), np.empty(values.shape[1])
             for group in self._groups:  # one scale a group, so that what is rare in it matters less
                 self._spreads[list(group)] = max(float(np.sqrt(values[:, group].var(axis=0).mean())), _LEAST_SPREAD)
-        else:
+        if self._steps:
             self._groups = self._steps.groups
-            values = self._steps(described(space, sample))
             self._means, self._spreads = values.mean(axis=0), np.ones(values.shape[1])
 
     @property
@@ -82,8 +81,7 @@ class Description:
         Args:
             described: What ``described`` says of them.
         """
-        values = described if self._space.features else self._steps(described)
-        return np.asarray((values - self._means) / self._spreads, np.float64)
+        return np.asarray((self._compared(described) - self._means) / self._spreads, np.float64)
 
     def exact(self, architectures: Sequence[Architecture]) -> Matrix:
         """Exact costs in their own units, shape ``(n, k)``."""
@@ -92,6 +90,9 @@ class Description:
     def rows(self, fixed: Matrix, exact: Matrix) -> Matrix:
         """Both together as the kernel compares them, shape ``(n, d)``."""
         return np.column_stack([fixed, (self._log(exact) - self._cost_means) / self._cost_spreads])
+
+    def _compared(self, described: Matrix) -> Matrix:
+        return self._steps(described) if self._steps else described
 
     def _log(self, costs: Matrix) -> Matrix:
         scaled = np.array(costs, dtype=np.float64)

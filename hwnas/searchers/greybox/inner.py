@@ -30,8 +30,7 @@ class GreyBoxInner:
     spread of the rest.
 
     In a space that is looked through whole, one proposal in so many is exploratory: chosen as if the surrogate were
-    half as sure as it is. (Local search in a large one finds no exact maximum to be misled by; on the once-for-all
-    space such proposals were of no use.) Mutants of the front
+    half as sure as it is. (Local search in a large one finds no exact maximum to be misled by.) Mutants of the front
     stand in where no surrogate can be fitted, and where no improvement is expected; ``notes`` of the request then say
     so.
 
