@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Costs = NDArray[np.float64]
 
 _LARGEST = 0.95  # quantile at which preferences are cut off: at the ends 1/p grows without bound
+_FAR = 1e6  # deviations beyond which nothing is any farther, and squares would overflow
 _RARE = 1e-9  # density below which all is as rare; in the midst of the points it is near 1
 
 
@@ -53,7 +54,8 @@ class Density:
         count, dimensions = self.points.shape
         width = count ** (-1 / (dimensions + 4))
         values = (_scaled(costs, self.logarithmic) - self.centre) / self.scale
-        squares = ((values[:, None, :] - self.points[None]) ** 2).sum(axis=2)
+        gaps = np.clip(values[:, None, :] - self.points[None], -_FAR, _FAR)
+        squares = (gaps**2).sum(axis=2)
         return np.asarray(np.exp(-0.5 * squares / width**2).mean(axis=1))
 
     def chances(self, costs: Costs) -> NDArray[np.float64]:
