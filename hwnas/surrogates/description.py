@@ -9,6 +9,7 @@ import numpy as np
 from hwnas.core import Architecture
 from hwnas.spaces import Encoding, SearchSpace
 from hwnas.surrogates.kernels import Columns, Kernel, LinearPart, Matrix, Prior, RadialPart
+from hwnas.surrogates.kinds import Kinds
 from hwnas.surrogates.steps import Steps
 
 _SAMPLES = 256  # random architectures from which features and costs get their scale
@@ -18,8 +19,7 @@ _LEAST_SPREAD = 1e-9
 # variance 1. With them a part hardly varies over a column on its own, and a good deal over all of them together. The
 # more choices there are, the less each of them matters; that is for weights of choices to be counted from.
 _CHOICES = ((0.0, 1.0), (-0.2, 1.5))
-_CHOICE_ALONE = (-1.2, 1.0)
-_COST_ALONE = (-1.0, 1.0)
+_IN_A_LINE = (-1.0, 1.0)
 _FEATURES = ((1.5, 1.0), (-5.0, 1.0))  # nearly a plane: figures that sum a network up act almost linearly
 _BAG = ((0.0, 1.0), (-3.0, 1.0))
 
@@ -31,9 +31,10 @@ class Description:
     features for itself: architectures that are built differently may be the same network.
 
     Without features an ordered choice is as many columns as it has steps, 1 for each that is taken, so that no step
-    need matter as much as the next. Of those the kernel has a radial part over all choices together, and a line for
-    each step and each cost: with fewer trials than choices, only what acts by itself can be told beyond the networks
-    that were tried, and the best networks lie beyond them. Costs count on a logarithmic scale where they are positive.
+    need matter as much as the next. Of those the kernel has a radial part over all choices together. Beside it there is
+    a line for what all choices of a kind come to, for their lean, and for each cost: with fewer trials than choices,
+    hardly more can be told beyond the networks that were tried, and the best networks lie beyond them. Costs count on
+    a logarithmic scale where they are positive.
 
     Args:
         space: Of the architectures.
@@ -43,6 +44,7 @@ class Description:
     def __init__(self, space: SearchSpace, exact: Callable[[Sequence[Architecture]], Matrix] | None = None) -> None:
         self._space, self._exact = space, exact
         self._steps = None if space.features else Steps(space)
+        self._kinds: Kinds | None = None
         rng = np.random.default_rng(0)
         sample = [space.sample(rng) for _ in range(_SAMPLES)]
         costs = self.exact(sample)
@@ -58,11 +60,14 @@ class Description:
         if self._steps:
             self._groups = self._steps.groups
             self._means, self._spreads = values.mean(axis=0), np.ones(values.shape[1])
+            self._kinds = Kinds(self._steps.kinds, values)
 
     @property
     def kernel(self) -> Kernel:
         """For rows of this description."""
         start = len(self._means)
+        kinds = tuple(tuple(start + column for column in group) for group in self._kinds.groups) if self._kinds else ()
+        start += sum(map(len, kinds))
         costs: tuple[Columns, ...] = tuple((column,) for column in range(start, start + len(self._cost_means)))
         if self._space.features:
             bag = max(self._groups, key=len)
@@ -72,8 +77,7 @@ class Description:
         few = -float(np.log(len(self._groups)))
         amplitude, weight = _CHOICES
         together = _part(self._groups, (amplitude, _shifted(weight, few)))
-        alone = LinearPart(groups=self._groups, weight=_shifted(_CHOICE_ALONE, few))
-        return Kernel([together, alone, *([LinearPart(groups=costs, weight=_COST_ALONE)] if costs else [])])
+        return Kernel([together, LinearPart(groups=(*kinds, *costs), weight=_IN_A_LINE)])
 
     def fixed(self, described: Matrix) -> Matrix:
         """What never changes about architectures, as the kernel compares it; shape ``(n, d - k)``.
@@ -81,7 +85,8 @@ class Description:
         Args:
             described: What ``described`` says of them.
         """
-        return np.asarray((self._compared(described) - self._means) / self._spreads, np.float64)
+        compared = np.asarray((self._compared(described) - self._means) / self._spreads, np.float64)
+        return np.column_stack([compared, self._kinds(compared)]) if self._kinds else compared
 
     def exact(self, architectures: Sequence[Architecture]) -> Matrix:
         """Exact costs in their own units, shape ``(n, k)``."""
