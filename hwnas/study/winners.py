@@ -1,37 +1,37 @@
 """Which candidate of a search by estimates to train next, and when enough of them are trained.
 
-What a training gives is expected to follow the estimate and the size of the network in a line: networks of one size are
-all misjudged alike, which is what shared weights do first of all. How steep the line is, and how far it is to be
-trusted, is learned from the trainings themselves. Next is always the network that is expected to add most to the front
+First come some that are spread over the front as it was estimated. What they came to teaches a Gaussian process over
+the choices of a network, its estimate and its size what others would come to: in which respects estimates mislead, and
+how far they do, shows in the trainings themselves. Next is always the network that is expected to add most to the front
 of those that were trained; when even that is next to nothing, the front is settled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import LinAlgError
 
-from hwnas.core import Trial
+from hwnas.core import Architecture, Trial
 from hwnas.evaluators import ESTIMATES
-from hwnas.pareto import hypervolume, non_dominated_boxes
+from hwnas.pareto import hypervolume, levels, non_dominated_boxes
 from hwnas.searchers.greybox.improvement import Belief, expected_improvement
+from hwnas.spaces import SearchSpace
 from hwnas.study.run import Run
-from hwnas.surrogates import Warp
+from hwnas.surrogates import Description, Kernel, LinearPart, described, learn, posterior
 
 Values = NDArray[np.float64]
 
 MOST = 24  # trainings for one budget of trials
+FIRST = 5  # of them, spread over the estimated front
 _SETTLED = 1e-3  # share of the hypervolume; a training that is expected to add less is not made
+_DOUBT = 2.0  # before the front is called settled, deviations are believed to be so many times as large
 _BEFORE = "trained_before_"  # begins the name of a note on the study: how many were trained when a budget began
 _SIZES = ("params_m", "flops_m")
-# What is believed before anything was trained, in standard deviations of the estimates: trainings follow the estimate
-# as it is and no size, give or take a deviation that counts like so many trainings.
-_DEVIATION, _LIKE = 1.0, 2.0
-_PRECISIONS = (0.1, 1.0, 1.0, 1.0)  # of the line's height, of its slope along the estimate, and along each size
-_LEAST = 1e-3  # estimates closer together than this tell nothing
-_WIDE = 100.0  # width of a warp, in standard deviations of the estimates, that is as good as none
+_SLOPE = (0.0, 1.0)  # prior of the log of the variance that the estimate, or a size, explains by itself
 
 
 def begin_budget(run: Run) -> None:
@@ -69,79 +69,102 @@ def next_winner(run: Run, finished: Sequence[Trial], *, under_way: Collection[in
     able = [trial for trial in finished if trial.complete and trial.number not in failed]
     (paid,) = (place for place, goal in enumerate(run.objectives) if goal.expensive)
     to_cost = run.objectives[paid].to_cost
-    best = most_promising(
-        run.cost_matrix(able),
-        np.array([[trial.values[name] for name in _SIZES] for trial in able]),
+    contest = Contest(
+        space=run.family.space,
+        architectures=[trial.architecture for trial in able],
+        costs=run.cost_matrix(able),
+        sizes=np.array([[trial.values[name] for name in _SIZES] for trial in able]),
         paid=paid,
-        told={i: to_cost(trained[trial.number]) for i, trial in enumerate(able) if trial.number in trained},
-        under_way=[i for i, trial in enumerate(able) if trial.number in under_way],
         reference=run.reference_costs,
     )
+    told = {place: to_cost(trained[trial.number]) for place, trial in enumerate(able) if trial.number in trained}
+    best = contest.best(told, under_way=[place for place, trial in enumerate(able) if trial.number in under_way])
     return None if best is None else able[best]
 
 
-def most_promising(
-    costs: Values,
-    sizes: Values,
-    *,
-    paid: int,
-    told: Mapping[int, float],
-    under_way: Collection[int],
-    reference: Values,
-) -> int | None:
-    """The position of the candidate whose training is expected to add most to the front.
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """Candidates of which some are to be trained.
 
-    Args:
-        costs: Minimised, one of them an estimate, shape ``(n, m)``.
+    Attributes:
+        space: Where they are from.
+        architectures: They, ``n``.
+        costs: Theirs, minimised, of which one is an estimate; shape ``(n, m)``.
         sizes: Of the networks, above 0, shape ``(n, s)``.
         paid: Which cost is the estimate.
-        told: What that came to where a network was trained, by its position.
-        under_way: Positions of those that are being trained.
         reference: Of the hypervolume, shape ``(m,)``.
-
-    Returns:
-        ``None`` where none is expected to add a thousandth to what the trained ones have.
     """
-    known, begun = np.array(sorted(told), dtype=np.intp), np.array(sorted(under_way), dtype=np.intp)
-    taken = np.concatenate([known, begun])
-    found = costs.copy()
-    found[known, paid] = [told[int(i)] for i in known]
-    belief = believed(costs[:, paid], sizes, known=known, told=found[known, paid])
-    found[begun, paid] = belief.warp.backward(belief.means[begun])
-    cheap = [place for place in range(costs.shape[1]) if place != paid]
-    boxes = non_dominated_boxes(found[taken], reference)
-    worth = expected_improvement(boxes, found[:, cheap], [belief], cheap=cheap, paid=[paid])
-    worth[taken] = -np.inf
-    best = int(np.argmax(worth))
-    settled = len(taken) > 0 and worth[best] <= _SETTLED * hypervolume(found[taken], reference)
-    return None if settled else best
 
+    space: SearchSpace
+    architectures: Sequence[Architecture]
+    costs: Values
+    sizes: Values
+    paid: int
+    reference: Values
 
-def believed(estimates: Values, sizes: Values, *, known: NDArray[np.intp], told: Values) -> Belief:
-    """What trainings would give: Bayesian regression on the estimate and the logarithms of the sizes.
+    def best(self, told: Mapping[int, float], *, under_way: Sequence[int] = ()) -> int | None:
+        """The position of the candidate to train next.
 
-    Args:
-        estimates: Of a cost, minimised, shape ``(n,)``.
-        sizes: Above 0, shape ``(n, s)``.
-        known: Positions of what was trained, shape ``(k,)``.
-        told: The cost that it came to, shape ``(k,)``.
+        Args:
+            told: What the estimated cost came to where a network was trained, by its position.
+            under_way: Positions of those that are being trained.
 
-    Returns:
-        The belief about all of them. Its deviations hold the luck of a training, too.
-    """
-    spread = max(float(estimates.std()), _LEAST)
-    warp = Warp(center=float(estimates.min()), width=_WIDE * spread, shift=0.0, scale=1 / _WIDE)
-    logs = np.log(np.maximum(sizes, np.finfo(np.float64).tiny))
-    terms = np.column_stack([np.ones(len(estimates)), _standardised(estimates), *map(_standardised, logs.T)])  # (n, t)
-    usual = np.zeros(terms.shape[1])
-    usual[:2] = warp.forward(estimates).mean(), 1.0
-    seen, off = terms[known], warp.forward(told) - terms[known] @ usual
-    spreads = np.linalg.inv(np.diag(_PRECISIONS) + seen.T @ seen)  # (t, t), in units of the deviation below
-    moved = spreads @ (seen.T @ off)
-    left = off @ off - (seen.T @ off) @ moved  # of the squares, where the line has moved
-    deviation2 = (_LIKE * _DEVIATION**2 + left) / (_LIKE + len(known))
-    variances = deviation2 * (1 + np.einsum("ij,jk,ik->i", terms, spreads, terms))
-    return Belief(warp, terms @ (usual + moved), variances)
+        Returns:
+            ``None`` where the front is settled.
+        """
+        taken = {*told, *under_way}
+        order = self._in_order()
+        spread = [place for place in order[:FIRST] if place not in taken]
+        left = [place for place in order if place not in taken]
+        if spread or not left:
+            return spread[0] if spread else None
+        known = np.array(sorted(told), dtype=np.intp)
+        try:
+            belief = self._believed(known, np.array([told[int(place)] for place in known]))
+        except (LinAlgError, FloatingPointError):  # as where none was trained, or all came to the same
+            return left[0]
+        found = self.costs.copy()
+        found[:, self.paid] = belief.warp.backward(belief.means)
+        found[known, self.paid] = [told[int(place)] for place in known]
+        cheap = [place for place in range(found.shape[1]) if place != self.paid]
+        begun = found[sorted(taken)]
+        boxes = non_dominated_boxes(begun, self.reference)
+        least = _SETTLED * hypervolume(begun, self.reference)
+        for doubt in (1.0, _DOUBT):
+            doubted = [belief.widened(doubt)]
+            worth = expected_improvement(boxes, found[:, cheap], doubted, cheap=cheap, paid=[self.paid])
+            best = max(left, key=lambda place: worth[place])
+            if worth[best] > least:
+                return best
+        return None
+
+    def _in_order(self) -> list[int]:
+        """All by their levels as they were estimated, with some that are spread over the first one before it."""
+        level, estimates = levels(self.costs), self.costs[:, self.paid]
+        order = np.lexsort((np.arange(len(level)), estimates, level))
+        front = order[: int((level == level.min()).sum())]
+        spread = front[np.unique(np.linspace(0, len(front) - 1, FIRST).round().astype(np.intp))]
+        return list(dict.fromkeys([*spread.tolist(), *order.tolist()]))
+
+    def _believed(self, known: NDArray[np.intp], told: Values) -> Belief:
+        """What trainings would give, by those of ``known``; the deviations hold the luck of a training, too.
+
+        Raises:
+            FloatingPointError: Nothing can be learned.
+            LinAlgError: Likewise.
+        """
+        if len(known) < 2:
+            raise FloatingPointError("expected two trainings to learn from")
+        description = Description(self.space)
+        fixed = description.fixed(described(self.space, self.architectures))
+        logs = np.log(np.maximum(self.sizes, np.finfo(np.float64).tiny))
+        own = np.column_stack([_standardised(column) for column in (self.costs[:, self.paid], *logs.T)])
+        rows = np.column_stack([fixed, own])  # (n, d + 1 + s)
+        columns = tuple((place,) for place in range(fixed.shape[1], rows.shape[1]))
+        kernel = Kernel([*description.kernel.parts, LinearPart(groups=columns, weight=_SLOPE)])
+        learned = learn(kernel, rows[known], told)
+        means, variances = posterior(kernel, learned, rows[known], told).predict(rows)
+        return Belief(learned.warp, means, variances + learned.hyper.noise)
 
 
 def _standardised(values: Values) -> Values:
