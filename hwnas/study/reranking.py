@@ -49,10 +49,10 @@ def rerank(
     trial = upcoming()
     on_trained(0, most_left(run, finished) if trial else 0)
     while trial is not None or under_way:
-        while trial is not None and len(under_way) < executor.workers:
+        while trial is not None:
             pace.begun(trial.number)
             under_way[executor.submit(train, trial.architecture)] = trial
-            trial = upcoming()
+            trial = upcoming() if len(under_way) < executor.workers else None
         for future in wait(under_way, return_when=FIRST_COMPLETED).done:
             number = under_way.pop(future).number
             try:

@@ -258,6 +258,7 @@ def _work(
     run.write_front(standing.front)
     progress = Progress(run, on_progress)
     spent = run.is_finished()
+    begin_budget(run)
     waits = spent and next_winner(run, standing.trials) is not None
     if not waits:
         progress.trial(None, standing, progress.pace(workers=1))
@@ -266,7 +267,6 @@ def _work(
     executor = open_executor(where, folder=run.folder)
     try:
         if not spent:
-            begin_budget(run)
             doubts = Doubts(run, meter, executor.paused) if meter else None
             problem = problem_of(run, feasible=run.possible.feasible if doubts else None)
             searcher = make_searcher(run.settings.algorithm, problem, seed=run.settings.seed, inner=run.settings.inner)

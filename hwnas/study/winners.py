@@ -25,7 +25,7 @@ from hwnas.surrogates import Description, Kernel, LinearPart, described, learn, 
 
 Values = NDArray[np.float64]
 
-MOST = 24  # trainings for one budget of trials
+MOST = 24  # trainings for one budget of trials and its targets
 FIRST = 5  # of them, spread over the estimated front
 _SETTLED = 1e-3  # share of the hypervolume; a training that is expected to add less is not made
 _DOUBT = 2.0  # before the front is called settled, deviations are believed to be so many times as large
@@ -35,10 +35,13 @@ _SLOPE = (0.0, 1.0)  # prior of the log of the variance that the estimate, or a 
 
 
 def begin_budget(run: Run) -> None:
-    """Notes how many were trained before the trials of the present budget, for ``MOST`` holds of each."""
-    name = f"{_BEFORE}{run.settings.trials}"
-    if run.settings.evaluator in ESTIMATES and name not in run.record.notes():
-        run.record.note(name, len(run.trained()) + len(run.untrainable()))
+    """Notes how many were trained before the present budget of trials, or its targets: ``MOST`` holds of each."""
+    if run.settings.evaluator in ESTIMATES and _budget(run) not in run.record.notes():
+        run.record.note(_budget(run), len(run.trained()) + len(run.untrainable()))
+
+
+def _budget(run: Run) -> str:
+    return f"{_BEFORE}{run.settings.trials}_{len(run.objectives)}"
 
 
 def most_left(run: Run, finished: Sequence[Trial], *, under_way: int = 0) -> int:
@@ -46,7 +49,7 @@ def most_left(run: Run, finished: Sequence[Trial], *, under_way: int = 0) -> int
     if run.settings.evaluator not in ESTIMATES:
         return 0
     done = len(run.trained()) + len(run.untrainable()) + under_way
-    before = int(run.record.notes().get(f"{_BEFORE}{run.settings.trials}", 0))
+    before = int(run.record.notes().get(_budget(run), 0))
     return max(0, min(MOST + before, sum(trial.complete for trial in finished)) - done)
 
 
