@@ -17,7 +17,7 @@ from scipy.linalg import LinAlgError
 
 from hwnas.core import Architecture, Trial
 from hwnas.evaluators import ESTIMATES
-from hwnas.pareto import hypervolume, levels, non_dominated_boxes
+from hwnas.pareto import hypervolume, non_dominated, non_dominated_boxes
 from hwnas.searchers.greybox.improvement import Belief, expected_improvement
 from hwnas.spaces import SearchSpace
 from hwnas.study.run import Run
@@ -142,12 +142,11 @@ class Contest:
         return None
 
     def _in_order(self) -> list[int]:
-        """All by their levels as they were estimated, with some that are spread over the first one before it."""
-        level, estimates = levels(self.costs), self.costs[:, self.paid]
-        order = np.lexsort((np.arange(len(level)), estimates, level))
-        front = order[: int((level == level.min()).sum())]
-        spread = front[np.unique(np.linspace(0, len(front) - 1, FIRST).round().astype(np.intp))]
-        return list(dict.fromkeys([*spread.tolist(), *order.tolist()]))
+        """The estimated front, some that are spread over it before the rest of it, and then all others."""
+        on_front, estimates = non_dominated(self.costs), self.costs[:, self.paid]
+        order = np.lexsort((np.arange(len(estimates)), estimates, ~on_front))
+        ends = np.linspace(0, on_front.sum() - 1, FIRST).round().astype(np.intp)
+        return list(dict.fromkeys([*order[ends].tolist(), *order.tolist()]))
 
     def _believed(self, known: NDArray[np.intp], told: Values) -> Belief:
         """What trainings would give, by those of ``known``; the deviations hold the luck of a training, too.
