@@ -18,11 +18,13 @@ class Spent:
         stage: What was done.
         done: How much of it, when the event came.
         total_s: Seconds since the beginning.
+        about: What else was said of it.
     """
 
     stage: str
     done: int
     total_s: float
+    about: str = ""
 
 
 class Clock:
@@ -42,11 +44,12 @@ class Clock:
         """Counts from now on."""
         self._last_s = time.process_time()
 
-    def event(self, stage: str, done: int) -> None:
+    def event(self, stage: str, done: int, *, about: str = "") -> None:
         """Writes what was spent since the last event, or since the start."""
         now_s = time.process_time()
         with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"stage": stage, "done": done, "s": now_s - self._last_s}) + "\n")
+            written = {"stage": stage, "done": done, "s": now_s - self._last_s, "about": about}
+            stream.write(json.dumps(written) + "\n")
         self._last_s = now_s
 
     def events(self) -> list[Spent]:
@@ -55,7 +58,8 @@ class Clock:
         found, total_s = [], 0.0
         for line in map(json.loads, lines):
             total_s += line["s"]
-            found.append(Spent(stage=line["stage"], done=line["done"], total_s=total_s))
+            about = line.get("about", "")
+            found.append(Spent(stage=line["stage"], done=line["done"], total_s=total_s, about=about))
         return found
 
     def total_s(self) -> float:

@@ -33,7 +33,6 @@ import profilers
 from hwnas.core import Trial
 from hwnas.evaluators import Cached, TrainedEvaluator
 from hwnas.networks import NetworkFamily
-from hwnas.pareto import non_dominated
 from hwnas.study import Run, SearchProgress
 from hwnas.study.progress import TRIALS, WINNERS
 from hwnas.study.record import EPOCHS_DONE
@@ -77,15 +76,23 @@ def course(run: Run, clock: Clock) -> list[Step]:
 
 def course_of_winners(run: Run, clock: Clock) -> list[Step]:
     """A search by shared weights, winner by winner; before the first there is no network."""
-    spent_s = [event.total_s for event in clock.events() if event.stage == WINNERS]
-    estimated = run.trials()
-    first = {one.number for one, good in zip(estimated, non_dominated(run.cost_matrix(estimated)), strict=True) if good}
-    # in the order of their training
-    winners = sorted(run.judged(estimated), key=lambda trial: (trial.number not in first, trial.number))
-    return [
-        Step(epochs=done * run.settings.recipe.epochs, seconds=total_s, hypervolume=run.hypervolume(winners[:done]))
-        for done, total_s in enumerate(spent_s[-len(winners) :], start=1)
-    ]
+    trained = {trial.number: trial for trial in run.judged(run.record.finished())}
+    steps, winners = [], list[Trial]()
+    for event in clock.events():
+        if event.stage == WINNERS and event.about:
+            winners.append(trained[int(event.about)])
+            epochs = len(winners) * run.settings.recipe.epochs
+            steps.append(Step(epochs=epochs, seconds=event.total_s, hypervolume=run.hypervolume(winners)))
+    return steps
+
+
+def newly_trained(folder: Path, before: set[int]) -> str:
+    """The number of the winner that was trained last, which is then among those of ``before``."""
+    run = hwnas.open_run(folder)
+    fresh = run.trained().keys() - before
+    run.record.close()
+    before |= fresh
+    return str(max(fresh)) if fresh else ""
 
 
 def judged_alike(run: Run, data: ImageData, folder: Path) -> float:
@@ -145,11 +152,13 @@ def searched(arguments: argparse.Namespace, place: Place, way: Way, *, trials: i
     folder = place.folder / f"{way.name}-{place.seed}"
     clock = Clock(place.folder / f"{folder.name}-spent.jsonl")
     before: list[tuple[str, int]] = []
+    trained: set[int] = set()
 
     def on_progress(progress: SearchProgress) -> None:
         now = (progress.stage, progress.done)
+        fresh = newly_trained(folder, trained) if progress.stage == WINNERS else ""
         if before or progress.stage not in {TRIALS, WINNERS}:  # the first word of these only says where it begins
-            clock.event(*now)
+            clock.event(*now, about=fresh if progress.done else "")
         else:
             clock.start()
         before[:] = [now]

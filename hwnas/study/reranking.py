@@ -2,88 +2,71 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 
 from hwnas.core import Evaluator, Pace, Trial
-from hwnas.evaluators import ESTIMATES, Outcome, outcome_of
+from hwnas.evaluators import Outcome, outcome_of
 from hwnas.executors import AnyExecutor, TimeLimitError, WorkerLostError
-from hwnas.pareto import non_dominated
 from hwnas.study.run import Run
-
-_LAYERS = 2  # the front, and what would be the front without it
-_MOST = 24
-
-
-def to_train(run: Run, finished: Sequence[Trial]) -> list[Trial]:
-    """The candidates of a run that have to be trained and are not yet: its front first, each in the order of trials.
-
-    So a training of winners that is cut off has done what promises most.
-
-    Args:
-        run: The run; without estimates there are none.
-        finished: All its trials that ended.
-    """
-    if run.settings.evaluator not in ESTIMATES:
-        return []
-    left = [trial for trial in finished if trial.complete]
-    chosen: list[Trial] = []
-    for _ in range(_LAYERS):
-        if not left:
-            break
-        on_front = non_dominated(run.cost_matrix(left))
-        chosen += [trial for trial, good in zip(left, on_front, strict=True) if good]
-        left = [trial for trial, good in zip(left, on_front, strict=True) if not good]
-    known = {*run.trained(), *run.untrainable()}
-    return [trial for trial in chosen[:_MOST] if trial.number not in known]
+from hwnas.study.winners import most_left, next_winner
 
 
 def rerank(
     run: Run,
-    candidates: Sequence[Trial],
+    finished: Sequence[Trial],
     *,
     executor: AnyExecutor,
     evaluator: Callable[[], Evaluator],
     pace: Pace,
     on_trained: Callable[[int, int], None],
 ) -> None:
-    """Trains the candidates and notes their accuracies in the record; ``Run.front`` then goes by those.
+    """Trains winners and notes their accuracies in the record; ``Run.front`` then goes by those.
 
     Args:
         run: A run whose budget is spent.
-        candidates: What ``to_train`` says of it.
+        finished: All its trials that ended; ``next_winner`` says which of them are trained.
         executor: Where to train.
         evaluator: Gives what trains; where the executor has other processes, picklable.
         pace: Times the trainings.
-        on_trained: Told, before the first and after each, how many are trained, and of how many.
+        on_trained: Told, before the first and after each, how many are trained, and of how many at the most. In the end
+            both are the same.
 
     Raises:
         WorkerLostError: A worker was lost; the same command trains what is left.
         MachineError: The record cannot be written.
     """
-    waiting = deque(candidates)
-    total, train = len(waiting), partial(outcome_of, evaluator)
+    train = partial(outcome_of, evaluator)
     under_way: dict[Future[Outcome], Trial] = {}
-    lost: WorkerLostError | None = None
-    on_trained(0, total)
-    while waiting or under_way:
-        while waiting and len(under_way) < executor.workers:
-            trial = waiting.popleft()
+    lost: dict[int, WorkerLostError] = {}
+    done = 0
+
+    def upcoming() -> Trial | None:
+        busy = [*lost, *(trial.number for trial in under_way.values())]
+        return next_winner(run, finished, under_way=busy)
+
+    trial = upcoming()
+    on_trained(0, most_left(run, finished) if trial else 0)
+    while trial is not None or under_way:
+        while trial is not None:
             pace.begun(trial.number)
             under_way[executor.submit(train, trial.architecture)] = trial
+            trial = upcoming() if len(under_way) < executor.workers else None
         for future in wait(under_way, return_when=FIRST_COMPLETED).done:
             number = under_way.pop(future).number
             try:
                 _note(run, number, future)
             except WorkerLostError as error:
-                lost = error
+                lost[number] = error
             pace.ended(number)
-            on_trained(total - len(waiting) - len(under_way), total)
+            done += 1
+        trial = upcoming()
+        further = most_left(run, finished, under_way=len(under_way) + len(lost)) if trial else 0
+        on_trained(done, done + len(under_way) + further)
     run.write_front()
-    if lost is not None:
-        raise lost
+    if lost:
+        raise next(iter(lost.values()))
 
 
 def _note(run: Run, number: int, future: Future[Outcome]) -> None:

@@ -31,13 +31,14 @@ from hwnas.study.previewing import known_costs
 from hwnas.study.problem import problem_of
 from hwnas.study.progress import Progress, SearchProgress
 from hwnas.study.reference import reference_point
-from hwnas.study.reranking import rerank, to_train
+from hwnas.study.reranking import rerank
 from hwnas.study.run import Run, begin_run, exclusive, open_run
 from hwnas.study.settings import RunSettings
 from hwnas.study.standing import Standing
 from hwnas.study.storage import Place, require_url
 from hwnas.study.warming import Source, read_source, require_same_start, take_over
 from hwnas.study.warming import warm_start as warm_start_of
+from hwnas.study.winners import begin_budget, next_winner
 from hwnas.study.work import Work
 from hwnas.training import ImageData, Recipe, device_of, load_data, require_teacher
 from latency_tables import LatencyTable, read_table, table_sha256
@@ -257,8 +258,9 @@ def _work(
     run.write_front(standing.front)
     progress = Progress(run, on_progress)
     spent = run.is_finished()
-    candidates = to_train(run, standing.trials) if spent else []
-    if not candidates:
+    begin_budget(run)
+    waits = spent and next_winner(run, standing.trials) is not None
+    if not waits:
         progress.trial(None, standing, progress.pace(workers=1))
         if spent:
             return
@@ -283,13 +285,13 @@ def _work(
                 standing=standing,
                 on_end=partial(progress.trial, pace=pace),
             ).to_the_end()
-            candidates = to_train(run, standing.trials)
-        if candidates:
+            waits = next_winner(run, standing.trials) is not None
+        if waits:
             evaluator = _evaluator(run, "trained", images, executor, progress)
             pace = progress.pace(workers=executor.workers)
             rerank(
                 run,
-                candidates,
+                standing.trials,
                 executor=executor,
                 evaluator=evaluator,
                 pace=pace,
