@@ -255,6 +255,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         Path | None, typer.Option(help="The earlier run whose trials the evaluator predictor learns from.")
     ] = None,
     max_latency: Annotated[str | None, typer.Option(help="Limit, for example 5ms or 300us.")] = None,
+    min_latency: Annotated[
+        str | None, typer.Option(help="What it has to be at least: with --max-latency the band of a tier.")
+    ] = None,
     max_params: Annotated[str | None, typer.Option(help="Limit, for example 1M or 300k.")] = None,
     max_flops: Annotated[str | None, typer.Option(help="Limit, for example 20M; one MAC is two FLOPs.")] = None,
     max_macs: Annotated[str | None, typer.Option(help="Limit, for example 10M.")] = None,
@@ -321,7 +324,8 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
             "macs": max_macs,
             "memory": max_memory,
             "energy": max_energy,
-        }
+        },
+        at_least={"latency": min_latency},
     )
     where = executor_of(
         executor,

@@ -45,12 +45,13 @@ class Doubts:
     quiet: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def settle_limit(self, architecture: Architecture) -> None:
-        """Measures a network that may break the limit on the latency; those that surely do are never proposed."""
-        bound = self.run.settings.limits.get(LATENCY)
-        if bound is None or architecture.id in self.run.measured.latencies:
+        """Measures a network that may break a limit on the latency; those that surely do are never proposed."""
+        bounds = [bound for bound in self.run.limits.bounds if bound.cost == LATENCY]
+        if not bounds or architecture.id in self.run.measured.latencies:
             return
         latency_ms, spread_ms = self._predicted(architecture)
-        if latency_ms + SURE * spread_ms > bound:
+        worst = ({LATENCY: np.array([latency_ms + bound.sign * SURE * spread_ms])} for bound in bounds)
+        if not all(bound.kept(values)[0] for bound, values in zip(bounds, worst, strict=True)):
             self._measure(architecture)
 
     def settle_front(

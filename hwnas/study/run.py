@@ -108,8 +108,10 @@ class Run:
 
     @cached_property
     def possible(self) -> Limits:
-        """The limits as far as they are sure to be broken: a latency counts with the lower end of its interval."""
-        return Limits(self.settings.limits, replace(self.costs, latency=Optimistic(self.latency)))
+        """The limits as far as they are sure to be broken: a latency counts with what suits best of its interval."""
+        floors = {bound.cost: bound.value for bound in self.limits.bounds if bound.sign < 0}
+        latency = Optimistic(self.latency, floor_ms=floors.get(COSTS["latency"].name, 0.0))
+        return Limits(self.settings.limits, replace(self.costs, latency=latency))
 
     @cached_property
     def record(self) -> StudyRecord:

@@ -40,7 +40,7 @@ class RunSettings:
         algorithm: Name of the searcher.
         inner: What proposes in its regions; ``None`` where it takes no inner searcher.
         trials: Architectures to evaluate.
-        limits: Upper bounds by cost name, in the cost's unit.
+        limits: Bounds by name, in the cost's unit; see ``hwnas.objectives.Limits``.
         seed: Of everything random.
         recipe: How candidates are trained.
         table_sha256: Hash of the latency table.

@@ -106,6 +106,8 @@ def test_the_help_names_every_recipe(hwnas: Hwnas) -> None:
         ),
         (["search", "--max-latency", "-5ms"], 2, "cannot read '-5ms'|No such option"),
         (["search", "--max-params", "0"], 2, "expected a quantity above 0"),
+        (["search", "--min-latency", "2ms", "--max-latency", "1ms"], 2, "nothing can keep --min-latency 2ms and --max"),
+        (["search", "--space", "gpunet:huge"], 2, "unknown space 'gpunet:huge': .*gpunet:paper"),
         (["search", "--data", "mnist"], 2, "unknown data 'mnist'"),
         (["search", "--data", "nowhere/data.npz"], 2, "no data at nowhere/data.npz"),
         (["search", "--data", "nowhere:make"], 2, "no module nowhere: expected nowhere.py in the current folder"),
