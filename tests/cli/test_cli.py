@@ -276,6 +276,12 @@ def test_a_preview_says_what_limits_leave_and_trains_nothing(hwnas: Hwnas, here_
     shown = hwnas(*asked)
     assert shown.status == 0
     assert "Every one of its 12,800 architectures was looked at" in shown.out
+    band = hwnas(*asked, "--min-latency", "20us", "--max-latency", "50us")
+    assert "0.02 to" in band.out
+    assert "from 0.02" in hwnas(*asked, "--min-latency", "20us").out
+    beyond = hwnas(*asked, "--min-latency", "1s")
+    assert beyond.status == 2
+    assert "--min-latency 1000ms: the largest reachable value is" in beyond.err
     impossible = hwnas(*asked, "--max-latency", "1ns", "--json")
     assert impossible.status == 2
     assert json.loads(impossible.out)["feasible"] is False

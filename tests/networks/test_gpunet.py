@@ -16,6 +16,8 @@ from hwnas.networks.gpunet import FusedResidual
 from hwnas.networks.layers import Classifier, Conv, SqueezeExcite
 from hwnas.networks.morphisms import is_exact
 from profilers import OnnxRuntimeBackend, RunPlan, converted
+from profilers.coverage import inspect
+from profilers.kernels import block_kernels
 
 PLAN = RunPlan(warmup_runs=1, runs=1)
 
@@ -75,6 +77,18 @@ def test_a_fused_residual_is_a_dense_convolution_a_gate_and_a_narrow_one() -> No
     assert (narrow.out_channels, narrow.activation) == (16, "none")
     assert part.block().residual
     assert part.block().key == "fmb(in=16,out=16,k=5,s=1,e=4,se=1,act=swish,px=8)"
+
+
+def test_a_block_becomes_the_same_kernels_wherever_it_stands() -> None:
+    family, backend = network_family("gpunet:small", channels=1, classes=10), OnnxRuntimeBackend()
+    found: dict[str, set[tuple[str, ...]]] = {}
+    for seed in range(8):
+        workload = family.workload(family.space.sample(np.random.default_rng(seed)))
+        uses = inspect(backend, workload, "isolated").uses
+        for key, kernels_of in block_kernels(uses, workload.parts):
+            found.setdefault(key, set()).add(tuple(sorted(kernels_of.elements())))
+    assert len(found) > 60
+    assert all(len(seen) == 1 for seen in found.values())
 
 
 def test_covering_networks_are_few_and_each_brings_something_new() -> None:
