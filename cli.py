@@ -47,7 +47,7 @@ from hwnas.commands.export_options import (
     Tiers,
     Tolerance,
 )
-from hwnas.commands.exporting import carry_out, plan_export
+from hwnas.commands.exporting import carry_out, plan_export, settled
 from hwnas.commands.options import (
     AsJson,
     Data,
@@ -580,6 +580,7 @@ def export(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
             _require_arithmetic(backend, opened.family, network, precision or precision_of(network))
         settings = replace(settings, symmetric=symmetric_int8(backend))
     meter = _meter(opened.family, opened.table, backend)
+    plan = settled(plan, meter, settings)
     result, text, failures = carry_out(plan, meter=meter, tolerance=latency_tolerance, settings=settings)
     render(result, text, as_json=as_json)
     if failures:

@@ -38,6 +38,7 @@ from hwnas.exports.bundles import tiers_of, write_hub
 from hwnas.networks import NetworkFamily, macs_m
 from hwnas.predictors import LatencyPredictor
 from hwnas.study import Run, SearchProgress, preview
+from hwnas.study.measuring import Doubts
 from hwnas.training import ImageData, Recipe, accuracy, train
 from latency_tables import LatencyTable
 
@@ -138,7 +139,7 @@ def exported(
     way: str, run: Run, names: Sequence[str], bands: Mapping[str, tuple[float, float]], setting: Setting
 ) -> list[Row]:
     """The hub of some tiers, from one run."""
-    tiers = tiers_of(run, names)
+    tiers = tiers_of(run, names, doubts=Doubts(run, setting.meter))
     done = {one: hwnas.export(run, one, meter=setting.meter) for one in {tier.trial.architecture.id for tier in tiers}}
     index = write_hub(run, tiers, done, FOLDER / "hubs" / f"{way}-{'-'.join(names)}")
     rows = []
