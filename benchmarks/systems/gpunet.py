@@ -1,7 +1,7 @@
 """GPUNet: three latency tiers on this CPU, with killed workers, beside random search and a scaled network.
 
 ``gpunet:small`` is profiled here, and the tiers are set by its fastest network: a tier's network has to take no more
-than the limit and no less than four fifths of it. 3,000 images of Fashion-MNIST are trained on for three epochs, 2,000
+than the limit and no less than four fifths of it. 2,000 images of Fashion-MNIST are trained on for three epochs, 2,000
 judge. All searches run on two worker processes, and each loses one of them by a kill in its middle. Three ways to the
 tiers, with equally many trainings:
 
@@ -100,7 +100,7 @@ class Killer:
 def few(file: Path) -> None:
     """A part of Fashion-MNIST, as it comes; in a file, since workers read it, too."""
     whole = hwnas.load_data("fashion-mnist")
-    parts = {"train": (whole.train, 3000), "val": (whole.validation, 2000), "test": (whole.test, 5000)}
+    parts = {"train": (whole.train, 2000), "val": (whole.validation, 2000), "test": (whole.test, 5000)}
     arrays = {f"{name}_images": part.images[:n, ..., 0] for name, (part, n) in parts.items()}
     labels = {f"{name}_labels": part.labels[:n] for name, (part, n) in parts.items()}
     np.savez(file, **arrays, **labels, class_names=np.array(whole.class_names))
@@ -235,7 +235,7 @@ def main() -> None:
     parser.add_argument("--space", default="gpunet:small")
     parser.add_argument("--times", default=",".join(map(str, TIMES)), help="limits over the fastest latency")
     parser.add_argument("--ways", default="la-mcts,random,one run", help="with commas")
-    parser.add_argument("--trials", type=int, default=24, help="trainings a tier")
+    parser.add_argument("--trials", type=int, default=20, help="trainings a tier")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)

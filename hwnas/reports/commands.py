@@ -36,7 +36,7 @@ def search_command(run: Run, *, out: str) -> str:
         options += [("--supernet-epochs", str(settings.supernet_epochs))]
     options += [("--halving", f"{settings.halving:g}")] if settings.halving is not None else []
     options += [("--seed", str(settings.seed))]
-    for bound in run.limits.bounds:
+    for bound in settings.bounds:
         # repr: the shortest text that gives exactly this number back
         options.append((bound.option, f"{float(bound.value)!r}{bound.unit}"))
     options += [("--warm-start", run.warm.source)] if run.warm is not None else []

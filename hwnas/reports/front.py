@@ -47,7 +47,7 @@ def front_figure(numbers: Numbers, cost: str) -> Drawing:
         bottom, top = axes.get_ylim()
         axes.set_yticks([tick for tick in axes.get_yticks() if max(bottom, 0.0) <= tick <= min(top, 1.0)])
         axes.set_ylim(bottom, top)
-        for bound in numbers.run.limits.bounds:
+        for bound in numbers.run.settings.bounds:
             if bound.cost == cost:
                 _limit(axes, bound.value, rows, cost, shape)
         seen = [*alone, *(row for crowd in crowds.values() for row in crowd)]

@@ -46,7 +46,7 @@ class Doubts:
 
     def settle_limit(self, architecture: Architecture) -> None:
         """Measures a network that may break a limit on the latency; those that surely do are never proposed."""
-        self.settle(architecture, [bound for bound in self.run.limits.bounds if bound.cost == LATENCY])
+        self.settle(architecture, [bound for bound in self.run.settings.bounds if bound.cost == LATENCY])
 
     def settle(self, architecture: Architecture, bounds: Sequence[Bound]) -> None:
         """Measures a network of which the prediction does not say for sure that it keeps all of some bounds.

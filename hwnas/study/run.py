@@ -109,7 +109,7 @@ class Run:
     @cached_property
     def possible(self) -> Limits:
         """The limits as far as they are sure to be broken: a latency counts with what suits best of its interval."""
-        floors = {bound.cost: bound.value for bound in self.limits.bounds if bound.sign < 0}
+        floors = {bound.cost: bound.value for bound in self.settings.bounds if bound.sign < 0}
         latency = Optimistic(self.latency, floor_ms=floors.get(COSTS["latency"].name, 0.0))
         return Limits(self.settings.limits, replace(self.costs, latency=latency))
 
