@@ -22,6 +22,7 @@ import itertools
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -91,10 +92,12 @@ class Killer:
         """Looks how far the search is."""
         if self.killed or now.stage != "trials" or 2 * now.done < now.total:
             return
-        workers = [one for one in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(one.cmdline())]
-        if workers:
-            workers[0].kill()
-            self.killed += 1
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):  # it may be gone
+                if "spawn_main" in " ".join(process.cmdline()):
+                    process.kill()
+                    self.killed += 1
+                    return
 
 
 def few(file: Path) -> None:
