@@ -38,19 +38,16 @@ class MeasuredOrPredicted:
 
 @dataclass(frozen=True)
 class Optimistic:
-    """What a latency may be at best: the least of its 95 % interval, and of what was measured the figure itself.
+    """The least that a latency may be: the lower end of its 95 % interval, and of what was measured the figure itself.
 
     Attributes:
         latencies: Measured or predicted.
-        floor_ms: What it has to be at least: less of the interval than that counts for nothing.
     """
 
     latencies: MeasuredOrPredicted
-    floor_ms: float = 0.0
 
     def predict(self, architectures: Sequence[Architecture]) -> Latencies:
         """Latency and its standard deviation, both in milliseconds and of shape ``(n,)``."""
         latency_ms, spread_ms = self.latencies.predict(architectures)
         known = np.array([a.id in self.latencies.measured for a in architectures], dtype=np.bool_)
-        width_ms = np.where(known, 0.0, SURE * spread_ms)
-        return np.clip(self.floor_ms, latency_ms - width_ms, latency_ms + width_ms), spread_ms
+        return np.where(known, latency_ms, latency_ms - SURE * spread_ms), spread_ms

@@ -108,10 +108,12 @@ class Run:
 
     @cached_property
     def possible(self) -> Limits:
-        """The limits as far as they are sure to be broken: a latency counts with what suits best of its interval."""
-        floors = {bound.cost: bound.value for bound in self.settings.bounds if bound.sign < 0}
-        latency = Optimistic(self.latency, floor_ms=floors.get(COSTS["latency"].name, 0.0))
-        return Limits(self.settings.limits, replace(self.costs, latency=latency))
+        """The limits as far as they are sure to be broken: a latency counts with the lower end of its interval.
+
+        So what may be below a lower limit is left out. A search that wants small latencies would propose nothing else,
+        one network after the other that is measured in vain.
+        """
+        return Limits(self.settings.limits, replace(self.costs, latency=Optimistic(self.latency)))
 
     @cached_property
     def record(self) -> StudyRecord:
