@@ -47,7 +47,7 @@ from hwnas.commands.export_options import (
     Tiers,
     Tolerance,
 )
-from hwnas.commands.exporting import carry_out, plan_export
+from hwnas.commands.exporting import carry_out, plan_export, settled
 from hwnas.commands.options import (
     AsJson,
     Data,
@@ -255,6 +255,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         Path | None, typer.Option(help="The earlier run whose trials the evaluator predictor learns from.")
     ] = None,
     max_latency: Annotated[str | None, typer.Option(help="Limit, for example 5ms or 300us.")] = None,
+    min_latency: Annotated[
+        str | None, typer.Option(help="What it has to be at least: with --max-latency the band of a tier.")
+    ] = None,
     max_params: Annotated[str | None, typer.Option(help="Limit, for example 1M or 300k.")] = None,
     max_flops: Annotated[str | None, typer.Option(help="Limit, for example 20M; one MAC is two FLOPs.")] = None,
     max_macs: Annotated[str | None, typer.Option(help="Limit, for example 10M.")] = None,
@@ -321,7 +324,8 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
             "macs": max_macs,
             "memory": max_memory,
             "energy": max_energy,
-        }
+        },
+        at_least={"latency": min_latency},
     )
     where = executor_of(
         executor,
@@ -576,6 +580,7 @@ def export(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
             _require_arithmetic(backend, opened.family, network, precision or precision_of(network))
         settings = replace(settings, symmetric=symmetric_int8(backend))
     meter = _meter(opened.family, opened.table, backend)
+    plan = settled(plan, meter, settings)
     result, text, failures = carry_out(plan, meter=meter, tolerance=latency_tolerance, settings=settings)
     render(result, text, as_json=as_json)
     if failures:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +77,27 @@ def plan_export(
             require_free(place, force=force)
     single = tiers is None and pick != ALL
     return ExportPlan(run=run, networks=networks, tiers=limits, folder=wanted, force=force, single=single)
+
+
+def settled(plan: ExportPlan, meter: LatencyMeter | None, settings: ExportSettings) -> ExportPlan:
+    """The plan with networks that keep their tiers by measurement, where that hangs on the error of a prediction.
+
+    Args:
+        plan: From ``plan_export``.
+        meter: The device of the table; without it nothing changes, nor in a precision that was not searched.
+        settings: As of the plan.
+
+    Raises:
+        InfeasibleError: No network of the run keeps a tier.
+    """
+    from hwnas.exports.bundles import tiers_of
+    from hwnas.study.measuring import Doubts
+
+    if not plan.tiers or meter is None or settings.precision is not None:
+        return plan
+    tiers = tiers_of(plan.run, [tier.name for tier in plan.tiers], doubts=Doubts(plan.run, meter))
+    networks = {tier.trial.architecture.id: tier.trial.architecture for tier in tiers}
+    return replace(plan, tiers=tiers, networks=networks)
 
 
 def carry_out(

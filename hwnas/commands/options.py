@@ -20,8 +20,8 @@ Device = Annotated[str, typer.Option(help="auto, cpu or gpu; auto takes the GPU 
 Space = Annotated[
     str,
     typer.Option(
-        help="Search space: mobilenet (the same as mobilenet:small), mobilenet:tiny, :ofa, nasbench201, recurrent (the "
-        "same as recurrent:small), or recurrent:tiny."
+        help="Search space: mobilenet (the same as mobilenet:small), mobilenet:tiny, :ofa, gpunet (gpunet:small), "
+        "gpunet:tiny, :paper, nasbench201, recurrent (recurrent:small), or recurrent:tiny."
     ),
 ]
 Data = Annotated[

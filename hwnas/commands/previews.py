@@ -12,34 +12,40 @@ if TYPE_CHECKING:
     from hwnas.objectives.feasibility import Share
 
 
-def limits_of(given: Mapping[str, str | None]) -> dict[str, float]:
-    """The limits of ``--max-latency 5ms`` and the like, by the cost's name and in its unit.
+def limits_of(given: Mapping[str, str | None], *, at_least: Mapping[str, str | None]) -> dict[str, float]:
+    """The limits of ``--max-latency 5ms``, ``--min-latency 2ms`` and the like, by name and in the cost's unit.
 
     Args:
         given: Texts by the target's name; ``None`` for a limit that was not given.
+        at_least: Likewise, of what the cost has to be at least.
 
     Raises:
-        UsageError: A text is no quantity.
+        UsageError: A text is no quantity, or a lower limit is above the upper one.
     """
-    from hwnas.objectives import COSTS, parse_quantity
+    from hwnas.objectives import COSTS, Bound, bounds_of, parse_quantity
 
-    return {
-        COSTS[target].name: parse_quantity(text, unit=COSTS[target].unit)
-        for target, text in given.items()
-        if text is not None
-    }
+    found = {}
+    for sign, side in ((1, given), (-1, at_least)):
+        for target, text in side.items():
+            if text is not None:
+                value = parse_quantity(text, unit=COSTS[target].unit)
+                found[Bound(cost=COSTS[target].name, value=value, sign=sign).name] = value
+    bounds_of(found)  # refused now, and not after a table has been made
+    return found
 
 
 def feasibility_parts(found: Feasibility) -> list[Any]:
     """A line for each cost, one for all limits together, and how it is known."""
-    several = len(found.limited) > 1
+    several = len(found.bounds) > 1
     columns = ["", "limit", "smallest", "largest", "within it"]
     lines = []
     for reach in found.reaches:
         unit = reach.unit
-        limit = "" if reach.limit is None else f"{reach.limit:.4g} {unit}"
+        limit = " to ".join(f"{bound.value:.4g}" for bound in reach.bounds) + (f" {unit}" if reach.bounds else "")
+        if reach.limit is None and reach.floor is not None:
+            limit = f"from {limit}"
         line = [reach.target, limit, f"{reach.least:.4g} {unit}", f"{reach.most:.4g} {unit}"]
-        line.append("" if reach.limit is None else _share(found, reach.share))
+        line.append(_share(found, reach.share) if reach.bounds else "")
         if several:
             line.append("none" if reach.within is None else f"{reach.within:.4g} {unit}")
         lines.append(line)

@@ -108,6 +108,14 @@ SYSTEMS = (
         command="python benchmarks/systems/ofa2.py",
     ),
     System(
+        name="GPUNet",
+        paper="Wang et al., CVPR 2022, https://arxiv.org/abs/2205.00841",
+        parts="a space of stages, a band of latency for each tier, LA-MCTS on several workers, and a hub of tiers",
+        needs="nothing",
+        command="hwnas search --target latency --space gpunet --algorithm la-mcts --min-latency 240us "
+        "--max-latency 300us --workers 2",
+    ),
+    System(
         name="BT-RNN",
         paper="Ye et al., CVPR 2018, https://arxiv.org/abs/1712.05134",
         parts="block-term maps in a space of recurrent networks, beside dense, low-rank and tensor-train ones",

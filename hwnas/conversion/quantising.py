@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from hwnas.conversion.integer_form import integer_form
 from hwnas.conversion.runtime import onnx_logits, onnxruntime
 
-_ROUNDED = frozenset({"Conv", "Gemm", "MatMul", "Add", "Mul", "AveragePool", "GlobalAveragePool", "ReduceMean"})
+_ROUNDED = frozenset(
+    {"Conv", "Gemm", "MatMul", "Add", "Mul", "Sigmoid", "AveragePool", "GlobalAveragePool", "ReduceMean"}
+)
 _IN_FLOAT = ["Gemm"]  # whose results are: integer kernels write logits in float32, too
 _RANKING_IMAGES = 32  # for the effect of a single node; the ranges that ship are found with all
 _MOST_KEPT = 0.5  # of the nodes: with more in floating point it is no 8-bit model any more

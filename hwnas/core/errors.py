@@ -43,7 +43,8 @@ class InfeasibleError(UsageError):
     """No architecture satisfies the limits.
 
     Attributes:
-        nearest: Quantity name to the smallest value the space can reach, in the quantity's own unit.
+        nearest: By the limit's name the last value the space can reach, in the quantity's own unit: the smallest, or
+            of a lower limit (``min_`` and the quantity) the largest.
         alone: Of several limits those of which one is enough to give way, with what it has to become while the others
             stay.
         together: Limits that can be met together, the nearest to those asked for.

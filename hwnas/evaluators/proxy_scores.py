@@ -136,8 +136,8 @@ def _gradients(module: nn.Module, loss: torch.Tensor) -> list[tuple[nn.Parameter
 def _hooked(
     module: nn.Module, hook: Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]
 ) -> Iterator[None]:
-    """Calls something with the output of every rectifier and hard swish for a while."""
-    rectifiers = [part for part in module.modules() if isinstance(part, nn.ReLU | nn.Hardswish)]
+    """Calls something with the output of every rectifier and swish, hard or not, for a while."""
+    rectifiers = [part for part in module.modules() if isinstance(part, nn.ReLU | nn.Hardswish | nn.SiLU)]
     handles = [part.register_forward_hook(hook) for part in rectifiers]
     try:
         yield

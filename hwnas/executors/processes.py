@@ -46,13 +46,12 @@ class ProcessWorker:
 
     def run(self, task: Callable[[], Any], *, limit_s: float | None) -> Any:
         """As ``Worker.run``."""
-        future = self._pool.submit(task)
         try:
+            future = self._pool.submit(task)  # of a process that ended between two tasks this fails
             return future.result(timeout=limit_s)
         except BrokenProcessPool as error:
             raise WorkerLostError(
-                f"worker process {self.pid} ended while it worked: killed from outside, or by the system for want of "
-                "memory"
+                f"worker process {self.pid} ended: killed from outside, or by the system for want of memory"
             ) from error
         except TimeoutError as error:
             if future.done():  # it is the task's own

@@ -15,6 +15,7 @@ from hwnas.networks.cells import Cell
 from hwnas.networks.layers import AveragePool, Classifier, Conv, GlobalMean, Normalise, Relu, SqueezeExcite, Zero
 from hwnas.networks.sequences import FusedSteps, Project, Steps
 
+_ACTIVATIONS: Mapping[str, str] = {"relu": "nn.ReLU", "hswish": "nn.Hardswish", "swish": "nn.SiLU"}
 _LINE = 110  # characters of a line, before a call is broken into several
 
 _HEAD = '''"""{title}
@@ -219,7 +220,7 @@ def _conv(layer: Conv) -> str:
     if layer.groups != 1:
         words.append(f"groups={layer.groups}")
     if layer.activation != "none":
-        words.append(f"act={ {'relu': 'nn.ReLU', 'hswish': 'nn.Hardswish'}[layer.activation] }")
+        words.append(f"act={_ACTIVATIONS[layer.activation]}")
     if not layer.normalised:
         words.append("normalised=False")
     return f"conv({', '.join(words)})"

@@ -7,11 +7,25 @@ from functools import partial
 
 from hwnas.core import unknown
 from hwnas.networks.family import ImageShape, NetworkFamily
+from hwnas.networks.gpunet import GpuNet
 from hwnas.networks.mixed import MixedFamily
 from hwnas.networks.mobilenet import MobileNet
 from hwnas.networks.nasbench201 import NasBench201
 from hwnas.networks.recurrent import Recurrent
-from hwnas.spaces import MOBILENET_PRESETS, RECURRENT_PRESETS, mobilenet_space, nasbench201_space, recurrent_space
+from hwnas.spaces import (
+    GPUNET_PRESETS,
+    MOBILENET_PRESETS,
+    RECURRENT_PRESETS,
+    gpunet_space,
+    mobilenet_space,
+    nasbench201_space,
+    recurrent_space,
+)
+
+
+def _gpunet(preset: str, shape: ImageShape) -> NetworkFamily:
+    space = gpunet_space(preset)
+    return NetworkFamily(space, shape, GpuNet(GPUNET_PRESETS[preset], space))
 
 
 def _mobilenet(preset: str, shape: ImageShape) -> NetworkFamily:
@@ -32,11 +46,12 @@ def _recurrent(preset: str, shape: ImageShape) -> NetworkFamily:
 _FAMILIES: Mapping[str, Callable[[ImageShape], NetworkFamily]] = {
     **{f"mobilenet:{preset}": partial(_mobilenet, preset) for preset in MOBILENET_PRESETS},
     "nasbench201": _nasbench201,
+    **{f"gpunet:{preset}": partial(_gpunet, preset) for preset in GPUNET_PRESETS},
     **{f"recurrent:{preset}": partial(_recurrent, preset) for preset in RECURRENT_PRESETS},
 }
-_ALIASES = {"mobilenet": "mobilenet:small", "recurrent": "recurrent:small"}
+_ALIASES = {"mobilenet": "mobilenet:small", "gpunet": "gpunet:small", "recurrent": "recurrent:small"}
 _SHAPES = {  # where the space was made for certain data
-    "mobilenet:ofa": ImageShape(channels=3, classes=1000),
+    **dict.fromkeys(("mobilenet:ofa", "gpunet:paper"), ImageShape(channels=3, classes=1000)),
     "nasbench201": ImageShape(channels=3, classes=10),
     **dict.fromkeys((f"recurrent:{preset}" for preset in RECURRENT_PRESETS), ImageShape(channels=8, classes=8)),
 }
@@ -54,7 +69,7 @@ def network_family(
     """The family of a space.
 
     Args:
-        name: ``"mobilenet"``, ``"recurrent"``, either with ``":PRESET"``, or ``"nasbench201"``.
+        name: ``"mobilenet"``, ``"gpunet"``, ``"recurrent"``, each also with ``":PRESET"``, or ``"nasbench201"``.
         channels: Image channels of the data, or frames of its clips; by default those of the data that the space was
             made for, else 1.
         classes: Classes of the data; by default likewise, else 10.

@@ -98,8 +98,16 @@ def _conv(writer: GraphWriter, name: str, tensor: str, layer: Conv) -> str:
         pads=[pad] * 4,
         dilations=[1, 1],
     )
-    kinds = {"relu": "Relu", "hswish": "HardSwish"}
-    return writer.node(kinds[layer.activation], [output], f"{name}.act") if layer.activation != "none" else output
+    return _activated(writer, name, output, layer.activation)
+
+
+def _activated(writer: GraphWriter, name: str, tensor: str, activation: str) -> str:
+    if activation == "none":
+        return tensor
+    if activation == "swish":  # as the exporter writes it: the operator of its own is younger than the opset
+        gate = writer.node("Sigmoid", [tensor], f"{name}.gate")
+        return writer.node("Mul", [tensor, gate], f"{name}.act")
+    return writer.node({"relu": "Relu", "hswish": "HardSwish"}[activation], [tensor], f"{name}.act")
 
 
 def _mean(writer: GraphWriter, name: str, tensor: str, *, keepdims: bool) -> str:

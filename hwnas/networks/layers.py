@@ -40,7 +40,7 @@ class Conv:
         kernel: Height and width of the filter.
         stride: Step in both directions.
         groups: Channel groups; ``in_channels`` for a depthwise convolution.
-        activation: ``"relu"``, ``"hswish"`` or ``"none"``.
+        activation: ``"relu"``, ``"hswish"``, ``"swish"`` or ``"none"``.
         normalised: Whether there is a batch normalisation; without it there is no bias either.
     """
 

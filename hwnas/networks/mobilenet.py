@@ -11,7 +11,7 @@ from hwnas.core import Architecture, Value
 from hwnas.networks.blocks import Block, Layer
 from hwnas.networks.family import ImageShape
 from hwnas.networks.layers import Classifier, Conv, GlobalMean, SqueezeExcite
-from hwnas.spaces import MobileNetDesign, SearchSpace, Share
+from hwnas.spaces import MobileNetDesign, SearchSpace, Share, quarter
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class InvertedResidual:
         stride: Step of the depthwise filter.
         expansion: Ratio of inner to input channels; 1 leaves the first convolution out.
         squeezed: Channels between the convolutions of squeeze-and-excitation of the inner channels; 0 for none of it.
-        activation: ``"relu"`` or ``"hswish"``.
+        activation: ``"relu"``, ``"hswish"`` or ``"swish"``.
         size: Input pixels a side.
     """
 
@@ -170,8 +170,8 @@ class InvertedResidual:
 
     @property
     def key(self) -> str:
-        """Canonical name; ``se=1`` stands for a quarter of the inner channels, rounded down to a multiple of 8."""
-        se = int(self.squeezed > 0) if self.squeezed in {0, max(8, self.inner // 32 * 8)} else self.squeezed
+        """Canonical name; ``se=1`` stands for ``quarter`` of the inner channels."""
+        se = int(self.squeezed > 0) if self.squeezed in {0, quarter(self.inner)} else self.squeezed
         return (
             f"mb(in={self.in_channels},out={self.out_channels},k={self.kernel},s={self.stride},e={self.expansion},"
             f"se={se},act={self.activation},px={self.size})"

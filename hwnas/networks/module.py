@@ -102,7 +102,7 @@ def _conv(layer: Conv) -> nn.Module:
     if layer.normalised:
         parts.append(nn.BatchNorm2d(layer.out_channels))
     if layer.activation != "none":
-        parts.append({"relu": nn.ReLU, "hswish": nn.Hardswish}[layer.activation](inplace=True))
+        parts.append({"relu": nn.ReLU, "hswish": nn.Hardswish, "swish": nn.SiLU}[layer.activation](inplace=True))
     return nn.Sequential(*parts)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from functools import cached_property
 from typing import Any
 
 from hwnas.core import Architecture, InfeasibleError
+from hwnas.objectives.bounds import Bound
 from hwnas.objectives.catalog import COSTS
 
 _TARGETS = {cost.name: target for target, cost in COSTS.items()}
@@ -40,10 +41,13 @@ class Reach:
         cost: Its name, such as ``"latency_ms"``; its unit is that of every figure here.
         least: Smallest value of the space.
         most: Largest value.
-        limit: What is asked for; ``None`` for a cost that is not limited.
-        share: Of the architectures within that limit alone.
-        within: Smallest value among the architectures that satisfy all other limits; ``None`` where these were not
-            found to go together.
+        limit: What it may be at most; ``None`` for no limit.
+        floor: What it has to be at least; ``None`` likewise.
+        share: Of the architectures within these two alone.
+        within: Smallest value among the architectures that satisfy all limits but ``limit``; ``None`` where these were
+            not found to go together.
+        most_within: Largest value among those that satisfy all limits but ``floor``; ``None`` likewise, and where there
+            is no ``floor``.
     """
 
     cost: str
@@ -52,6 +56,14 @@ class Reach:
     limit: float | None
     share: Share
     within: float | None
+    floor: float | None = None
+    most_within: float | None = None
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """Its limits."""
+        sides = ((-1, self.floor), (1, self.limit))
+        return tuple(Bound(cost=self.cost, value=value, sign=sign) for sign, value in sides if value is not None)
 
     @property
     def target(self) -> str:
@@ -69,10 +81,12 @@ class Reach:
             "cost": self.cost,
             "unit": self.unit,
             "limit": self.limit,
+            "floor": self.floor,
             "least": self.least,
             "most": self.most,
             "share": self.share.to_json(),
             "least_within_other_limits": self.within,
+            "most_within_other_limits": self.most_within,
         }
 
 
@@ -87,7 +101,8 @@ class Feasibility:
         reaches: One for each cost.
         share: Of the architectures within all limits.
         example: An architecture within all limits; ``None`` where none was found.
-        nearest: Limits that can be met together, those with the least relative excess over what is asked for.
+        nearest: Limits that can be met together, by the names of their bounds, those with the least relative excess
+            over what is asked for.
     """
 
     space: str
@@ -106,7 +121,12 @@ class Feasibility:
     @property
     def limited(self) -> tuple[Reach, ...]:
         """The costs that are limited."""
-        return tuple(reach for reach in self.reaches if reach.limit is not None)
+        return tuple(reach for reach in self.reaches if reach.bounds)
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """All limits."""
+        return tuple(bound for reach in self.reaches for bound in reach.bounds)
 
     def require(self) -> Architecture:
         """An architecture within all limits, the proof that a search can begin.
@@ -116,14 +136,15 @@ class Feasibility:
         """
         if self.example is not None:
             return self.example
+        reachable = {bound.name: self._end(bound) for bound in self.bounds}
         lines = [
-            f"--max-{reach.target} {reach.limit:g}{reach.unit}: the smallest reachable value is "
-            f"{_written(reach.cost, reach.least)}"
-            for reach in self.limited
+            f"{bound}: the {'smallest' if bound.sign > 0 else 'largest'} reachable value is "
+            f"{_written(bound, reachable[bound.name])}"
+            for bound in self.bounds
         ]
         raise InfeasibleError(
             f"no architecture of space {self.space} satisfies the limits. {'; '.join(lines)}.{self._together()}",
-            nearest={reach.cost: reach.least for reach in self.limited},
+            nearest=reachable,
             alone=self._alone,
             together=self.nearest,
         )
@@ -144,29 +165,50 @@ class Feasibility:
     @cached_property
     def _alone(self) -> dict[str, float]:
         """What a limit has to become so that all can be met while the others stay, where that is enough."""
-        if len(self.limited) < 2:
+        if len(self.bounds) < 2:
             return {}
-        return {reach.cost: reach.within for reach in self.limited if reach.within is not None}
+        found = {}
+        for reach in self.reaches:
+            for bound in reach.bounds:
+                value = reach.within if bound.sign > 0 else reach.most_within
+                if value is not None:
+                    found[bound.name] = value
+        return found
+
+    def _end(self, bound: Bound) -> float:
+        """How far the space reaches where a bound asks for more."""
+        reach = next(one for one in self.reaches if one.cost == bound.cost)
+        return reach.least if bound.sign > 0 else reach.most
 
     def _together(self) -> str:
         """Which limit has to give way, in words; nothing where there is but one."""
-        if len(self.limited) == 1:
+        if len(self.bounds) == 1:
             return ""
+        by_name = {bound.name: bound for bound in self.bounds}
         if self._alone:
-            cures = [f"--max-{_TARGETS[name]} {_written(name, value)}" for name, value in self._alone.items()]
+            cures = [f"{by_name[name].option} {_written(by_name[name], value)}" for name, value in self._alone.items()]
             cure = f"With the others as they are it takes {' or '.join(cures)}."
         else:
-            cures = [f"--max-{_TARGETS[name]} {_written(name, value)}" for name, value in self.nearest.items()]
+            cures = [f"{by_name[name].option} {_written(by_name[name], value)}" for name, value in self.nearest.items()]
             cure = f"More than one has to give way; the nearest that can be met are {' '.join(cures)}."
         return f" No architecture was found that satisfies all of them together. {cure}"
 
 
-def _written(cost: str, value: float) -> str:
-    """A value to put behind an option, with its unit."""
-    return f"{round_up(value):g}{COSTS[_TARGETS[cost]].unit}"
+def _written(bound: Bound, value: float) -> str:
+    """A value to put behind an option, with its unit; rounded so that what it names can be reached."""
+    return f"{round_up(value) if bound.sign > 0 else round_down(value):g}{bound.unit}"
 
 
 def round_up(value: float) -> float:
     """Four digits, never below the value, so that the figure named in a message is itself feasible."""
+    return _four_digits(value, ROUND_CEILING)
+
+
+def round_down(value: float) -> float:
+    """Likewise, never above it."""
+    return _four_digits(value, ROUND_FLOOR)
+
+
+def _four_digits(value: float, rounding: str) -> float:
     exact = Decimal(value)
-    return float(exact.quantize(Decimal(1).scaleb(exact.adjusted() - 3), rounding=ROUND_CEILING))
+    return float(exact.quantize(Decimal(1).scaleb(exact.adjusted() - 3), rounding=rounding))

@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Sequence
 
 from hwnas.evaluators import SHARING
-from hwnas.objectives import COSTS
 from hwnas.study import Run
 from hwnas.training import preset_name
 
@@ -37,10 +36,9 @@ def search_command(run: Run, *, out: str) -> str:
         options += [("--supernet-epochs", str(settings.supernet_epochs))]
     options += [("--halving", f"{settings.halving:g}")] if settings.halving is not None else []
     options += [("--seed", str(settings.seed))]
-    for target, cost in COSTS.items():
-        if cost.name in settings.limits:
-            # repr: the shortest text that gives exactly this number back
-            options.append((f"--max-{target}", f"{float(settings.limits[cost.name])!r}{cost.unit}"))
+    for bound in settings.bounds:
+        # repr: the shortest text that gives exactly this number back
+        options.append((bound.option, f"{float(bound.value)!r}{bound.unit}"))
     options += [("--warm-start", run.warm.source)] if run.warm is not None else []
     options += [("--table", str(run.folder / "latency_table.jsonl")), ("--out", out)]
     return _command(["hwnas", "search"], [f"{name} {shlex.quote(value)}" for name, value in options])

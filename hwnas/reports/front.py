@@ -47,7 +47,9 @@ def front_figure(numbers: Numbers, cost: str) -> Drawing:
         bottom, top = axes.get_ylim()
         axes.set_yticks([tick for tick in axes.get_yticks() if max(bottom, 0.0) <= tick <= min(top, 1.0)])
         axes.set_ylim(bottom, top)
-        _limit(axes, numbers.run.settings.limits.get(cost), rows, cost, shape)
+        for bound in numbers.run.settings.bounds:
+            if bound.cost == cost:
+                _limit(axes, bound.value, rows, cost, shape)
         seen = [*alone, *(row for crowd in crowds.values() for row in crowd)]
         places = {row.number: (row.costs[cost], row.accuracy or 0.0) for row in seen}
         labels = [(places[row.number], ", ".join(row.roles)) for row in alone if row.roles]
@@ -134,8 +136,8 @@ def _point(axes: Axes, row: TrialRow, cost: str) -> None:
     )
 
 
-def _limit(axes: Axes, limit: float | None, rows: Sequence[TrialRow], cost: str, shape: Shape) -> None:
-    if limit is None or limit > _LIMIT_IN_VIEW * max(row.costs[cost] for row in rows):
+def _limit(axes: Axes, limit: float, rows: Sequence[TrialRow], cost: str, shape: Shape) -> None:
+    if limit > _LIMIT_IN_VIEW * max(row.costs[cost] for row in rows):
         return
     axes.axvline(limit, color=COLORS["muted"], linewidth=1.2, linestyle=(0, (5, 4)), zorder=1, gid="limit")
     axes.annotate(

@@ -13,6 +13,11 @@ from hwnas.core import Value, unknown
 from hwnas.spaces.space import Choice, SearchSpace
 
 
+def quarter(channels: int) -> int:
+    """A quarter of some channels, rounded down to a multiple of 8; at least 8."""
+    return max(8, channels // 32 * 8)
+
+
 @dataclass(frozen=True, kw_only=True)
 class FixedStages:
     """What MobileNetV3-Large fixes stage by stage, where there is no choice of it.
@@ -82,7 +87,7 @@ class MobileNetDesign:
 
         Where stages are fixed it is rounded as all channels are, after once-for-all; else down.
         """
-        return self.channels(inner, 0.25) if self.fixed else max(8, inner // 32 * 8)
+        return self.channels(inner, 0.25) if self.fixed else quarter(inner)
 
 
 MOBILENET_PRESETS = {

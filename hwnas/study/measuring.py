@@ -9,7 +9,7 @@ run folder, a latency table that ``hwnas table merge`` joins with the one the ru
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ import numpy as np
 from hwnas.conversion import model_in
 from hwnas.core import Architecture, LatencyMeter, Trial
 from hwnas.networks import Workload
-from hwnas.objectives import COSTS
+from hwnas.objectives import COSTS, Bound
 from hwnas.predictors import SURE
 from hwnas.spaces import precision_of
 from hwnas.study.precisions import FLOAT
@@ -45,12 +45,21 @@ class Doubts:
     quiet: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def settle_limit(self, architecture: Architecture) -> None:
-        """Measures a network that may break the limit on the latency; those that surely do are never proposed."""
-        bound = self.run.settings.limits.get(LATENCY)
-        if bound is None or architecture.id in self.run.measured.latencies:
+        """Measures a network that may break a limit on the latency; those that surely do are never proposed."""
+        self.settle(architecture, [bound for bound in self.run.settings.bounds if bound.cost == LATENCY])
+
+    def settle(self, architecture: Architecture, bounds: Sequence[Bound]) -> None:
+        """Measures a network of which the prediction does not say for sure that it keeps all of some bounds.
+
+        Args:
+            architecture: The network; one that was measured is not measured again.
+            bounds: On its latency.
+        """
+        if not bounds or architecture.id in self.run.measured.latencies:
             return
         latency_ms, spread_ms = self._predicted(architecture)
-        if latency_ms + SURE * spread_ms > bound:
+        worst = ({LATENCY: np.array([latency_ms + bound.sign * SURE * spread_ms])} for bound in bounds)
+        if not all(bound.kept(values)[0] for bound, values in zip(bounds, worst, strict=True)):
             self._measure(architecture)
 
     def settle_front(

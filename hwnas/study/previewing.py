@@ -24,7 +24,8 @@ def preview(
     Args:
         family: The space and its networks, for the channels and classes of the data.
         table: The device's latency table, or its file.
-        limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit.
+        limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit; lower
+            ones by the same after ``min_`` (``min_latency_ms``).
         also: Names of costs to tell the reach of though they are not limited; by default all that are known.
         missing: As of ``search``.
 
@@ -34,9 +35,10 @@ def preview(
     """
     rows = table if isinstance(table, LatencyTable) else read_table(table)
     costs = known_costs(rows, family, missing=require_policy(missing))
-    costs.require_known(limits or {})
+    bounds = Limits(dict(limits or {}), costs)
+    costs.require_known(bound.cost for bound in bounds.bounds)
     every = [cost.name for target, cost in COSTS.items() if target != "energy" or costs.energy is not None]
-    return Limits(dict(limits or {}), costs).preview(family.space, also=every if also is None else also)
+    return bounds.preview(family.space, also=every if also is None else also)
 
 
 def known_costs(table: LatencyTable, family: NetworkFamily, *, missing: Missing) -> KnownCosts:

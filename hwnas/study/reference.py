@@ -23,12 +23,13 @@ def reference_point(costs: KnownCosts, bounds: Limits, goals: Sequence[Objective
         By objective name, in the objective's own unit and sign.
     """
     space = costs.family.space
+    upper = {bound.cost: bound.value for bound in bounds.bounds if bound.sign > 0}
     reference = {}
     for goal in goals:
         if goal.name == "accuracy":
             reference[goal.name] = 1 / classes
-        elif goal.name in bounds.upper:
-            reference[goal.name] = _MARGIN * bounds.upper[goal.name]
+        elif goal.name in upper:
+            reference[goal.name] = _MARGIN * upper[goal.name]
         else:
             worst = lowest(space, lambda batch, name=goal.name: -costs.values(batch)[name])  # type: ignore[misc]
             reference[goal.name] = _MARGIN * float(costs.values([worst])[goal.name][0])

@@ -108,7 +108,11 @@ class Run:
 
     @cached_property
     def possible(self) -> Limits:
-        """The limits as far as they are sure to be broken: a latency counts with the lower end of its interval."""
+        """The limits as far as they are sure to be broken: a latency counts with the lower end of its interval.
+
+        So what may be below a lower limit is left out. A search that wants small latencies would propose nothing else,
+        one network after the other that is measured in vain.
+        """
         return Limits(self.settings.limits, replace(self.costs, latency=Optimistic(self.latency)))
 
     @cached_property

@@ -19,7 +19,7 @@ from hwnas.evaluators import (
 )
 from hwnas.executors import AnyExecutor, ExecutorSettings, SerialExecutor, open_executor, require_executor
 from hwnas.networks import NetworkFamily, network_family
-from hwnas.objectives import Limits, objectives
+from hwnas.objectives import Limits, bounds_of, objectives
 from hwnas.predictors import Missing, require_policy
 from hwnas.searchers import DesignsFirst, make_searcher, require_inner
 from hwnas.study.changing import with_targets
@@ -90,7 +90,8 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
             searcher's name for it alone over the whole space.
         inner: What proposes in a region, one of ``hwnas.searchers.INNERS``; by default the algorithm's own.
         trials: Architectures to evaluate.
-        limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit.
+        limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit; lower
+            ones by the same after ``min_`` (``min_latency_ms``).
         seed: The same seed gives the same trials with the same table, data and versions.
         recipe: How candidates are trained; nothing distils here, since there is no teacher.
         evaluator: What finds accuracies: ``"trained"``, ``"inherited"`` (from the weights of a network that is nearly
@@ -148,7 +149,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     if not where.elsewhere:
         device_of(wanted.device)
     known_table = table if isinstance(table, LatencyTable) else read_table(table)
-    goals = objectives(targets)
+    goals, limited = objectives(targets), bounds_of(limits or {})
     images = data if isinstance(data, ImageData) else load_data(data)
     family = _family(space, images, evaluator, computed_in)
     learned = lessons(evaluator, learn_from, space=family.space.name, data_sha256=images.fingerprint, recipe=wanted)
@@ -186,7 +187,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     source = read_source(asked_start, family) if asked_start and recorded is None else None
     costs = known_costs(known_table, family, missing=settings.missing)
     if recorded is None:
-        costs.require_known([*(goal.name for goal in goals), *settings.limits])
+        costs.require_known([*(goal.name for goal in goals), *(bound.cost for bound in limited)])
     bounds = Limits(settings.limits, costs)
     _require_room(family, bounds, trials)
     with exclusive(folder):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from hwnas.core import RunMismatchError, StudyError, UsageError
+from hwnas.objectives import Bound, bounds_of
 from hwnas.predictors import Missing
 from hwnas.training import Recipe
 
@@ -40,7 +41,7 @@ class RunSettings:
         algorithm: Name of the searcher.
         inner: What proposes in its regions; ``None`` where it takes no inner searcher.
         trials: Architectures to evaluate.
-        limits: Upper bounds by cost name, in the cost's unit.
+        limits: Bounds by name, in the cost's unit; see ``hwnas.objectives.Limits``.
         seed: Of everything random.
         recipe: How candidates are trained.
         table_sha256: Hash of the latency table.
@@ -75,6 +76,11 @@ class RunSettings:
     learned_sha256: str = ""
     precisions: tuple[str, ...] = ("fp32",)
     symmetric_int8: bool = False
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """The limits, one by one."""
+        return bounds_of(self.limits)
 
     def to_json(self) -> dict[str, Any]:
         """Field by field, as lists, numbers and strings."""

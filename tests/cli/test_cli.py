@@ -106,6 +106,8 @@ def test_the_help_names_every_recipe(hwnas: Hwnas) -> None:
         ),
         (["search", "--max-latency", "-5ms"], 2, "cannot read '-5ms'|No such option"),
         (["search", "--max-params", "0"], 2, "expected a quantity above 0"),
+        (["search", "--min-latency", "2ms", "--max-latency", "1ms"], 2, "nothing can keep --min-latency 2ms and --max"),
+        (["search", "--space", "gpunet:huge"], 2, "unknown space 'gpunet:huge': .*gpunet:paper"),
         (["search", "--data", "mnist"], 2, "unknown data 'mnist'"),
         (["search", "--data", "nowhere/data.npz"], 2, "no data at nowhere/data.npz"),
         (["search", "--data", "nowhere:make"], 2, "no module nowhere: expected nowhere.py in the current folder"),
@@ -274,6 +276,12 @@ def test_a_preview_says_what_limits_leave_and_trains_nothing(hwnas: Hwnas, here_
     shown = hwnas(*asked)
     assert shown.status == 0
     assert "Every one of its 12,800 architectures was looked at" in shown.out
+    band = hwnas(*asked, "--min-latency", "20us", "--max-latency", "50us")
+    assert "0.02 to" in band.out
+    assert "from 0.02" in hwnas(*asked, "--min-latency", "20us").out
+    beyond = hwnas(*asked, "--min-latency", "1s")
+    assert beyond.status == 2
+    assert "--min-latency 1000ms: the largest reachable value is" in beyond.err
     impossible = hwnas(*asked, "--max-latency", "1ns", "--json")
     assert impossible.status == 2
     assert json.loads(impossible.out)["feasible"] is False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -95,6 +96,17 @@ def test_a_worker_that_dies_loses_its_own_task_alone(name: str) -> None:
         assert [future.result(SOON_S) for future in others] == [0, 2, 4, 6]
         with pytest.raises(WorkerLostError, match="worker"):
             lost.result(SOON_S)
+
+
+def test_a_worker_that_dies_between_two_tasks_loses_the_next_one_as_any_other_does() -> None:
+    with open_executor(ExecutorSettings(name="processes", workers=1)) as executor:
+        pid = executor.submit(tasks.own_pid).result(SOON_S)
+        os.kill(pid, signal.SIGKILL)
+        _until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+        time.sleep(0.2)  # until the pool has seen it
+        with pytest.raises(WorkerLostError, match=f"worker process {pid} ended: killed"):
+            executor.submit(tasks.double, 1).result(SOON_S)
+        assert executor.submit(tasks.double, 2).result(SOON_S) == 4
 
 
 def test_a_task_that_takes_too_long_is_ended_and_the_next_one_runs(name: str) -> None:

@@ -6,19 +6,22 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import onnxruntime
 import pytest
 
 import hwnas
-from hwnas.core import InfeasibleError, UsageError
+from hwnas.core import Architecture, InfeasibleError, UsageError
 from hwnas.exports import Exported, ExportSettings
 from hwnas.exports.bundles import require_free, tiers_of, write_bundle, write_hub
 from hwnas.exports.bundles.snippets import RUNNER, cpp_runner, triton_config, trtexec_line
+from hwnas.objectives import Bound
 from hwnas.study import Run
+from hwnas.study.measuring import Doubts
 from hwnas.training import load_data, prepared
 
 FILES = {
@@ -146,6 +149,27 @@ def test_a_tier_gets_the_most_accurate_network_that_keeps_it(run: Run) -> None:
         tiers_of(run, ["1ns"])
     with pytest.raises(UsageError, match="cannot read 'soon'"):
         tiers_of(run, ["soon"])
+
+
+def test_a_network_that_misses_a_tier_when_it_is_measured_is_passed_over(run: Run) -> None:
+    best, *others = sorted(run.front(), key=lambda trial: -trial.values["accuracy"])
+    limit_ms = 1.0001 * best.values["latency_ms"]
+
+    class Slow:
+        """Finds every network that it is asked about too slow."""
+
+        asked: ClassVar[list[str]] = []
+
+        def settle(self, architecture: Architecture, bounds: Sequence[Bound]) -> None:
+            assert [bound.value for bound in bounds] == [limit_ms]
+            if architecture.id == best.architecture.id:
+                run.measured.latencies[architecture.id] = (1.1 * limit_ms, 0.0)
+            self.asked.append(architecture.id)
+
+    assert tiers_of(run, [f"{limit_ms!r}ms"])[0].trial.number == best.number
+    (tier,) = tiers_of(run, [f"{limit_ms!r}ms"], doubts=cast("Doubts", Slow()))
+    assert tier.trial.number == others[0].number
+    assert Slow.asked == [best.architecture.id, others[0].architecture.id]
 
 
 def test_a_hub_says_of_each_tier_which_network_it_is_and_where(run: Run, tmp_path: Path) -> None:

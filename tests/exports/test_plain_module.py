@@ -26,7 +26,7 @@ def read(source: str) -> dict[str, Any]:
     return names
 
 
-@pytest.mark.parametrize("space", ["mobilenet:tiny", "mobilenet:small", "nasbench201"])
+@pytest.mark.parametrize("space", ["mobilenet:tiny", "mobilenet:small", "gpunet:tiny", "nasbench201"])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_file_builds_the_same_network_under_the_same_names(space: str, seed: int) -> None:
     family = network_family(space, channels=3, classes=7)

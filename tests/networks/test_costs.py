@@ -13,7 +13,7 @@ from hwnas.core import Architecture
 from hwnas.networks import NetworkCosts, NetworkFamily, flops_m, macs_m, network_family, params_m
 from hwnas.spaces import ArchitectureCodes, from_string
 
-SPACES = ("mobilenet:tiny", "mobilenet:small", "mobilenet:ofa", "nasbench201")
+SPACES = ("mobilenet:tiny", "mobilenet:small", "mobilenet:ofa", "gpunet:tiny", "gpunet:small", "nasbench201")
 MIB = 2**20
 
 

@@ -16,7 +16,7 @@ from latency_tables import Coordinates
 PRECISIONS = ("fp32", "int8")
 
 
-@pytest.fixture(params=["mobilenet:tiny", "nasbench201"])
+@pytest.fixture(params=["mobilenet:tiny", "gpunet:tiny", "nasbench201"])
 def mixed(request: pytest.FixtureRequest) -> NetworkFamily:
     return network_family(request.param, precisions=PRECISIONS)
 

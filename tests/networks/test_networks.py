@@ -30,8 +30,10 @@ SMALL_MOBILENETS = [
     for preset in ("small", "tiny")
     for channels, classes in SHAPES
 ]
+GPUNETS = [network_family("gpunet:tiny", channels=1, classes=5), network_family("gpunet:small", channels=3)]
 FAMILIES = [
     *SMALL_MOBILENETS,
+    GPUNETS[0],
     network_family("recurrent:tiny", channels=4, classes=5),
     network_family("nasbench201", channels=1, classes=5),
     network_family("nasbench201"),
@@ -44,7 +46,7 @@ def named(family: NetworkFamily) -> str:
 
 
 families = pytest.mark.parametrize("family", FAMILIES, ids=named)
-small_mobilenets = pytest.mark.parametrize("family", SMALL_MOBILENETS, ids=named)
+convolutional = pytest.mark.parametrize("family", [*SMALL_MOBILENETS, *GPUNETS], ids=named)
 
 
 def samples(family: NetworkFamily, n: int, *, seed: int = 0) -> list[Architecture]:
@@ -116,7 +118,7 @@ def uncounted(blocks: tuple[Block, ...]) -> int:
     return total
 
 
-@small_mobilenets
+@convolutional
 def test_blocks_fit_together(family: NetworkFamily) -> None:
     for architecture in samples(family, 20):
         blocks = family.blocks(architecture)
@@ -151,9 +153,17 @@ def test_nothing_is_covered_that_no_architecture_needs(tiny_family: NetworkFamil
     assert len({architecture.id for architecture in covering}) == len(covering)
 
 
-def test_blocks_with_equal_keys_are_equal_across_shapes_and_presets() -> None:
+@pytest.mark.parametrize(
+    "related",
+    [
+        [*SMALL_MOBILENETS, network_family("mobilenet:ofa"), network_family("mobilenet:ofa", classes=10)],
+        [*GPUNETS, network_family("gpunet:paper")],
+    ],
+    ids=["mobilenet", "gpunet"],
+)
+def test_blocks_with_equal_keys_are_equal_across_shapes_and_presets(related: list[NetworkFamily]) -> None:
     seen: dict[str, Block] = {}
-    for family in [*SMALL_MOBILENETS, network_family("mobilenet:ofa"), network_family("mobilenet:ofa", classes=10)]:
+    for family in related:
         for architecture in samples(family, 60):
             for block in family.blocks(architecture):
                 assert seen.setdefault(block.key, block) == block

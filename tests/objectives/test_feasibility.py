@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hwnas.core import Architecture, InfeasibleError, Predictor
 from hwnas.objectives import COSTS, KnownCosts, Limits, looking
-from hwnas.objectives.looking import satisfied
+from hwnas.objectives.bounds import bounds_of, satisfied
 
 Values = dict[str, NDArray[np.float64]]
 LIMITED = ("latency_ms", "flops_m", "params_m")
@@ -51,12 +51,12 @@ def test_of_a_space_that_is_listed_everything_is_exact(
     limits = limits_at(costs, all_values, shares)
     found = limits.preview(costs.family.space)
     assert found.exact
-    assert found.share.value == satisfied(all_values, limits.upper).mean()
+    assert found.share.value == satisfied(all_values, limits.bounds).mean()
     assert found.share.error == 0
-    assert (found.example is not None) == satisfied(all_values, limits.upper).any()
+    assert (found.example is not None) == satisfied(all_values, limits.bounds).any()
     for reach in found.reaches:
-        values, bound = all_values[reach.cost], limits.upper[reach.cost]
-        others = {name: value for name, value in limits.upper.items() if name != reach.cost}
+        values, bound = all_values[reach.cost], limits.given[reach.cost]
+        others = [bound for bound in limits.bounds if bound.cost != reach.cost]
         left = values[satisfied(all_values, others)]
         assert (reach.least, reach.most, reach.limit) == (values.min(), values.max(), bound)
         assert reach.share.value == (values <= bound).mean()
@@ -70,10 +70,10 @@ def test_the_nearest_limits_can_be_met_and_are_those_asked_for_where_these_can(
 ) -> None:
     limits = limits_at(costs, all_values, shares)
     found = limits.preview(costs.family.space)
-    assert satisfied(all_values, found.nearest).any()
-    assert all(found.nearest[name] >= bound for name, bound in limits.upper.items())
+    assert satisfied(all_values, bounds_of(found.nearest)).any()
+    assert all(found.nearest[name] >= bound for name, bound in limits.given.items())
     if found.example is not None:
-        assert found.nearest == limits.upper
+        assert found.nearest == limits.given
 
 
 def test_a_sample_tells_the_share_within_its_error_and_descent_the_ends(
@@ -88,7 +88,7 @@ def test_a_sample_tells_the_share_within_its_error_and_descent_the_ends(
         assert reach.least == all_values[reach.cost].min()
         assert reach.most == all_values[reach.cost].max()
         assert reach.share.value == pytest.approx(truth[reach.cost], abs=5 * reach.share.error)
-    assert found.share.value == pytest.approx(satisfied(all_values, limits.upper).mean(), abs=5 * found.share.error)
+    assert found.share.value == pytest.approx(satisfied(all_values, limits.bounds).mean(), abs=5 * found.share.error)
     assert 0 < found.share.error < 0.004
     assert {reach.cost for reach in found.reaches} == {*LIMITED, "memory_mib"}
 
@@ -129,7 +129,7 @@ def test_where_more_than_one_limit_has_to_give_way_the_nearest_that_can_be_met_a
     ) as caught:
         Limits(upper, costs).require_feasible(costs.family.space)
     assert caught.value.alone == {}
-    assert satisfied(all_values, caught.value.together).any()
+    assert satisfied(all_values, bounds_of(caught.value.together)).any()
 
 
 def test_without_limits_the_reach_is_told_all_the_same(costs: KnownCosts, all_values: Values) -> None:

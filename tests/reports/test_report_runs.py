@@ -131,7 +131,12 @@ def test_an_export_that_was_measured_without_a_prediction_shows_its_latency(
 
 def test_the_commands_repeat_the_run(make_run: MakeRun, add_trials: AddTrials, read: Read) -> None:
     data = "my data; rm -rf 'x'.npz"
-    run = make_run(data=data, targets=("latency", "params"), limits={"latency_ms": 0.1 / 3}, folder="a run")
+    run = make_run(
+        data=data,
+        targets=("latency", "params"),
+        limits={"latency_ms": 0.1 / 3, "min_latency_ms": 0.001},
+        folder="a run",
+    )
     add_trials(run, ACCURACIES)
     page = read(run)
     code = re.findall(r"<pre tabindex=\"0\"><code>(.*?)</code>", page.source, flags=re.DOTALL)
@@ -142,6 +147,8 @@ def test_the_commands_repeat_the_run(make_run: MakeRun, add_trials: AddTrials, r
     assert [value for name, value in options if name == "--target"] == ["latency", "params"]
     limit = dict(options)["--max-latency"]
     assert parse_quantity(limit, unit="ms") == 0.1 / 3
+    assert dict(options)["--min-latency"] == "0.001ms"
+    assert re.search(r"latency at least \S+ \S+, latency at most", page.said)
     assert dict(options)["--table"] == str(run.folder / "latency_table.jsonl")
     assert dict(options)["--out"] == f"{run.folder}-again"
     assert lines[-1][:5] == ["hwnas", "export", str(run.folder), "--pick", "knee"]

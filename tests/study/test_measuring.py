@@ -147,6 +147,17 @@ def test_every_network_that_is_on_the_front_only_by_its_error_was_measured(
     assert not straddles or last.architecture.id in device.measured
 
 
+def test_no_network_outside_of_a_band_is_trained_on_either_side(
+    begin: Begin, uncertain_table: LatencyTable, device: Device, trainer: FakeTrainer
+) -> None:
+    least, most = np.quantile(list(device.predicted_ms.values()), [0.5, 0.6]).tolist()
+    limits = {"min_latency_ms": least, "latency_ms": most}
+    begin(table=uncertain_table, limits=limits, meter=device, trials=10, algorithm="random")
+    assert all(least <= device.truth_ms(name) <= most for name in trainer.evaluated)
+    assert len(trainer.evaluated) == 10
+    assert device.measured
+
+
 def test_measurements_are_a_table_that_joins_the_one_of_the_run(
     begin: Begin, uncertain_table: LatencyTable, device: Device
 ) -> None:

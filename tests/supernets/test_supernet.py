@@ -17,7 +17,7 @@ from hwnas.supernets import Supernet, fixed_part, recalibrate
 from hwnas.supernets.slots import placed, slots
 from hwnas.training import ImageData, prepared
 
-EXAMPLES = {"mobilenet:tiny": 12, "mobilenet:small": 4, "nasbench201": 3}
+EXAMPLES = {"mobilenet:tiny": 12, "mobilenet:small": 4, "gpunet:tiny": 4, "nasbench201": 3}
 FAMILIES = {name: network_family(name, channels=1, classes=10) for name in EXAMPLES}
 SUPERNETS: dict[str, Supernet] = {}
 

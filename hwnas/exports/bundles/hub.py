@@ -12,8 +12,9 @@ from hwnas.core import InfeasibleError, Trial, UsageError
 from hwnas.exports.bundles.bundle import provenance, write_bundle
 from hwnas.exports.bundles.folders import whole_folder
 from hwnas.exports.exporting import Exported
-from hwnas.objectives import parse_quantity
+from hwnas.objectives import Bound, parse_quantity
 from hwnas.study import Run
+from hwnas.study.measuring import Doubts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +32,14 @@ class Tier:
     trial: Trial
 
 
-def tiers_of(run: Run, names: Sequence[str]) -> list[Tier]:
+def tiers_of(run: Run, names: Sequence[str], *, doubts: Doubts | None = None) -> list[Tier]:
     """The most accurate network of the front for each limit, the tightest limit first.
 
     Args:
         run: The run.
         names: Limits, such as ``"500us"``.
+        doubts: Measures networks that may miss a limit within the error of their prediction, so that another one is
+            taken in the place of those that do.
 
     Raises:
         UsageError: A limit is none, or there is none at all, or no trial has ended.
@@ -47,19 +50,32 @@ def tiers_of(run: Run, names: Sequence[str]) -> list[Tier]:
         raise UsageError("expected latency tiers such as 1ms,2ms, received none")
     run.pick("fastest")  # refuses a run without a trial
     front = run.front()
-    fastest_ms = min(trial.values["latency_ms"] for trial in front)
+    by_accuracy = sorted(front, key=lambda trial: (-trial.values["accuracy"], trial.values["latency_ms"]))
     found = []
     for name, limit_ms in sorted(limits.items(), key=lambda entry: entry[1]):
-        within = [trial for trial in front if trial.values["latency_ms"] <= limit_ms]
-        if not within:
+        best = next((trial for trial in by_accuracy if _keeps(run, trial, limit_ms, doubts)), None)
+        if best is None:
+            fastest_ms = min(_latency_ms(run, trial) for trial in front)
             raise InfeasibleError(
                 f"no network of {run.folder} keeps the tier {name}: the fastest takes {fastest_ms:.4g} ms. Leave the "
                 "tier out, or search with --max-latency",
                 nearest={"latency_ms": fastest_ms},
             )
-        best = max(within, key=lambda trial: (trial.values["accuracy"], -trial.values["latency_ms"]))
         found.append(Tier(name=name, limit_ms=limit_ms, trial=best))
     return found
+
+
+def _keeps(run: Run, trial: Trial, limit_ms: float, doubts: Doubts | None) -> bool:
+    bound = Bound(cost="latency_ms", value=limit_ms)
+    if doubts is not None and _latency_ms(run, trial) <= limit_ms:
+        doubts.settle(trial.architecture, [bound])
+    return _latency_ms(run, trial) <= limit_ms
+
+
+def _latency_ms(run: Run, trial: Trial) -> float:
+    """As it was measured in the meantime, else as the trial has it."""
+    measured = run.measured.latencies.get(trial.architecture.id)
+    return trial.values["latency_ms"] if measured is None else measured[0]
 
 
 def write_hub(

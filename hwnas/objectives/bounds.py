@@ -1,0 +1,119 @@
+"""What a cost may be at most, or has to be at least."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.core import UsageError, unknown
+from hwnas.objectives.catalog import COSTS
+
+Values = Mapping[str, NDArray[np.float64]]
+
+_TARGETS = {cost.name: target for target, cost in COSTS.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """One side of what a cost may be.
+
+    Attributes:
+        cost: Its name, such as ``"latency_ms"``.
+        value: In the cost's unit.
+        sign: 1 where the cost may be so much at most, -1 where it has to be so much at least.
+    """
+
+    cost: str
+    value: float
+    sign: int = 1
+
+    @property
+    def name(self) -> str:
+        """The cost's name, of a lower bound after ``min_``: how limits call it."""
+        return self.cost if self.sign > 0 else f"min_{self.cost}"
+
+    @property
+    def option(self) -> str:
+        """The bound as the command line names it, such as ``"--max-latency"``."""
+        return f"--{'max' if self.sign > 0 else 'min'}-{_TARGETS[self.cost]}"
+
+    @property
+    def unit(self) -> str:
+        """Unit of the cost."""
+        return COSTS[_TARGETS[self.cost]].unit
+
+    def __str__(self) -> str:
+        return f"{self.option} {self.value:g}{self.unit}"
+
+    def kept(self, values: Values) -> NDArray[np.bool_]:
+        """Where it holds, shape ``(n,)``."""
+        return self.sign * values[self.cost] <= self.sign * self.value
+
+    def excess(self, values: Values) -> NDArray[np.float64]:
+        """How far it is broken, relative to the bound, shape ``(n,)``; 0 where it holds."""
+        return np.maximum(self.sign * (values[self.cost] / self.value - 1), 0)
+
+
+def bounds_of(limits: Mapping[str, float]) -> tuple[Bound, ...]:
+    """Limits as bounds, in the order of the costs, a lower one before the upper one.
+
+    Args:
+        limits: Values by the names of the bounds, in the unit of the cost: ``{"latency_ms": 2.0}`` for 2 ms at most,
+            ``{"min_latency_ms": 1.0}`` for 1 ms at least.
+
+    Raises:
+        UsageError: No such bound, or the smallest value of a cost is above its largest.
+    """
+    every = [Bound(cost=cost, value=0.0, sign=sign) for cost in _TARGETS for sign in (-1, 1)]
+    known = {bound.name: bound for bound in every}
+    for name in limits:
+        if name not in known:
+            raise unknown("limit", name, known)
+    found = [replace(bound, value=limits[name]) for name, bound in known.items() if name in limits]
+    for one, other in pairwise(found):
+        if one.cost == other.cost and one.value > other.value:
+            raise UsageError(
+                f"nothing can keep {one} and {other}: expected a smallest value that is not above the largest. "
+                "Exchange the two, or leave one out"
+            )
+    return tuple(found)
+
+
+def satisfied(values: Values, bounds: Iterable[Bound]) -> NDArray[np.bool_]:
+    """Where all bounds hold, shape ``(n,)``.
+
+    Args:
+        values: Costs by name, each of shape ``(n,)``.
+        bounds: The bounds.
+    """
+    kept = np.ones(_count(values), dtype=np.bool_)
+    for bound in bounds:
+        kept &= bound.kept(values)
+    return kept
+
+
+def excess(values: Values, bounds: Iterable[Bound]) -> NDArray[np.float64]:
+    """Sum of relative violations, shape ``(n,)``; 0 for what satisfies all bounds.
+
+    Args:
+        values: Costs by name, each of shape ``(n,)``.
+        bounds: The bounds.
+    """
+    total = np.zeros(_count(values))
+    for bound in bounds:
+        total += bound.excess(values)
+    return total
+
+
+def nearest(values: Values, bounds: Sequence[Bound]) -> int:
+    """The position of the first that satisfies all bounds, else of the one with the least excess."""
+    kept = satisfied(values, bounds)
+    return int(np.argmax(kept)) if kept.any() else int(np.argmin(excess(values, bounds)))
+
+
+def _count(values: Values) -> int:
+    return len(next(iter(values.values())))
