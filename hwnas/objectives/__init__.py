@@ -1,9 +1,19 @@
 """What a search trades: accuracy and costs, their units, and limits on them."""
 
-from hwnas.objectives.catalog import ACCURACY, COSTS, KnownCosts, objectives
+from hwnas.objectives.catalog import ACCURACY, COSTS, KnownCosts, latency_on, objectives
 from hwnas.objectives.descent import lowest
 from hwnas.objectives.feasibility import Feasibility
 from hwnas.objectives.limits import Limits
 from hwnas.objectives.units import parse_quantity
 
-__all__ = ["ACCURACY", "COSTS", "Feasibility", "KnownCosts", "Limits", "lowest", "objectives", "parse_quantity"]
+__all__ = [
+    "ACCURACY",
+    "COSTS",
+    "Feasibility",
+    "KnownCosts",
+    "Limits",
+    "latency_on",
+    "lowest",
+    "objectives",
+    "parse_quantity",
+]
