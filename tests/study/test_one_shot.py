@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hwnas.commands.devices import device_parts, device_rows
 from hwnas.core import RunMismatchError, UsageError
 from hwnas.evaluators import TabularEvaluator
 from hwnas.networks import NetworkFamily, network_family
@@ -145,6 +146,19 @@ def test_the_report_has_a_figure_and_a_table_for_each_device(found: Run, tmp_pat
     command = search_command(found, out="again")
     assert "--devices phone,board" in command
     assert "--unseen server" in command
+
+
+def test_people_and_programs_are_told_each_front(found: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    rows = device_rows(found)
+    assert list(rows) == ["phone", "board", "server"]
+    assert [row["trial"] for row in rows["server"]] == [trial.number for trial in found.front_on("server")]
+    for part in device_parts(found):
+        Console(width=120).print(part)
+    told = capsys.readouterr().out
+    assert "never seen" in told
+    assert f"{rows['phone'][0]['latency_ms']:.6g} ms" in told
 
 
 def test_a_run_goes_on_with_the_policy_it_learned(
