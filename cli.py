@@ -19,6 +19,7 @@ import typer
 from hwnas.commands.adapting import adapt, choose
 from hwnas.commands.benching import bench
 from hwnas.commands.comparing import compare
+from hwnas.commands.devices import DeviceNames, UnseenNames, device_rows, devices_of
 from hwnas.commands.endings import ended
 from hwnas.commands.executors import (
     Address,
@@ -218,7 +219,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     precision: SearchPrecision = None,
     data: Data = "digits",
     algorithm: Annotated[
-        str, typer.Option(help="lamoo, la-mcts, lanas, alphax, or an inner searcher's name for it alone.")
+        str, typer.Option(help="lamoo, la-mcts, lanas, alphax, an inner searcher's name for it alone, or modnas.")
     ] = "lamoo",
     inner: Annotated[
         str | None,
@@ -272,6 +273,8 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     table: Annotated[
         str | None, typer.Option(help="Latency table: a file or a shipped one's name; made first where none is given.")
     ] = None,
+    devices: DeviceNames = None,
+    unseen: UnseenNames = None,
     allow_other_device: OtherDevice = False,
     missing: MissingRows = "error",
     measure: Annotated[
@@ -349,10 +352,13 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     lessons(  # likewise
         evaluator, learn_from, space=family.space.name, data_sha256=images.fingerprint, recipe=training
     )
+    policy = cast("Any", "error" if missing == MEASURE else missing)
+    several = devices_of(
+        devices, unseen, family=family, algorithm=algorithm, evaluator=evaluator, targets=targets, missing=policy
+    )
     rows, backend = _table_for(
         out, family, device=device, table=table, other=allow_other_device, grow=missing == MEASURE
     )
-    policy = cast("Any", "error" if missing == MEASURE else missing)
     if preview:
         _preview(family, rows, limits, missing=policy, as_json=as_json)
         return
@@ -384,6 +390,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 attempts=attempts,
                 storage=storage,
                 warm_start=warm_start,
+                devices=several,
                 on_progress=on_progress,
             )
     except KeyboardInterrupt:
@@ -404,12 +411,12 @@ def _require_names(
     """Refuses names that nobody knows, before anything is read or measured."""
     from hwnas.evaluators import require_evaluator
     from hwnas.objectives import objectives
-    from hwnas.searchers import require_inner
+    from hwnas.study.one_shot import require_searcher
     from hwnas.training import TRAINING_DEVICES
 
     objectives(targets)
     require_one_of(missing, (*_missing_policies(), MEASURE), option="--missing")
-    require_inner(algorithm, inner)
+    require_searcher(algorithm, inner)
     require_evaluator(evaluator)
     require_one_of(train_on, TRAINING_DEVICES, option="--train-on")
 
@@ -435,6 +442,8 @@ def _require_places(out: Path, *, storage: str | None, warm_start: str | None) -
 def _found(run: Run, page: Path) -> dict[str, Any]:
     """What a search found, as JSON values."""
     found = {"run": str(run.folder), "front": front_rows(run), "winners": cards_of(run), "report": str(page)}
+    if run.settings.other_devices:
+        found["fronts"] = device_rows(run)
     if run.settings.halving is not None:
         found["halving"] = halving_row(run)
     if run.warm is not None:

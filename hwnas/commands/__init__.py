@@ -8,6 +8,7 @@ Contents:
     adapting: ``hwnas predictor choose`` and ``adapt``.
     benching: ``hwnas bench``.
     comparing: ``hwnas compare``.
+    devices: several devices in one search.
     endings: errors as one message and an exit status.
     executors: options about where trials run, are kept, and begin.
     export_options: options of ``hwnas export`` and ``hwnas verify``.

@@ -68,9 +68,10 @@ SYSTEMS = (
     System(
         name="MODNAS",
         paper="Sukthanker et al., ICLR 2025, https://arxiv.org/abs/2402.18213",
-        parts="policy of preference and device, exact expectations, shortest combination of gradients",
+        parts="policy of preference and device, exact expectations or draws, shortest combination of gradients",
         needs=_TABLES,
-        command="python benchmarks/systems/modnas.py",
+        command="hwnas search --algorithm modnas --space nasbench201 --data cifar10 --evaluator tabular "
+        "--devices pixel3,gold_6240,titan_rtx_1 --unseen eyeriss",
     ),
     System(
         name="TND-NAS",

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwnas.commands.devices import device_parts
 from hwnas.commands.printing import many
 from hwnas.commands.search_progress import export_progress
 
@@ -134,7 +135,7 @@ def front_parts(run: Run, page: Path) -> list[Any]:
             f"{row['params_m']:.3f}",
             ", ".join(roles.get(row["trial"], [])),
         )
-    parts: list[Any] = [table]
+    parts: list[Any] = [table, *device_parts(run)]
     if run.settings.halving is not None:
         saved = halving_row(run)
         parts.append(

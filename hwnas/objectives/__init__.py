@@ -1,7 +1,7 @@
 """What a search trades: accuracy and costs, their units, and limits on them."""
 
 from hwnas.objectives.bounds import Bound, bounds_of
-from hwnas.objectives.catalog import ACCURACY, COSTS, KnownCosts, objectives
+from hwnas.objectives.catalog import ACCURACY, COSTS, KnownCosts, latency_on, objectives
 from hwnas.objectives.descent import lowest
 from hwnas.objectives.feasibility import Feasibility
 from hwnas.objectives.limits import Limits
@@ -15,6 +15,7 @@ __all__ = [
     "KnownCosts",
     "Limits",
     "bounds_of",
+    "latency_on",
     "lowest",
     "objectives",
     "parse_quantity",

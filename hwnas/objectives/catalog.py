@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,6 +40,11 @@ def objectives(targets: Sequence[str]) -> tuple[Objective, ...]:
     return (ACCURACY, *(COSTS[name] for name in dict.fromkeys(targets)))
 
 
+def latency_on(device: str) -> Objective:
+    """The latency on a device other than that of the run's table; its name is ``latency_ms@DEVICE``."""
+    return replace(COSTS["latency"], name=f"{COSTS['latency'].name}@{device}")
+
+
 @dataclass(frozen=True)
 class KnownCosts:
     """Every cost that needs no training, for any number of architectures.
@@ -48,18 +53,21 @@ class KnownCosts:
         family: Says what an architecture's network is.
         latency: Says how long it takes.
         energy: Says what energy it takes; ``None`` where the table does not tell.
+        elsewhere: Says how long it takes on other devices, by their names.
     """
 
     family: NetworkFamily
     latency: Predictor
     energy: Predictor | None = None
+    elsewhere: Mapping[str, Predictor] = field(default_factory=dict)
 
     def values(self, architectures: Sequence[Architecture]) -> dict[str, NDArray[np.float64]]:
         """Costs by name, each of shape ``(n,)``.
 
         Returns:
             ``latency_ms`` in milliseconds, ``macs_m``, ``flops_m`` and ``params_m`` in millions, ``weights_mib``,
-            ``activations_mib`` and their sum ``memory_mib`` in MiB, and where it is known ``energy_mj`` in millijoules.
+            ``activations_mib`` and their sum ``memory_mib`` in MiB, and where they are known ``energy_mj`` in
+            millijoules and ``latency_ms@DEVICE``.
 
         Raises:
             MissingRowError: The latency table lacks a block.
@@ -68,6 +76,7 @@ class KnownCosts:
         found = {"latency_ms": self.latency.predict(architectures)[0]}
         if self.energy is not None:
             found["energy_mj"] = self.energy.predict(architectures)[0]
+        found |= {latency_on(name).name: one.predict(architectures)[0] for name, one in self.elsewhere.items()}
         return found | self._by_definition.values(ArchitectureCodes(self.family.space).encode(architectures))
 
     def require_known(self, names: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ from hwnas.predictors.bounds import Gate, gates
 from hwnas.predictors.breakdown import Part, Prediction, explain
 from hwnas.predictors.calibration import Calibration
 from hwnas.predictors.counts import KernelCounts
+from hwnas.predictors.devices import REFERENCES, NamedDevice, device_name, open_device_named
 from hwnas.predictors.evaluation import Accuracy, Estimate, GroupAccuracy, accuracy, compare, fitted_line
 from hwnas.predictors.fresh import chosen_networks, random_networks, signature
 from hwnas.predictors.judging import Subject, judge
@@ -19,6 +20,7 @@ from hwnas.predictors.verdict import About, Evaluation, read_evaluation, write_e
 
 __all__ = [
     "MISSING",
+    "REFERENCES",
     "SURE",
     "About",
     "Accuracy",
@@ -38,6 +40,7 @@ __all__ = [
     "LatencyPredictors",
     "MeasuredOrPredicted",
     "Missing",
+    "NamedDevice",
     "Networks",
     "Optimistic",
     "Part",
@@ -50,11 +53,13 @@ __all__ = [
     "cleaned",
     "compare",
     "device_model",
+    "device_name",
     "explain",
     "fitted_line",
     "gates",
     "judge",
     "left_out",
+    "open_device_named",
     "random_networks",
     "read_architectures",
     "read_evaluation",

@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwnas.core import Architecture, UsageError
+from hwnas.relaxed.costs import RelaxedCost
+from hwnas.relaxed.estimators import Estimator, choices_of
 from hwnas.relaxed.min_norm import min_norm_weights
 from hwnas.relaxed.policy import HyperPolicy
 from hwnas.relaxed.preferences import drawn_preferences, required_preference
-from hwnas.relaxed.tables import CostTensor, architecture_at, expected
+from hwnas.relaxed.tables import CostTensor, architecture_at, option_counts
 
 Array = NDArray[np.float64]
 
 _LEAST_NORM = 1e-12
+_NOTHING = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,7 +35,7 @@ class DeviceTask:
     """
 
     name: str
-    costs: tuple[CostTensor, ...]
+    costs: tuple[RelaxedCost, ...]
     description: Array
 
 
@@ -48,6 +51,8 @@ class ModnasSettings:
         entropy: Bonus for undecided choices at the beginning, falling to 0 in a line. Without it, a product of
             independent choices collapses to a handful of architectures.
         smoothness: Of the Chebyshev scalarisation, which a weighted sum is not: it reaches what is not convex, too.
+        estimator: What the objectives are asked about: ``"expectation"`` the probabilities, exact where all are tables;
+            ``"reinmax"`` and ``"gumbel"`` drawn architectures, whatever the objectives are.
     """
 
     steps: int = 3000
@@ -56,14 +61,15 @@ class ModnasSettings:
     learning_rate: float = 2e-3
     entropy: float = 0.05
     smoothness: float = 0.03
+    estimator: Estimator = "expectation"
 
 
 class Modnas:
     """A policy over architectures, conditioned on preference and device (Sukthanker et al., 2025, MODNAS).
 
-    Expectations come from whole tables and are exact: no supernet, no learned latencies, no noise. Preferences are
-    drawn uniformly; of each device the gradient of the scalarised expectations is taken, and the step is their shortest
-    convex combination, which is worse for none of them.
+    Expectations from whole tables are exact: no supernet, no learned latencies, no noise; ``LearnedLatency`` and
+    ``SupernetError`` take their place by draws. Preferences are drawn uniformly; of each device the gradient of the
+    scalarised objectives is taken, and the step is their shortest convex combination, which is worse for none of them.
 
     Departures from the official code: a network that is smooth in the preference instead of a table over one share,
     with an entropy bonus that falls to 0, for any number of objectives; a smooth Chebyshev scalarisation; some devices
@@ -74,16 +80,17 @@ class Modnas:
         tasks: The devices to learn from.
         seed: Of all randomness.
         settings: How to train.
-        worth_having: Error above which an architecture does not count when costs are scaled to lie between 0 and 1.
+        worth_having: Error above which an architecture does not count when costs are scaled to lie between 0 and 1;
+            for a table of errors alone.
 
     Raises:
-        UsageError: No device, devices of different spaces, descriptions or numbers of costs, or no architecture is
-            worth having.
+        UsageError: No device, devices of different spaces, descriptions or numbers of costs, no architecture is worth
+            having, or expectations are asked of what is no table.
     """
 
     def __init__(
         self,
-        error: CostTensor,
+        error: RelaxedCost,
         tasks: Sequence[DeviceTask],
         *,
         seed: int,
@@ -100,16 +107,21 @@ class Modnas:
         strangers = [task.name for task in tasks if any(cost.space != error.space for cost in task.costs)]
         if strangers:
             raise UsageError(f"expected costs of space {error.space.name}, received another one from {strangers[0]}")
-        kept = error.values <= (float("inf") if worth_having is None else worth_having)
-        if worth_having is not None and not bool(kept.any()):
-            raise UsageError(f"no architecture has an error of {worth_having:g} or less: give a larger worth_having")
-        self._error = _scaled(error.values, kept)
-        self._costs = [torch.stack([_scaled(cost.values, kept) for cost in task.costs]) for task in tasks]
+        if self.settings.estimator == "expectation" and not all(
+            cost.multilinear for cost in (error, *(cost for task in tasks for cost in task.costs))
+        ):
+            raise UsageError(
+                "expectations are exact of tables alone: expected the estimator reinmax or gumbel for learned "
+                "latencies and shared weights, received expectation"
+            )
+        kept = _worth_having(error, worth_having)
+        self._error = error.scaled(kept)
+        self._costs = [[cost.scaled(kept) for cost in task.costs] for task in tasks]
         self._descriptions = torch.as_tensor(np.array([task.description for task in tasks]), dtype=torch.float32)
         self._seed = seed
         self.objectives = 1 + len(tasks[0].costs)
         self.policy = HyperPolicy(
-            tuple(error.values.shape),
+            option_counts(self.space),
             objectives=self.objectives,
             description=self._descriptions.shape[1],
             generator=torch.Generator().manual_seed(seed),
@@ -122,6 +134,7 @@ class Modnas:
             on_progress: Called with the steps made and to make.
         """
         rules, rng = self.settings, np.random.default_rng(self._seed)
+        draws = torch.Generator().manual_seed(self._seed)
         parameters = list(self.policy.parameters())
         optimizer = torch.optim.Adam(parameters, lr=rules.learning_rate, betas=(0.5, 0.999))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, rules.steps)
@@ -129,7 +142,9 @@ class Modnas:
         for step in range(rules.steps):
             bonus = rules.entropy * (1 - step / rules.steps)
             devices = rng.choice(len(self._tasks), several, replace=False)
-            gradients = torch.stack([self._gradient(int(device), parameters, rng, bonus=bonus) for device in devices])
+            gradients = torch.stack(
+                [self._gradient(int(device), parameters, rng, draws, bonus=bonus) for device in devices]
+            )
             weights = min_norm_weights((gradients @ gradients.T).numpy().astype(np.float64))
             united = torch.as_tensor(weights, dtype=torch.float32) @ gradients
             parts = torch.split(united, [one.numel() for one in parameters])
@@ -165,18 +180,24 @@ class Modnas:
         places = torch.stack([part.argmax(1) for part in chances], dim=1)
         return [architecture_at(self.space, row) for row in places.tolist()]
 
-    def _gradient(self, device: int, parameters: Sequence[Tensor], rng: np.random.Generator, *, bonus: float) -> Tensor:
+    def _gradient(
+        self,
+        device: int,
+        parameters: Sequence[Tensor],
+        rng: np.random.Generator,
+        draws: torch.Generator,
+        *,
+        bonus: float,
+    ) -> Tensor:
         """Of one device's scalarised expectations, of unit length, flat."""
         rules = self.settings
         drawn = drawn_preferences(rules.preferences_per_device, objectives=self.objectives, rng=rng)
         preferences = torch.as_tensor(drawn, dtype=torch.float32)
         chances = self.policy(preferences, self._descriptions[device].expand(len(preferences), -1))
-        likely = [part.exp() for part in chances]
-        means = torch.stack(
-            [expected(table, likely) for table in (self._error, *self._costs[device])], dim=1
-        )  # (preferences, objectives)
+        asked = choices_of(chances, estimator=rules.estimator, generator=draws)
+        means = torch.stack([cost(asked) for cost in (self._error, *self._costs[device])], dim=1)  # (b, objectives)
         worst = rules.smoothness * torch.logsumexp(preferences * means / rules.smoothness, dim=1)
-        loss = worst.mean() - bonus * _undecided(likely, chances)
+        loss = worst.mean() - bonus * _undecided(chances)
         gradient: Tensor = torch.cat([part.flatten() for part in torch.autograd.grad(loss, parameters)])
         length: Tensor = gradient.norm().clamp_min(_LEAST_NORM)
         return gradient / length
@@ -189,7 +210,8 @@ def described_device(reference_costs: Array) -> Array:
         reference_costs: Latencies of the same networks as everywhere, shape ``(e,)``; positive, not all alike.
 
     Returns:
-        Their logarithms with mean 0 and deviation 1, shape ``(e,)``.
+        Their logarithms with mean 0 and deviation 1, shape ``(e,)``. What is below a twentieth of the middle one counts
+        as that much: a network of constants, which some runtimes fold away.
 
     Raises:
         UsageError: Fewer than two, one that is not a positive number, or all are equal.
@@ -200,19 +222,25 @@ def described_device(reference_costs: Array) -> Array:
             "expected the positive costs of two reference networks or more, in the order they were learned in, "
             f"received {np.array2string(given, precision=4, threshold=12)}"
         )
-    logs = np.log(given)
+    logs = np.log(np.maximum(given, _NOTHING * np.median(given)))
     if np.ptp(logs) == 0:
         raise UsageError("expected reference networks that cost different amounts, received all the same")
     return np.asarray((logs - logs.mean()) / logs.std())
 
 
-def _scaled(values: Tensor, kept: Tensor) -> Tensor:
-    """From 0 to 1 over what is worth having; what is not may lie beyond."""
-    low, high = values[kept].min(), values[kept].max()
-    return (values - low) / (high - low).clamp_min(_LEAST_NORM)
+def _worth_having(error: RelaxedCost, most: float | None) -> Tensor | None:
+    """Which architectures have no larger error, an axis a choice; ``None`` where all count."""
+    if most is None:
+        return None
+    if not isinstance(error, CostTensor):
+        raise UsageError("worth_having is for a table of errors: leave it out")
+    kept = error.values <= most
+    if not bool(kept.any()):
+        raise UsageError(f"no architecture has an error of {most:g} or less: give a larger worth_having")
+    return kept
 
 
-def _undecided(likely: Sequence[Tensor], chances: Sequence[Tensor]) -> Tensor:
+def _undecided(chances: Sequence[Tensor]) -> Tensor:
     """Mean entropy of the choices, 1 where all options are as likely."""
-    parts = [-(p * logs).sum(1) / np.log(max(2, p.shape[1])) for p, logs in zip(likely, chances, strict=True)]
+    parts = [-(logs.exp() * logs).sum(1) / np.log(max(2, logs.shape[1])) for logs in chances]
     return torch.stack(parts).mean()

@@ -33,7 +33,7 @@ class HyperPolicy(nn.Module):
         self.options, self.objectives, self.description = tuple(options), objectives, description
         inputs = objectives * (1 + _WAVES) + description
         sizes = (inputs, _WIDTH, _WIDTH, sum(options))
-        first, second, last = (_linear(*pair, generator) for pair in pairwise(sizes))
+        first, second, last = (seeded_linear(*pair, generator) for pair in pairwise(sizes))
         self.body = nn.Sequential(first, nn.SiLU(), second, nn.SiLU(), last)
 
     def forward(self, preferences: Tensor, descriptions: Tensor) -> list[Tensor]:
@@ -52,7 +52,7 @@ class HyperPolicy(nn.Module):
         return [part.log_softmax(1) for part in logits.split(self.options, dim=1)]
 
 
-def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+def seeded_linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     """A layer that takes its first weights from the generator, and none from the process."""
     layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")
     bound = 1 / math.sqrt(inputs)

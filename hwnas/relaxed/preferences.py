@@ -40,6 +40,24 @@ def rays(n: int, *, objectives: int) -> Array:
     return found
 
 
+def widest_first(preferences: Array) -> Array:
+    """Preferences in another order: the corners of the simplex, and then what is farthest from all before it.
+
+    Args:
+        preferences: Shape ``(n, objectives)``.
+
+    Returns:
+        The same shape.
+    """
+    order = [int(place) for place in np.flatnonzero(preferences.max(axis=1) == 1)] or [0]
+    apart = np.linalg.norm(preferences[:, None] - preferences[None], axis=2)
+    while len(order) < len(preferences):
+        nearest = apart[:, order].min(axis=1)
+        nearest[order] = -1
+        order.append(int(np.argmax(nearest)))
+    return preferences[order]
+
+
 def _lattice(parts: int, objectives: int) -> Array:
     """All ways to share out a number of parts, as shares."""
     bars = combinations(range(parts + objectives - 1), objectives - 1)

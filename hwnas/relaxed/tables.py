@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwnas.core import Architecture, UsageError
+from hwnas.relaxed.costs import Scaled
 from hwnas.spaces import Choice, SearchSpace
 
 MOST_ARCHITECTURES = 1_000_000
 """A table is held and contracted whole."""
+_LEAST_EXTENT = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,6 +30,18 @@ class CostTensor:
 
     space: SearchSpace
     values: Tensor
+
+    @property
+    def multilinear(self) -> bool:
+        """Means over independent choices are exact."""
+        return True
+
+    def scaled(self, kept: Tensor | None) -> Scaled:
+        """From 0 to 1 over what is kept; the rest may lie beyond."""
+        some = self.values if kept is None else self.values[kept]
+        low, high = some.min(), some.max()
+        values = (self.values - low) / (high - low).clamp_min(_LEAST_EXTENT)
+        return lambda choices: expected(values, choices)
 
     @classmethod
     def of(cls, space: SearchSpace, architectures: Sequence[Architecture], values: NDArray[np.float64]) -> CostTensor:

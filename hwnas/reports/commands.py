@@ -25,6 +25,8 @@ def search_command(run: Run, *, out: str) -> str:
     options += [("--target", target) for target in settings.targets]
     options += [("--algorithm", settings.algorithm)]
     options += [("--inner", settings.inner)] if settings.inner else []
+    options += [("--devices", ",".join(settings.devices))] if settings.devices else []
+    options += [("--unseen", ",".join(settings.unseen))] if settings.unseen else []
     options += [("--trials", str(settings.trials))]
     options += [("--recipe", preset_name(settings.recipe, but=ON_THE_COMMAND_LINE) or "default")]
     options += [("--epochs", str(settings.recipe.epochs)), ("--train-on", settings.recipe.device)]

@@ -22,14 +22,16 @@ SIZES: Mapping[str, float] = {"D": 10, "<": 13, "^": 13, "s": 9}  # of equal wei
 _LIMIT_IN_VIEW = 1.5  # a limit further out than this times the largest value is told in words instead
 
 
-def front_figure(numbers: Numbers, cost: str) -> Drawing:
+def front_figure(numbers: Numbers, cost: str, *, device: str = "") -> Drawing:
     """Accuracy against a cost: every trial, the front, the limits and the winners.
 
     Args:
         numbers: With at least one trial that has a value.
         cost: Name of the cost, for example ``latency_ms``.
+        device: The other device that the numbers are of (``Numbers.on``), on which no limit holds; empty for that of
+            the run's table.
     """
-    what, unit = COST_LABELS[cost], COST_UNITS[cost]
+    what, unit = COST_LABELS[cost] + f" on {device}" * bool(device), COST_UNITS[cost]
     rows = [row for row in numbers.valued if cost in row.costs]
     alone, crowds = _parted(rows, cost)
 
@@ -39,7 +41,7 @@ def front_figure(numbers: Numbers, cost: str) -> Drawing:
             _point(axes, row, cost)
         for state, crowd in crowds.items():
             _crowd(axes, crowd, cost, state)
-        name = f"predicted {what}" if cost == "latency_ms" else what
+        name = f"predicted {what}" if cost == "latency_ms" and not device else what
         axes.set_xlabel(f"{name[0].upper()}{name[1:]} [{unit}]", labelpad=8)
         name_y(axes, "Validation accuracy", shape)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
@@ -47,21 +49,22 @@ def front_figure(numbers: Numbers, cost: str) -> Drawing:
         bottom, top = axes.get_ylim()
         axes.set_yticks([tick for tick in axes.get_yticks() if max(bottom, 0.0) <= tick <= min(top, 1.0)])
         axes.set_ylim(bottom, top)
-        for bound in numbers.run.settings.bounds:
+        bounds = () if device else numbers.run.settings.bounds
+        for bound in bounds:
             if bound.cost == cost:
                 _limit(axes, bound.value, rows, cost, shape)
         seen = [*alone, *(row for crowd in crowds.values() for row in crowd)]
         places = {row.number: (row.costs[cost], row.accuracy or 0.0) for row in seen}
         labels = [(places[row.number], ", ".join(row.roles)) for row in alone if row.roles]
         written = place_labels(axes, labels, points=list(places.values()), line=corners, size=shape.font)
-        marks = {f"t{row.number}": _mark(row) for row in alone}
+        marks = {f"t{row.number}": _mark(row, linked=not device) for row in alone}
         return {**marks, **{gid: Mark(title="", kind="label") for gid in written}}
 
     label = (
         f"Scatter plot of validation accuracy against {what}: {len(rows)} trials, {numbers.count('front')} of them not "
         "dominated. The same figures are in the tables below."
     )
-    return drawn(f"front-{what.lower()}", label, draw)
+    return drawn(f"front-{what.lower().replace(' ', '-')}", label, draw)
 
 
 def _parted(rows: Sequence[TrialRow], cost: str) -> tuple[list[TrialRow], dict[str, list[TrialRow]]]:
@@ -102,10 +105,9 @@ def _crowd(axes: Axes, rows: Sequence[TrialRow], cost: str, state: str) -> None:
     )
 
 
-def _mark(row: TrialRow) -> Mark:
-    return Mark(
-        title=told_trial(row), kind=f"point {row.state}", link=f"trial-{row.number}" if row.state == "front" else ""
-    )
+def _mark(row: TrialRow, *, linked: bool) -> Mark:
+    link = f"trial-{row.number}" if linked and row.state == "front" else ""
+    return Mark(title=told_trial(row), kind=f"point {row.state}", link=link)
 
 
 def _steps(axes: Axes, rows: Sequence[TrialRow], cost: str) -> list[tuple[float, float]]:

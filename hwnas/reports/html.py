@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.reports import commands
+from hwnas.reports.devices import fronts_elsewhere
 from hwnas.reports.drawing import Drawing
 from hwnas.reports.evaluations import evaluation_part
 from hwnas.reports.figures import hypervolume_figure, latency_figure
@@ -66,7 +67,7 @@ def _figures(content: dict[str, Any]) -> list[Drawing]:
     """Every figure of the page, in its order."""
     drawings, part = dict(content["drawings"]), content["part"]
     scatters = [] if part is None else list(part.scatters.values())
-    fronts = drawings.pop("fronts").values()
+    fronts = [*drawings.pop("fronts").values(), *(device.drawing for device in content["elsewhere"])]
     every = [*fronts, *drawings.values(), content["partition_drawing"], *scatters]
     return [drawing for drawing in every if drawing is not None]
 
@@ -93,6 +94,7 @@ def _content(numbers: Numbers) -> dict[str, Any]:
         "targets": targets,
         "target_labels": [COST_LABELS[name] for name in targets],
         "drawings": _drawings(numbers),
+        "elsewhere": fronts_elsewhere(numbers),
         "partition": partition,
         "partition_drawing": partition_figure(partition) if partition else None,
         "told_difference": told,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -82,6 +82,11 @@ class Numbers:
         """Non-dominated trials, the fastest first."""
         rows = (row for row in self.rows if row.state == "front")
         return tuple(sorted(rows, key=lambda row: (row.costs["latency_ms"], row.number)))
+
+    def on(self, device: str) -> Numbers:
+        """The same as they are on another device of the run: latencies and the front are those there, without roles."""
+        front = {trial.number for trial in self.run.front_on(device)}
+        return replace(self, rows=tuple(_moved(row, device, front) for row in self.rows))
 
     @property
     def listed(self) -> tuple[TrialRow, ...]:
@@ -175,6 +180,16 @@ def collect(run: Run) -> Numbers:
         evaluation=evaluation,
         evaluation_problem=problem,
     )
+
+
+def _moved(row: TrialRow, device: str, front: set[int]) -> TrialRow:
+    """A trial as it is on another device."""
+    state: State = row.state
+    if state in {"front", "dominated"}:
+        state = "front" if row.number in front else "dominated"
+    known = {"latency_ms": row.elsewhere_ms[device]} if device in row.elsewhere_ms else {}
+    costs = {**{name: value for name, value in row.costs.items() if name != "latency_ms"}, **known}
+    return replace(row, state=state, costs=costs, roles=(), measured=False)
 
 
 def _evaluation(run: Run) -> tuple[Evaluation | None, Unreadable | None]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hwnas.core import Trial
-from hwnas.objectives import COSTS
+from hwnas.objectives import COSTS, latency_on
 from hwnas.spaces import PRECISION, precision_of
 from hwnas.study import Run
 from hwnas.study.record import RUNG_ACCURACY, RUNGS
@@ -43,6 +43,7 @@ class TrialRow:
         rungs: Epochs and accuracy at which its training halted, and at its end; empty where none halts.
         predicted_ms: Of a network that was measured, what had been predicted; else ``None``.
         precision: What the search chose to compute it in; ``None`` where it had no such choice.
+        elsewhere_ms: Latency on other devices, by their names.
     """
 
     number: int
@@ -59,6 +60,7 @@ class TrialRow:
     rungs: tuple[tuple[int, float], ...]
     predicted_ms: float | None
     precision: str | None
+    elsewhere_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 def trial_rows(run: Run, trials: Sequence[Trial], front: set[int], picks: Mapping[str, Trial]) -> tuple[TrialRow, ...]:
@@ -92,6 +94,7 @@ def trial_rows(run: Run, trials: Sequence[Trial], front: set[int], picks: Mappin
             roles=roles.get(trial.number, ()),
             predicted_ms=predicted.get(trial.number),
             epochs=run.settings.recipe.epochs,
+            devices=run.settings.other_devices,
         )
         for trial, state in states
     )
@@ -115,9 +118,11 @@ def _row(
     roles: tuple[str, ...],
     predicted_ms: float | None,
     epochs: int,
+    devices: Sequence[str],
 ) -> TrialRow:
     known = {**{name: recorded[name] for name in COST_LABELS if name in recorded}, **trial.values}
     accuracy = trial.values.get("accuracy")
+    elsewhere = {name: latency_on(name).name for name in devices}
     halts = sorted((int(rung), float(entry["accuracy"])) for rung, entry in recorded.get(RUNGS, {}).items())
     return TrialRow(
         number=trial.number,
@@ -134,4 +139,5 @@ def _row(
         rungs=(*halts, (epochs, accuracy)) if halts and accuracy is not None else tuple(halts),
         predicted_ms=predicted_ms,
         precision=precision_of(trial.architecture) if PRECISION in trial.architecture else None,
+        elsewhere_ms={name: float(recorded[column]) for name, column in elsewhere.items() if column in recorded},
     )

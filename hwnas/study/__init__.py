@@ -1,5 +1,6 @@
 """The study: ask, run, tell, on a record that survives whatever happens."""
 
+from hwnas.study.devices import Devices, open_devices
 from hwnas.study.evaluating import EvaluationPlan, plan_evaluation
 from hwnas.study.previewing import preview
 from hwnas.study.problem import problem_of
@@ -11,11 +12,13 @@ from hwnas.study.settings import RunSettings
 __all__ = [
     "DEFAULT_TRIALS",
     "PICKS",
+    "Devices",
     "EvaluationPlan",
     "Found",
     "Run",
     "RunSettings",
     "SearchProgress",
+    "open_devices",
     "open_run",
     "plan_evaluation",
     "preview",

@@ -42,8 +42,8 @@ class SearchProgress:
     """How far a search is.
 
     Attributes:
-        stage: What goes on: ``"trials"``; before them, where weights are shared, ``"supernet"`` and ``"part 2 of 4"``;
-            after such a search ``"winners"``, the training of the best.
+        stage: What goes on: ``"trials"``; before them, where weights are shared, ``"supernet"`` and ``"part 2 of 4"``,
+            or ``"policy"``; after such a search by shared weights ``"winners"``, the training of the best.
         done: Trials finished, steps of shared weights, or winners trained; those of an earlier process included.
         total: Of the stage.
         eta_s: Seconds until the search is over, as far as known; ``None`` before this process has done anything.
@@ -86,13 +86,14 @@ class Progress:
         return Pace(workers=workers, clock=self._clock)
 
     def steps(self, stage: str, done: int, total: int) -> None:
-        """To be called in the course of training shared weights; the first call of a stage tells where it begins."""
+        """To be called while shared weights or a policy are learned; a stage's first call tells its beginning."""
         if stage == self._stage:
             self._steps.advanced(done - self._done)
         else:
             self._steps.paused()
         self._stage, self._done = stage, done
-        self._say(stage, done, total, self._steps, ahead=(TRIALS, WINNERS))
+        ahead = (TRIALS, WINNERS) if self._run.settings.evaluator in ESTIMATES else (TRIALS,)
+        self._say(stage, done, total, self._steps, ahead=ahead)
 
     def trained(self, done: int, total: int, pace: Pace) -> None:
         """To be called when winners are about to be trained, and after each."""

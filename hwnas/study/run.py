@@ -9,7 +9,7 @@ import platform
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,10 +20,10 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from sqlalchemy.exc import ArgumentError
 
-from hwnas.core import Architecture, Objective, StudyError, Trial, UsageError, cost_matrix
+from hwnas.core import Architecture, Objective, Predictor, StudyError, Trial, UsageError, cost_matrix
 from hwnas.evaluators import ESTIMATES, TRAININGS, Judgement
 from hwnas.networks import NetworkFamily, network_family
-from hwnas.objectives import COSTS, KnownCosts, Limits, objectives
+from hwnas.objectives import COSTS, KnownCosts, Limits, latency_on, objectives
 from hwnas.pareto import hypervolume, knee, non_dominated
 from hwnas.predictors import LatencyPredictors, MeasuredOrPredicted, Optimistic
 from hwnas.study.changes import TargetsAdded
@@ -54,6 +54,7 @@ class Run:
         place: Where its trials are kept.
         changes: Targets that were added since, the first ones first.
         warm: What it has from another run; ``None`` where it began with nothing.
+        elsewhere: Latency on other devices by their names, while a search goes on; trials keep what it said.
     """
 
     folder: Path
@@ -64,6 +65,7 @@ class Run:
     place: Place
     changes: tuple[TargetsAdded, ...] = ()
     warm: WarmStart | None = None
+    elsewhere: Mapping[str, Predictor] = field(default_factory=dict)
 
     @cached_property
     def family(self) -> NetworkFamily:
@@ -99,7 +101,7 @@ class Run:
     @cached_property
     def costs(self) -> KnownCosts:
         """Every cost known without training."""
-        return KnownCosts(self.family, self.latency, energy=self.predictors.energy)
+        return KnownCosts(self.family, self.latency, energy=self.predictors.energy, elsewhere=self.elsewhere)
 
     @cached_property
     def limits(self) -> Limits:
@@ -210,6 +212,19 @@ class Run:
         kept = non_dominated(self.cost_matrix(trials))
         return fastest_first([trial for trial, good in zip(trials, kept, strict=True) if good])
 
+    def front_on(self, device: str) -> list[Trial]:
+        """What is not dominated by latency on another device in place of the table's, the fastest there first.
+
+        Args:
+            device: One of ``settings.other_devices``.
+        """
+        there = latency_on(device)
+        goals = [there if goal.name == "latency_ms" else goal for goal in self.objectives]
+        trials = self.judged(self.record.finished())
+        kept = non_dominated(cost_matrix(trials, goals))
+        front = [trial for trial, good in zip(trials, kept, strict=True) if good]
+        return sorted(front, key=lambda trial: (trial.values[there.name], trial.number))
+
     def pick(self, which: str) -> Trial:
         """One trial by role or name.
 
@@ -294,7 +309,7 @@ class Run:
         write_atomically(self.folder / "run.json", json.dumps(content, indent=2) + "\n")
 
     def write_front(self, front: Sequence[Trial] | None = None) -> Path:
-        """Writes ``front.csv``: a line for each non-dominated trial.
+        """Writes ``front.csv``: a line for each non-dominated trial, with its latency on other devices.
 
         Args:
             front: What ``front`` gives, where it is at hand.
@@ -302,14 +317,27 @@ class Run:
         Raises:
             OSError: The folder cannot be written.
         """
+        return self._write_trials("front.csv", self.front() if front is None else front)
+
+    def write_fronts_elsewhere(self) -> list[Path]:
+        """Writes ``front@DEVICE.csv`` for each other device, as ``front.csv``.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        devices = self.settings.other_devices
+        return [self._write_trials(f"front@{device}.csv", self.front_on(device)) for device in devices]
+
+    def _write_trials(self, file: str, trials: Sequence[Trial]) -> Path:
+        elsewhere = [latency_on(device).name for device in self.settings.other_devices]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        columns = ["accuracy", "latency_ms", "flops_m", "params_m"]
+        columns = ["accuracy", "latency_ms", *elsewhere, "flops_m", "params_m"]
         writer.writerow(["trial", "id", *columns, "architecture"])
-        for trial in self.front() if front is None else front:
+        for trial in trials:
             figures = [trial.values[name] for name in columns]
             writer.writerow([trial.number, trial.architecture.id, *figures, json.dumps(dict(trial.architecture))])
-        return write_atomically(self.folder / "front.csv", text.getvalue())
+        return write_atomically(self.folder / file, text.getvalue())
 
 
 def begin_run(

@@ -7,13 +7,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from hwnas.core import Evaluator, LatencyMeter, RunMismatchError, UsageError
+from hwnas.core import Evaluator, LatencyMeter, RunMismatchError, Searcher, UsageError
 from hwnas.evaluators import (
     EvaluatorSource,
     FewShotEvaluator,
     Lessons,
     PredictorEvaluator,
     SupernetEvaluator,
+    TabularEvaluator,
     require_evaluator,
     require_table,
 )
@@ -21,11 +22,13 @@ from hwnas.executors import AnyExecutor, ExecutorSettings, SerialExecutor, open_
 from hwnas.networks import NetworkFamily, network_family
 from hwnas.objectives import Limits, bounds_of, objectives
 from hwnas.predictors import Missing, require_policy
-from hwnas.searchers import DesignsFirst, make_searcher, require_inner
+from hwnas.searchers import DesignsFirst, SearchProblem, make_searcher
 from hwnas.study.changing import with_targets
+from hwnas.study.devices import Devices
 from hwnas.study.halving import require_halving
 from hwnas.study.lessons import lessons, lessons_sha256, require_lessons
 from hwnas.study.measuring import Doubts
+from hwnas.study.one_shot import MODNAS, modnas_searcher, require_one_shot, require_searcher
 from hwnas.study.precisions import FLOAT, require_precisions
 from hwnas.study.previewing import known_costs
 from hwnas.study.problem import problem_of
@@ -71,6 +74,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     storage: str | None = None,
     warm_start: str | Path | None = None,
     symmetric_int8: bool = False,
+    devices: Devices | None = None,
     on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> Run:
     """Searches a space, or goes on with a search that was cut off or is to have more trials.
@@ -87,7 +91,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         targets: Costs to trade against accuracy: ``latency``, ``flops``, ``macs``, ``params``, ``memory``, ``energy``.
             A run goes on with further ones, since what they cost is known of the trials that are done.
         algorithm: One of ``hwnas.searchers.ALGORITHMS``: ``lamoo``, ``la-mcts``, ``lanas``, ``alphax``, or an inner
-            searcher's name for it alone over the whole space.
+            searcher's name for it alone over the whole space; or ``modnas``, one policy for several devices.
         inner: What proposes in a region, one of ``hwnas.searchers.INNERS``; by default the algorithm's own.
         trials: Architectures to evaluate.
         limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit; lower
@@ -118,6 +122,8 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
             evaluated first. What counts is the beginning of a run; what the other one does later does not.
         symmetric_int8: Whether the device asks for activations of int8 that are signed and lie around zero, as TensorRT
             does.
+        devices: For ``modnas``, devices beside that of the table, from ``hwnas.study.open_devices``: each has a front,
+            ``Run.front_on``, and every trial its latency there as ``latency_ms@DEVICE``.
         on_progress: Called after every trial, and in the course of what else is trained.
 
     Returns:
@@ -140,7 +146,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     require_executor(where)
     if storage is not None:
         require_url(storage)
-    drawing = require_inner(algorithm, inner)
+    drawing = require_searcher(algorithm, inner)
     wanted = recipe or Recipe()
     require_teacher(wanted, None)
     require_lessons(evaluator, learn_from)
@@ -152,6 +158,8 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     goals, limited = objectives(targets), bounds_of(limits or {})
     images = data if isinstance(data, ImageData) else load_data(data)
     family = _family(space, images, evaluator, computed_in)
+    several = devices or Devices()
+    require_one_shot(algorithm, space=family.space, evaluator=evaluator, targets=targets, several=bool(several.all))
     learned = lessons(evaluator, learn_from, space=family.space.name, data_sha256=images.fingerprint, recipe=wanted)
     settings = RunSettings(
         space=family.space.name,
@@ -175,18 +183,17 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         table_sha256=table_sha256(known_table),
         precisions=computed_in,
         symmetric_int8=symmetric_int8 and "int8" in computed_in,
+        devices=tuple(one.source for one in several.learned),
+        unseen=tuple(one.source for one in several.unseen),
+        devices_sha256=several.sha256,
     )
     folder, asked_start = Path(out), None if warm_start is None else str(warm_start)
-    recorded = None
-    if (folder / "run.json").exists():  # before the table is asked for blocks of a space or data it was not made for
-        opened = open_run(folder)
-        recorded = opened.settings
-        recorded.require_same(settings, folder=str(folder))
-        settings = replace(settings, targets=(*recorded.targets, *recorded.added_targets(settings)))
-        require_same_start(opened, asked_start)
-    source = read_source(asked_start, family) if asked_start and recorded is None else None
+    # before the table is asked for blocks of a space or data it was not made for
+    ongoing = _going_on(folder, settings, asked_start)
+    settings = ongoing or settings
+    source = read_source(asked_start, family) if asked_start and ongoing is None else None
     costs = known_costs(known_table, family, missing=settings.missing)
-    if recorded is None:
+    if ongoing is None:
         costs.require_known([*(goal.name for goal in goals), *(bound.cost for bound in limited)])
     bounds = Limits(settings.limits, costs)
     _require_room(family, bounds, trials)
@@ -195,15 +202,47 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
             run = _reopened(folder, settings, storage)
             if added := run.settings.added_targets(settings):
                 run = with_targets(run, added)
+            run = replace(run, elsewhere=several.latencies)
         else:
             reference = reference_point(costs, bounds, goals, classes=images.classes)
-            prepare = partial(_warmed, source=source) if source else lambda run: run
+            prepare = partial(_prepared, devices=several, source=source)
             run = begin_run(folder, settings, known_table, reference, storage=storage, prepare=prepare)
         try:
-            _work(run, images, where, learned=learned, meter=meter, attempts=attempts, on_progress=on_progress)
+            _work(
+                run,
+                images,
+                where,
+                devices=several,
+                learned=learned,
+                meter=meter,
+                attempts=attempts,
+                on_progress=on_progress,
+            )
+            run.write_fronts_elsewhere()
         finally:
             run.record.close()
     return run
+
+
+def _going_on(folder: Path, settings: RunSettings, start: str | None) -> RunSettings | None:
+    """The settings that the run in a folder goes on with, further targets behind its own; ``None`` where there is none.
+
+    Raises:
+        RunMismatchError: It was begun with other settings, or in another way.
+        UsageError: It cannot have further targets.
+    """
+    if not (folder / "run.json").exists():
+        return None
+    opened = open_run(folder)
+    opened.settings.require_same(settings, folder=str(folder))
+    require_same_start(opened, start)
+    targets, added = opened.settings.targets, opened.settings.added_targets(settings)
+    if added and settings.algorithm == MODNAS:
+        raise UsageError(
+            f"{folder} has a policy for the targets {', '.join(targets)}: begin a new run with another --out for "
+            f"{', '.join(added)} besides"
+        )
+    return replace(settings, targets=(*targets, *added))
 
 
 def _family(space: str, images: ImageData, evaluator: str, precisions: Sequence[str]) -> NetworkFamily:
@@ -222,8 +261,11 @@ def _require_room(family: NetworkFamily, bounds: Limits, trials: int) -> None:
         )
 
 
-def _warmed(run: Run, *, source: Source) -> Run:
-    """A run that is about to begin, with what it has from another one."""
+def _prepared(run: Run, *, devices: Devices, source: Source | None) -> Run:
+    """A run that is about to begin, with its devices and what it has from another one."""
+    run = replace(run, elsewhere=devices.latencies)
+    if source is None:
+        return run
     try:
         return replace(run, warm=take_over(run, warm_start_of(source, run.settings), source))
     finally:
@@ -244,11 +286,12 @@ def _reopened(folder: Path, settings: RunSettings, storage: str | None) -> Run:
     return run if run.settings.trials == settings.trials else run.with_trials(settings.trials)
 
 
-def _work(
+def _work(  # noqa: PLR0913  (keywords, each a part that is put in)
     run: Run,
     images: ImageData,
     where: ExecutorSettings,
     *,
+    devices: Devices,
     learned: Lessons,
     meter: LatencyMeter | None,
     attempts: int,
@@ -270,8 +313,8 @@ def _work(
         if not spent:
             doubts = Doubts(run, meter, executor.paused) if meter else None
             problem = problem_of(run, feasible=run.possible.feasible if doubts else None)
-            searcher = make_searcher(run.settings.algorithm, problem, seed=run.settings.seed, inner=run.settings.inner)
             evaluator = _evaluator(run, run.settings.evaluator, images, executor, progress, learned)
+            searcher = _searcher(run, devices, evaluator, problem, progress)
             pace = progress.pace(workers=executor.workers)
             if run.warm is not None:
                 searcher = DesignsFirst(searcher, run.warm.proposals(), problem=problem)
@@ -300,6 +343,19 @@ def _work(
             )
     finally:
         executor.shutdown(wait=False, cancel_futures=True)  # Ctrl-C: what is under way is begun anew the next time
+
+
+def _searcher(
+    run: Run, devices: Devices, evaluator: Callable[[], Evaluator], problem: SearchProblem, progress: Progress
+) -> Searcher:
+    """What proposes; a policy for several devices is learned first."""
+    settings = run.settings
+    if settings.algorithm != MODNAS:
+        return make_searcher(settings.algorithm, problem, seed=settings.seed, inner=settings.inner)
+    table = evaluator()
+    if not isinstance(table, TabularEvaluator):  # refused before the run was begun
+        raise UsageError(f"algorithm {MODNAS} needs --evaluator tabular, received {settings.evaluator}")
+    return modnas_searcher(run, devices, table, problem, on_progress=partial(progress.steps, "policy"))
 
 
 def _evaluator(

@@ -8,12 +8,12 @@ from typing import Any
 
 from hwnas.core import RunMismatchError, StudyError, UsageError
 from hwnas.objectives import Bound, bounds_of
-from hwnas.predictors import Missing
+from hwnas.predictors import Missing, device_name
 from hwnas.training import Recipe
 
-SETTINGS_VERSION = 6
+SETTINGS_VERSION = 7
 # 2: rows that the table lacks; 3: the inner searcher; 4: the place of the record; 5: halving, predictions, and targets
-# that were added; 6: precisions
+# that were added; 6: precisions; 7: other devices
 OLDEST_VERSION = 3  # that can still be read
 _LATER = (  # runs of before lack them
     "evaluator",
@@ -23,7 +23,11 @@ _LATER = (  # runs of before lack them
     "learned_sha256",
     "precisions",
     "symmetric_int8",
+    "devices",
+    "unseen",
+    "devices_sha256",
 )
+_TUPLES = ("targets", "precisions", "devices", "unseen")
 _FREE = ("trials", "learned_from")  # may change from one command to the next: the budget, and where a folder is
 
 
@@ -53,6 +57,9 @@ class RunSettings:
         learned_sha256: Hash of what they were learned from.
         precisions: What networks may be computed in; a choice of the space where that is not fp32 alone.
         symmetric_int8: Whether activations of int8 are signed and lie around zero, as the device asks for.
+        devices: Devices beside that of the table that were learned from, as they were named; each has a front.
+        unseen: Devices that have a front and were not learned from, likewise.
+        devices_sha256: Hash of what was known of these; empty where there are none.
     """
 
     space: str
@@ -76,6 +83,14 @@ class RunSettings:
     learned_sha256: str = ""
     precisions: tuple[str, ...] = ("fp32",)
     symmetric_int8: bool = False
+    devices: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+    devices_sha256: str = ""
+
+    @property
+    def other_devices(self) -> tuple[str, ...]:
+        """Names of the devices beside that of the table."""
+        return tuple(device_name(source) for source in (*self.devices, *self.unseen))
 
     @property
     def bounds(self) -> tuple[Bound, ...]:
@@ -84,7 +99,7 @@ class RunSettings:
 
     def to_json(self) -> dict[str, Any]:
         """Field by field, as lists, numbers and strings."""
-        lists = {"targets": list(self.targets), "precisions": list(self.precisions)}
+        lists = {name: list(getattr(self, name)) for name in _TUPLES}
         return {**asdict(self), **lists, "limits": dict(self.limits)}
 
     @classmethod
@@ -98,7 +113,7 @@ class RunSettings:
             later = {name: getattr(cls, name) for name in _LATER}
             found = {**later, **value}
             known = {entry.name: found[entry.name] for entry in fields(cls)}
-            tuples = {name: tuple(known[name]) for name in ("targets", "precisions")}
+            tuples = {name: tuple(known[name]) for name in _TUPLES}
             return cls(**{**known, **tuples, "recipe": Recipe.from_json(known["recipe"])})
         except (KeyError, TypeError, UsageError) as error:
             raise StudyError(

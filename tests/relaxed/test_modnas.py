@@ -77,6 +77,28 @@ def test_three_objectives_are_learned_alike() -> None:
     assert len(modnas.propose(TASKS[0].description, rays(6, objectives=3))) == 6
 
 
+def test_latencies_of_two_devices_are_objectives_of_one_task() -> None:
+    narrow, wide = task("narrow", 0.0), task("wide", 3.0)
+    both = replace(narrow, name="both", costs=(*narrow.costs, *wide.costs))
+    modnas = Modnas(error(), [both], seed=0, settings=QUICK)
+    modnas.fit()
+    wanted = np.eye(3)
+    best, first, second = modnas.propose(both.description, wanted)
+    medians = [np.median(latencies(slope)) for slope in (0.0, 3.0)]
+    for slope, found, median in zip((0.0, 3.0), (first, second), medians, strict=True):
+        assert latencies(slope)[ARCHITECTURES.index(found)] < median
+    assert SIZES[ARCHITECTURES.index(best)] > np.median(SIZES)
+
+
+@pytest.mark.parametrize("estimator", ["reinmax", "gumbel"])
+def test_tables_can_be_asked_about_draws_as_well(estimator: str) -> None:
+    rules = replace(QUICK, steps=80, estimator=estimator)
+    modnas = Modnas(error(), TASKS, seed=0, settings=rules)
+    modnas.fit()
+    fastest, best = modnas.propose(TASKS[1].description, rays(2, objectives=2))
+    assert SIZES[ARCHITECTURES.index(fastest)] < np.median(SIZES) < SIZES[ARCHITECTURES.index(best)]
+
+
 def test_chances_are_chances() -> None:
     policy = HyperPolicy((3, 4), objectives=2, description=5, generator=torch.Generator().manual_seed(0))
     parts = policy(torch.tensor([[0.3, 0.7], [1.0, 0.0]]), torch.zeros(2, 5))
@@ -119,6 +141,11 @@ def test_preferences_and_descriptions_that_are_none_are_refused(trained: Modnas)
 def test_references_that_describe_nothing_are_refused(costs: list[float], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         described_device(np.array(costs))
+
+
+def test_a_network_that_the_runtime_folded_away_does_not_rule_a_description() -> None:
+    folded, floor = np.array([1.0, 2.0, 4.0, 1e-5]), np.array([1.0, 2.0, 4.0, 0.05 * 1.5])
+    assert described_device(folded) == pytest.approx(described_device(floor))
 
 
 def test_a_device_twice_as_slow_is_described_alike() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.core import UsageError
-from hwnas.relaxed import drawn_preferences, rays, required_preference
+from hwnas.relaxed import drawn_preferences, rays, required_preference, widest_first
 
 
 @given(n=st.integers(3, 40), objectives=st.integers(2, 4))
@@ -27,6 +27,16 @@ def test_two_objectives_get_exactly_as_many_rays_as_are_asked_for_evenly() -> No
     found = rays(24, objectives=2)
     assert len(found) == 24
     assert np.diff(found[:, 0]) == pytest.approx(np.full(23, 1 / 23))
+
+
+@given(n=st.integers(3, 30), objectives=st.integers(2, 3))
+def test_the_widest_apart_come_first_and_none_is_lost(n: int, objectives: int) -> None:
+    found = rays(n, objectives=objectives)
+    ordered = widest_first(found)
+    assert sorted(map(tuple, ordered)) == sorted(map(tuple, found))
+    assert (ordered[:objectives].max(axis=1) == 1).all()
+    gaps = [np.linalg.norm(ordered[:i] - row, axis=1).min() for i, row in enumerate(ordered) if i >= objectives]
+    assert (np.diff(gaps) <= 1e-9).all()
 
 
 def test_drawn_preferences_are_preferences_and_their_own() -> None:

@@ -1,0 +1,83 @@
+"""Several devices in one search: their options, and their fronts as people and programs read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwnas.commands.options import words_of
+from hwnas.commands.printing import grid, ms
+
+if TYPE_CHECKING:
+    from hwnas.networks import NetworkFamily
+    from hwnas.study import Devices, Run
+
+DeviceNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--devices",
+        help="For modnas: devices to learn from beside that of --table, each with a front: names of the pool, tables, "
+        "or MEASURED.csv; several with commas.",
+    ),
+]
+UnseenNames = Annotated[
+    list[str] | None,
+    typer.Option("--unseen", help="For modnas: devices to find a front for from ten reference latencies alone."),
+]
+
+
+def devices_of(
+    learned: Sequence[str] | None,
+    unseen: Sequence[str] | None,
+    *,
+    family: NetworkFamily,
+    algorithm: str,
+    evaluator: str,
+    targets: Sequence[str],
+    missing: Any,
+) -> Devices:
+    """The devices of ``--devices`` and ``--unseen``, before anything is measured or trained.
+
+    Raises:
+        UsageError: The search is not for several devices, or one of them is unknown or lacks reference latencies.
+    """
+    from hwnas.study import open_devices
+    from hwnas.study.one_shot import require_one_shot
+
+    named, others = words_of(learned), words_of(unseen)
+    require_one_shot(algorithm, space=family.space, evaluator=evaluator, targets=targets, several=bool(named or others))
+    return open_devices(family, named, unseen=others, missing=missing)
+
+
+def device_rows(run: Run) -> dict[str, list[dict[str, Any]]]:
+    """The front on each other device as JSON values, one mapping a trial."""
+    from hwnas.objectives import latency_on
+
+    return {
+        device: [
+            {
+                "trial": trial.number,
+                "id": trial.architecture.id,
+                "accuracy": trial.values["accuracy"],
+                "latency_ms": trial.values[latency_on(device).name],
+            }
+            for trial in run.front_on(device)
+        ]
+        for device in run.settings.other_devices
+    }
+
+
+def device_parts(run: Run) -> list[Any]:
+    """A line for each other device; nothing where there is none."""
+    from hwnas.predictors import device_name
+
+    unseen = {device_name(source) for source in run.settings.unseen}
+    lines = []
+    for device, rows in device_rows(run).items():
+        first, last = rows[0], rows[-1]
+        reach = [f"{ms(one['latency_ms'])} ms at {one['accuracy']:.1%}" for one in (first, last)]
+        lines.append((device, "never seen" if device in unseen else "learned from", str(len(rows)), *reach))
+    columns = ["device", "", "networks", "fastest", "most accurate"]
+    return [grid("Fronts on other devices", columns, lines)] if lines else []
