@@ -73,10 +73,12 @@ def main() -> None:
     parser.add_argument("--mazes", type=int, default=20)
     parser.add_argument("--rooms", type=int, default=3, help="in a row")
     parser.add_argument("--rollouts", type=int, default=1000)
+    parser.add_argument("--only", default=";".join(MAKERS), help="names with semicolons")
     arguments = parser.parse_args()
+    makers = {name: MAKERS[name] for name in arguments.only.split(";")}
     mazes = [Maze.drawn(seed, rooms=arguments.rooms) for seed in range(arguments.mazes)]
     solved: dict[str, list[bool]] = {}
-    for name, make in MAKERS.items():
+    for name, make in makers.items():
         ends = [searched(make, maze, seed=seed, rollouts=arguments.rollouts) for seed, maze in enumerate(mazes)]
         solved[name] = [best >= 1 for best, _ in ends]
         taken = np.median([number if best >= 1 else np.inf for best, number in ends])
@@ -85,10 +87,10 @@ def main() -> None:
             f"{name}: {sum(solved[name])} of {len(mazes)} mazes, mean reward {mean:.3f}, median rollouts {taken:.0f}",
             flush=True,
         )
-    for name in MAKERS:
-        pairs = list(zip(solved["plalam"], solved[name], strict=True))
-        better, worse = pairs.count((True, False)), pairs.count((False, True))
-        if name != "plalam":
+    for name in makers:
+        if name != "plalam" and "plalam" in makers:
+            pairs = list(zip(solved["plalam"], solved[name], strict=True))
+            better, worse = pairs.count((True, False)), pairs.count((False, True))
             chance = binomtest(better, better + worse).pvalue if better + worse else 1.0
             print(f"plalam over {name}: {better} to {worse}, p = {chance:.2g}")
 

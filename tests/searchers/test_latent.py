@@ -23,6 +23,8 @@ from hwnas.searchers.tree import (
     Quantile,
     RandomNetwork,
     Recorded,
+    Samples,
+    TwoMeans,
     WeightedRegression,
     explain,
 )
@@ -104,9 +106,8 @@ def test_codes_are_finite_and_the_same_for_the_same_randomness(encoder: Encoder)
 def test_principal_components_of_full_width_keep_all_distances(n: int, d: int, seed: int) -> None:
     rows = np.random.default_rng(seed).standard_normal((n, d))
     codes = Pca(8)(rows, rows[:, 0], np.random.default_rng(0))(rows)
-    for one, other in ((rows, codes),):
-        before = ((one[:, None] - one[None]) ** 2).sum(axis=2)
-        assert np.allclose(before, ((other[:, None] - other[None]) ** 2).sum(axis=2))
+    before, after = (((one[:, None] - one[None]) ** 2).sum(axis=2) for one in (rows, codes))
+    assert np.allclose(before, after)
 
 
 def test_a_learned_code_tells_the_merit_apart() -> None:
@@ -242,3 +243,12 @@ def test_what_begins_in_a_region_of_ways_lies_nearer_to_its_best_than_random_dra
     rng = np.random.default_rng(0)
     anywhere = encoding.encode([SPACE.sample(rng) for _ in range(200)])
     assert ((near - middle) ** 2).sum(axis=1).mean() < ((anywhere - middle) ** 2).sum(axis=1).mean()
+
+
+def test_a_few_merits_far_off_make_no_cluster_of_their_own_where_ranks_count() -> None:
+    codes = np.concatenate([np.random.default_rng(0).normal(size=(20, 2)) + shift for shift in (-3, 3)])
+    merits = np.concatenate([np.linspace(88, 89, 20), np.linspace(90, 91, 20)])
+    merits[:3] = 9.7
+    data = Samples(codes, -merits[:, None], merits)
+    assert TwoMeans(ranks=True)(data).tolist() == [1] * 20 + [0] * 20
+    assert TwoMeans()(data).sum() == 3

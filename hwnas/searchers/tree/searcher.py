@@ -59,7 +59,7 @@ class PartitionSearcher:
         self._settings = settings or self.recipe
         self._initial = InitialDesign(problem, size=initial, seed=seed)
         self._history = History(problem)
-        self._features = self._settings.features(problem.space)
+        self.features = self._settings.features(problem.space)
         self._rows: dict[str, Codes] = {}  # by architecture: a function of it alone
         self._seen: View | None = None
         self._grown: tuple[tuple[object, ...], Branch] | None = None
@@ -83,7 +83,7 @@ class PartitionSearcher:
 
     def encode(self, architectures: Sequence[Architecture]) -> Codes:
         """Codes of architectures, shape ``(n, d)``."""
-        return self.view.code(self._features.encode(architectures))
+        return self.view.code(self.features.encode(architectures))
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Replaces what is known."""
@@ -118,16 +118,16 @@ class PartitionSearcher:
     @cached_property
     def _probed(self) -> Codes:
         rng = np.random.default_rng([self._seed, 1])
-        return self._features.encode([self._problem.space.sample(rng) for _ in range(_PROBES)])
+        return self.features.encode([self._problem.space.sample(rng) for _ in range(_PROBES)])
 
     @property
     def _vectors(self) -> Codes:
         """Vectors of the trials' architectures, shape ``(n, d)``."""
         known = [trial.architecture for trial in self._history.trials]
         fresh = [architecture for architecture in known if architecture.id not in self._rows]
-        self._rows |= {one.id: row for one, row in zip(fresh, self._features.encode(fresh), strict=True)}
+        self._rows |= {one.id: row for one, row in zip(fresh, self.features.encode(fresh), strict=True)}
         rows = [self._rows[architecture.id] for architecture in known]
-        return np.array(rows, dtype=np.float64).reshape(len(known), len(self._features.columns))
+        return np.array(rows, dtype=np.float64).reshape(len(known), len(self.features.columns))
 
     @property
     def _costs(self) -> NDArray[np.float64]:
@@ -147,7 +147,7 @@ class PartitionSearcher:
     def _viewed(self) -> View:
         latent, grown = self._settings.latent, self._learned_from
         if latent is None or not grown:
-            return View(codes=self._vectors, columns=self._features.columns, code=lambda vectors: vectors)
+            return View(codes=self._vectors, columns=self.features.columns, code=lambda vectors: vectors)
         rng = np.random.default_rng([self._seed, 3, grown])
         return latent.view(self._history.trials, self._vectors, merits=self._scores, grown=grown, rng=rng)
 
