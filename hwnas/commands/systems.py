@@ -59,6 +59,13 @@ SYSTEMS = (
         command="python benchmarks/search/samples_to_best.py --algorithms alphax,mcts,random",
     ),
     System(
+        name="PlaLaM",
+        paper="Yang et al., NeurIPS 2021, https://arxiv.org/abs/2106.10544",
+        parts="partition tree (codes of what came of trials, clusters, maximum) and CMA-ES begun in its regions",
+        needs="nothing",
+        command="python benchmarks/systems/plalam.py",
+    ),
+    System(
         name="Few-shot NAS",
         paper="Zhao et al., ICML 2021, https://arxiv.org/abs/2006.06863",
         parts="supernets of parts of a restricted space, and re-ranking by training",

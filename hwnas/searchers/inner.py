@@ -35,6 +35,9 @@ class Request:
         taken: Ids not to propose again; whoever proposes adds to it.
         pending: Architectures under evaluation; their ids are in ``taken``.
         rng: Randomness.
+        inside: Indices of the history's trials that lie in the region, shape ``(k,)``, where a region is made of what
+            came of its trials, so that nobody can tell beforehand where a candidate will lie; then ``accept`` looks at
+            limits alone. ``None`` where ``accept`` tells.
         notes: What whoever proposes has to say about it, in JSON-serialisable terms; it is recorded with the proposals,
             for example that a surrogate could not be fitted and what took its place.
     """
@@ -44,7 +47,14 @@ class Request:
     taken: set[str]
     pending: tuple[Architecture, ...] = ()
     rng: np.random.Generator
+    inside: NDArray[np.intp] | None = None
     notes: dict[str, object] = field(default_factory=dict)
+
+    def members(self) -> NDArray[np.intp]:
+        """Indices of the history's trials that lie in the region and satisfy all limits, shape ``(k,)``."""
+        trials = self.history.trials
+        rows = np.arange(len(trials)) if self.inside is None else self.inside
+        return rows[self.accept([trials[int(row)].architecture for row in rows])]
 
 
 class InnerSearcher(Protocol):

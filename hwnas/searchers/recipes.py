@@ -35,6 +35,7 @@ INNERS: Mapping[str, Callable[[], InnerSearcher]] = {
     "regularized-evolution": _Lazy("hwnas.searchers.evolution", "RegularizedEvolutionInner"),
     "nsga2": _Lazy("hwnas.searchers.evolution", "Nsga2Inner"),
     "cmaes": _Lazy("hwnas.searchers.evolution", "CmaEsInner"),
+    "warm-cmaes": _Lazy("hwnas.searchers.evolution", "WarmCmaEsInner"),
     "lemonade": _Lazy("hwnas.searchers.evolution", "LemonadeInner"),
     "tnd-nas": _Lazy("hwnas.searchers.policy_gradient", "PolicyGradientInner"),
     "qehvi": _Lazy("hwnas.searchers.bayes", "QehviInner"),
@@ -109,6 +110,11 @@ ALGORITHMS: Mapping[str, Algorithm] = {
         summary="partition of fixed height by linear regression; made for one objective",
         make=_partition("LaNAS"),
         inner="random",
+    ),
+    "plalam": Algorithm(
+        summary="partition of what came of trials, in codes that are learned, by the best of a region",
+        make=_partition("PlaLaM"),
+        inner="warm-cmaes",
     ),
     "alphax": Algorithm(
         summary="Monte Carlo tree search over construction actions with a learned judge of rollouts",

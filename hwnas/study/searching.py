@@ -90,8 +90,8 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
             it again by that name.
         targets: Costs to trade against accuracy: ``latency``, ``flops``, ``macs``, ``params``, ``memory``, ``energy``.
             A run goes on with further ones, since what they cost is known of the trials that are done.
-        algorithm: One of ``hwnas.searchers.ALGORITHMS``: ``lamoo``, ``la-mcts``, ``lanas``, ``alphax``, or an inner
-            searcher's name for it alone over the whole space; or ``modnas``, one policy for several devices.
+        algorithm: One of ``hwnas.searchers.ALGORITHMS``: ``lamoo``, ``la-mcts``, ``lanas``, ``plalam``, ``alphax``, or
+            an inner searcher's name for it alone over the whole space; or ``modnas``, one policy for several devices.
         inner: What proposes in a region, one of ``hwnas.searchers.INNERS``; by default the algorithm's own.
         trials: Architectures to evaluate.
         limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit; lower

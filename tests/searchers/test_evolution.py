@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwnas.pareto import hypervolume_contributions, levels, non_dominated
-from hwnas.searchers.evolution import CmaEsInner, LemonadeInner, LocalSearchInner, Nsga2Inner, RegularizedEvolutionInner
+from hwnas.searchers.evolution import (
+    CmaEsInner,
+    LemonadeInner,
+    LocalSearchInner,
+    Nsga2Inner,
+    RegularizedEvolutionInner,
+    WarmCmaEsInner,
+)
 from hwnas.searchers.evolution.ranking import best_first, crowding
 from hwnas.searchers.evolution.told import Told, told
 from hwnas.searchers.inner import InnerSearcher, RandomInner
@@ -27,7 +34,7 @@ from tests.searchers.requests import (
     two_costs,
 )
 
-INNERS = [CmaEsInner, LemonadeInner, LocalSearchInner, Nsga2Inner, RegularizedEvolutionInner]
+INNERS = [CmaEsInner, LemonadeInner, LocalSearchInner, Nsga2Inner, RegularizedEvolutionInner, WarmCmaEsInner]
 inners = pytest.mark.parametrize("inner", [kind() for kind in INNERS], ids=lambda inner: inner.name)
 
 points = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=20)

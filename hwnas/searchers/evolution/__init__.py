@@ -7,7 +7,7 @@ Contents:
     lemonade: LEMONADE.
     local: local search from the front.
     ranking: who of some architectures is better, with several objectives.
-    strategy: CMA-ES.
+    strategy: CMA-ES, and one that begins at the best of a region.
     told: what these searchers learn from.
 """
 
@@ -15,6 +15,13 @@ from hwnas.searchers.evolution.aging import RegularizedEvolutionInner
 from hwnas.searchers.evolution.genetic import Nsga2Inner
 from hwnas.searchers.evolution.lemonade import LemonadeInner
 from hwnas.searchers.evolution.local import LocalSearchInner
-from hwnas.searchers.evolution.strategy import CmaEsInner
+from hwnas.searchers.evolution.strategy import CmaEsInner, WarmCmaEsInner
 
-__all__ = ["CmaEsInner", "LemonadeInner", "LocalSearchInner", "Nsga2Inner", "RegularizedEvolutionInner"]
+__all__ = [
+    "CmaEsInner",
+    "LemonadeInner",
+    "LocalSearchInner",
+    "Nsga2Inner",
+    "RegularizedEvolutionInner",
+    "WarmCmaEsInner",
+]

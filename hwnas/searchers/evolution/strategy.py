@@ -17,6 +17,7 @@ from hwnas.searchers.inner import RandomInner, Request, take
 from hwnas.spaces import Encoding, SearchSpace
 from hwnas.spaces.decoding import nearest
 
+_LEAST_STEP = 0.01  # of a strategy that begins with equals
 _WIDENING = 1.1  # of the step size, after every block of candidates that were not enough
 
 
@@ -53,16 +54,13 @@ class CmaEsInner:
         known = told(request, initial=self._initial, fewest=size)
         if known is None or space.size == 1:
             return RandomInner().propose(n, request)
-        samples = self._samples(self._strategy(known, request, size=size), space)
+        samples = _samples(self._strategy(known, request, size=size), space)
         return take(n, samples, request.accept, taken=request.taken)
 
     def _strategy(self, known: Told, request: Request, *, size: int) -> Any:  # the library has no types
-        import cma  # noqa: PLC0415  (half a second)
-
-        problem, rng = request.history.problem, request.rng
+        problem = request.history.problem
         encoding = Encoding(problem.space)
-        options = {"popsize": size, "seed": np.nan, "randn": _normal(rng), "verbose": -9}
-        strategy = cma.CMAEvolutionStrategy(_middle(problem.space), self._step, options)
+        strategy = _fresh(_middle(problem.space), self._step, size=size, rng=request.rng)
         whole = len(known) // size
         front = known.costs[:0]
         for generation in range(max(whole - self._generations, 0), whole):
@@ -73,13 +71,56 @@ class CmaEsInner:
             front = front[non_dominated(front)]
         return strategy
 
-    @staticmethod
-    def _samples(strategy: Any, space: SearchSpace) -> Iterator[Architecture]:
-        widening = 1.0
-        while True:
-            points = strategy.ask(64, sigma_fac=widening)
-            yield from nearest(space, np.array(points))
-            widening *= _WIDENING
+
+class WarmCmaEsInner:
+    """Samples of an evolution strategy that begins anew at the best trials of its region (PlaLaM).
+
+    Its first mean is theirs, its first step their mean deviation, and they are told to it as its first generation. So
+    it knows of no trial outside of the region, where there are two inside, and needs no region that can be checked: a
+    region of outcomes says where to begin.
+
+    Args:
+        best: How many it begins with at the least; as many as are asked for, where that is more.
+        initial: Random architectures before the first sample.
+        step: Initial step size, in units of the mean deviation.
+    """
+
+    name = "warm-cmaes"
+
+    def __init__(self, *, best: int = 20, initial: int = 10, step: float = 1.0) -> None:
+        self._best = best
+        self._initial = initial
+        self._step = step
+
+    def propose(self, n: int, request: Request) -> list[Architecture]:
+        """Samples of the strategy."""
+        space = request.history.problem.space
+        known = told(request, initial=self._initial)
+        if known is None or space.size == 1:
+            return RandomInner().propose(n, request)
+        order = best_first(known.costs, request.history.problem.reference)
+        codes = Encoding(space).encode(known[order[: max(n, self._best)]].architectures)
+        step = max(self._step * float(codes.std(axis=0).mean()), _LEAST_STEP)
+        strategy = _fresh(codes.mean(axis=0), step, size=len(codes), rng=request.rng)
+        strategy.ask()
+        strategy.tell(list(codes), list(range(len(codes))))
+        return take(n, _samples(strategy, space), request.accept, taken=request.taken)
+
+
+def _fresh(mean: NDArray[np.float64], step: float, *, size: int, rng: np.random.Generator) -> Any:
+    """A strategy that knows nothing yet."""
+    import cma  # noqa: PLC0415  (half a second)
+
+    options = {"popsize": size, "seed": np.nan, "randn": _normal(rng), "verbose": -9}
+    return cma.CMAEvolutionStrategy(mean, step, options)
+
+
+def _samples(strategy: Any, space: SearchSpace) -> Iterator[Architecture]:
+    widening = 1.0
+    while True:
+        points = strategy.ask(64, sigma_fac=widening)
+        yield from nearest(space, np.array(points))
+        widening *= _WIDENING
 
 
 def _normal(rng: np.random.Generator) -> Any:

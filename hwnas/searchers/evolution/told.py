@@ -33,7 +33,7 @@ class Told:
 
 
 def told(request: Request, *, initial: int, fewest: int = 2) -> Told | None:
-    """The trials that a request accepts, or all of them where it accepts too few.
+    """The trials of a request's region, or all of them where these are too few.
 
     Args:
         request: With the history and the region.
@@ -47,5 +47,5 @@ def told(request: Request, *, initial: int, fewest: int = 2) -> Told | None:
     everything = Told([trial.architecture for trial in history.trials], history.costs)
     if len(everything) < max(initial, fewest):
         return None
-    inside = everything[np.flatnonzero(request.accept(everything.architectures))]
+    inside = everything[request.members()]
     return inside if len(inside) >= fewest else everything

@@ -1,14 +1,16 @@
 """Searchers that learn a partition of the space.
 
 ``PartitionTree`` and the parts it is composed of (``TreeSettings``), the searcher that draws in its regions, and the
-recipes LaMOO, LA-MCTS and LaNAS.
+recipes LaMOO, LA-MCTS, LaNAS and PlaLaM.
 """
 
 from hwnas.searchers.tree.boundaries import Boundary, KernelSvm, LinearSvm, RidgeThreshold, Separator
+from hwnas.searchers.tree.encoders import Encoder, Identity, Pca, RandomNetwork, WeightedRegression
 from hwnas.searchers.tree.explain import Difference, ExplainedNode, explain
 from hwnas.searchers.tree.exploration import Constant, ShareOfScale, ln_bonus, sqrt_bonus
 from hwnas.searchers.tree.features import Features, OneHot, Ordinal
 from hwnas.searchers.tree.growth import BySize, FixedHeight
+from hwnas.searchers.tree.information import Information, Recorded
 from hwnas.searchers.tree.labels import (
     AboveMeanPrediction,
     DominanceHalves,
@@ -17,8 +19,9 @@ from hwnas.searchers.tree.labels import (
     TwoMeans,
     dominance_halves,
 )
+from hwnas.searchers.tree.latent import Latent, View
 from hwnas.searchers.tree.partition import Node, PartitionTree, grow
-from hwnas.searchers.tree.recipes import FAITHFUL_LAMOO, LaMCTS, LaMOO, LaNAS
+from hwnas.searchers.tree.recipes import FAITHFUL_LAMOO, LaMCTS, LaMOO, LaNAS, PlaLaM
 from hwnas.searchers.tree.region import Decision, Region
 from hwnas.searchers.tree.samples import Samples
 from hwnas.searchers.tree.searcher import PartitionSearcher
@@ -35,15 +38,19 @@ __all__ = [
     "Difference",
     "DominanceHalves",
     "DominanceMedian",
+    "Encoder",
     "ExplainedNode",
     "Features",
     "FixedHeight",
     "Hypervolume",
     "HypervolumeContribution",
+    "Identity",
+    "Information",
     "KernelSvm",
     "LaMCTS",
     "LaMOO",
     "LaNAS",
+    "Latent",
     "LinearSvm",
     "Max",
     "Mean",
@@ -53,7 +60,11 @@ __all__ = [
     "Ordinal",
     "PartitionSearcher",
     "PartitionTree",
+    "Pca",
+    "PlaLaM",
     "Quantile",
+    "RandomNetwork",
+    "Recorded",
     "Region",
     "RidgeThreshold",
     "Samples",
@@ -61,6 +72,8 @@ __all__ = [
     "ShareOfScale",
     "TreeSettings",
     "TwoMeans",
+    "View",
+    "WeightedRegression",
     "dominance_halves",
     "explain",
     "grow",

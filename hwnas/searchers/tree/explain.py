@@ -78,7 +78,7 @@ def explain(searcher: PartitionSearcher) -> tuple[ExplainedNode, ...]:
             bonus=_bonus(tree, node),
             visits=node.visits,
             share=searcher.share(node.region),
-            separates=_separates(node, known, searcher.features.columns),
+            separates=_separates(node, known, searcher.view.columns),
         )
         for node in tree.nodes()
     )

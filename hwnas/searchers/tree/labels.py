@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwnas.pareto import dominance_counts
 from hwnas.searchers.tree.boundaries import ridge
@@ -63,20 +65,27 @@ class DominanceMedian:
         return labels
 
 
+@dataclass(frozen=True)
 class TwoMeans:
     """Two clusters in the space of vectors and merit (LA-MCTS); the one of larger mean merit is promising.
 
     Every column is standardised and the merit weighs as much as all others together, since unscaled vectors would let
     the size of the space decide. Lloyd's algorithm starts from the best and the worst sample, so it needs no
     randomness.
+
+    Attributes:
+        ranks: Whether merits count by their ranks, so that a few that are far off make no cluster of their own.
     """
+
+    ranks: bool = False
 
     def __call__(self, samples: Samples) -> Labels:
         """Labels, shape ``(n,)``; all 0 where the merits are equal."""
         if np.ptp(samples.merits) == 0:
             return np.zeros(len(samples), dtype=np.int64)
         width = samples.codes.shape[1]
-        points = _standardised(np.column_stack([samples.codes, samples.merits]))  # (n, d + 1)
+        merits = _ranks(samples.merits) if self.ranks else samples.merits
+        points = _standardised(np.column_stack([samples.codes, merits]))  # (n, d + 1)
         points[:, -1] *= np.sqrt(width)
         centers = points[[np.argmax(samples.merits), np.argmin(samples.merits)]]  # (2, d + 1)
         labels = np.zeros(len(points), dtype=np.int64)
@@ -115,6 +124,12 @@ class MedianHalves:
     def __call__(self, samples: Samples) -> Labels:
         """Labels, shape ``(n,)``."""
         return np.asarray(samples.merits < np.median(samples.merits), dtype=np.int64)
+
+
+def _ranks(merits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Position of each from the least, equals at the middle of theirs, shape ``(n,)``."""
+    _, place, count = np.unique(merits, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(count) - count / 2)[place])
 
 
 def _standardised(columns: Costs) -> Costs:

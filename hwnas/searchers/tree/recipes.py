@@ -1,4 +1,4 @@
-"""LaMOO, LA-MCTS and LaNAS: three settings of one partition tree."""
+"""LaMOO, LA-MCTS, LaNAS and PlaLaM: four settings of one partition tree."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from hwnas.searchers.tree.exploration import ShareOfScale, ln_bonus, sqrt_bonus
 from hwnas.searchers.tree.features import Ordinal
 from hwnas.searchers.tree.growth import BySize, FixedHeight
 from hwnas.searchers.tree.labels import AboveMeanPrediction, DominanceHalves, DominanceMedian, TwoMeans
+from hwnas.searchers.tree.latent import Latent
 from hwnas.searchers.tree.searcher import PartitionSearcher
 from hwnas.searchers.tree.settings import TreeSettings
-from hwnas.searchers.tree.values import Hypervolume, Mean
+from hwnas.searchers.tree.values import Hypervolume, Max, Mean
 
 FAITHFUL_LAMOO = TreeSettings(
     features=Ordinal,
@@ -109,4 +110,42 @@ class LaNAS(PartitionSearcher):
         selection="path",
         growth=FixedHeight(5),
         draws=1,
+    )
+
+
+class PlaLaM(PartitionSearcher):
+    """A partition of what came of the trials, each region worth as much as the best in it.
+
+    PlaLaM, later named LaP3 (Yang et al., Learning space partitions for path planning, NeurIPS 2021).
+
+    A solution is the whole of a trajectory, and evaluations tell the way it took (figures named ``path.0``, ``path.1``
+    and so on). Two clusters of [code of the way, merit] are separated, a node is worth the largest merit of its
+    samples, the path of the larger bound is followed, and CMA-ES begins anew at the best samples of the leaf. Where a
+    candidate will lie is not known beforehand, so none is passed over for its region. The partition is learned anew
+    after every 25 trials.
+
+    On spaces whose trials tell no way, the information on an architecture is its own vector; then candidates are
+    checked as in every other partition here. Inner searchers that learn nothing from the trials of their region, as
+    ``random`` does, feel nothing of a partition of ways.
+
+    For values that are noisy, ``Quantile(0.9)`` is to take the place of ``Max``, which believes the luckiest.
+
+    Departures from the official code: the merit weighs as much in the clusters as the code,
+    by its rank; samples go to the side
+    predicted for them; ``Cp`` is a tenth of the extent of the merits instead of a constant; principal components take
+    the place of a random convolutional network, since ways are short vectors here and no images; a region's first step
+    has no lower bound of 1.
+    """
+
+    recipe: ClassVar[TreeSettings] = TreeSettings(
+        latent=Latent(),
+        labeler=TwoMeans(ranks=True),
+        boundary=KernelSvm(kernel="rbf", penalty=10.0),
+        value=Max(),
+        bonus=sqrt_bonus,
+        exploration=ShareOfScale(0.1),
+        selection="path",
+        growth=BySize(min_split=20, min_leaf=5, min_accuracy=0.6, max_depth=8),
+        draws=25,
+        refit=25,
     )

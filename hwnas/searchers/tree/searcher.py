@@ -15,6 +15,7 @@ from hwnas.searchers.initial import DEFAULT_INITIAL, InitialDesign
 from hwnas.searchers.inner import InnerSearcher, Request, leftovers
 from hwnas.searchers.problem import SearchProblem
 from hwnas.searchers.scalarize import Merit
+from hwnas.searchers.tree.latent import View
 from hwnas.searchers.tree.partition import Branch, Node, PartitionTree, grow
 from hwnas.searchers.tree.region import InRegion, Region
 from hwnas.searchers.tree.samples import Codes, Samples
@@ -60,17 +61,34 @@ class PartitionSearcher:
         self._history = History(problem)
         self.features = self._settings.features(problem.space)
         self._rows: dict[str, Codes] = {}  # by architecture: a function of it alone
+        self._seen: View | None = None
         self._grown: tuple[tuple[object, ...], Branch] | None = None
 
-    @cached_property
+    @property
+    def view(self) -> View:
+        """The trials told as the partition sees them."""
+        if self._seen is None:
+            self._seen = self._viewed()
+        return self._seen
+
+    @property
+    def codes(self) -> Codes:
+        """Codes of the trials, shape ``(n, d)``."""
+        return self.view.codes
+
+    @property
     def probes(self) -> Codes:
-        """Codes of random architectures, shape ``(500, d)``; the same for the same seed."""
-        rng = np.random.default_rng([self._seed, 1])
-        return self.features.encode([self._problem.space.sample(rng) for _ in range(_PROBES)])
+        """Codes of random architectures, shape ``(500, d)``; the same for the same seed and trials."""
+        return self.view.code(self._probed)
+
+    def encode(self, architectures: Sequence[Architecture]) -> Codes:
+        """Codes of architectures, shape ``(n, d)``."""
+        return self.view.code(self.features.encode(architectures))
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Replaces what is known."""
         self._history.replace(trials)
+        self._seen = None
 
     def ask(self, n: int, *, pending: Sequence[Architecture]) -> list[Proposal]:
         """Proposes up to ``n`` new architectures."""
@@ -81,16 +99,14 @@ class PartitionSearcher:
 
     def partition(self, pending: Sequence[Architecture] = ()) -> PartitionTree:
         """The partition that the trials told make."""
-        codes, costs = self.codes, self._history.costs.reshape(-1, len(self._problem.objectives))
-        grown = grown_on(len(codes))
-        direction = np.random.default_rng([self._seed, 2, grown])  # the same until the partition is learned anew
-        scores = Merit.along(costs, self._problem.reference, direction).of(costs)
+        codes, costs, grown = self.view.codes, self._costs, self._learned_from
+        scores = self._scores
         return PartitionTree(
             codes,
             costs,
             self._problem.reference,
             merits=scores,
-            pending=self.features.encode(pending),
+            pending=self.encode(pending),
             settings=self._settings,
             branch=self._branch(codes[:grown], costs[:grown], scores[:grown]),
         )
@@ -99,14 +115,41 @@ class PartitionSearcher:
         """The share of the space that a region takes, estimated from random architectures."""
         return float(region.contains(self.probes).mean())
 
+    @cached_property
+    def _probed(self) -> Codes:
+        rng = np.random.default_rng([self._seed, 1])
+        return self.features.encode([self._problem.space.sample(rng) for _ in range(_PROBES)])
+
     @property
-    def codes(self) -> Codes:
-        """Codes of the trials, shape ``(n, d)``."""
+    def _vectors(self) -> Codes:
+        """Vectors of the trials' architectures, shape ``(n, d)``."""
         known = [trial.architecture for trial in self._history.trials]
         fresh = [architecture for architecture in known if architecture.id not in self._rows]
         self._rows |= {one.id: row for one, row in zip(fresh, self.features.encode(fresh), strict=True)}
         rows = [self._rows[architecture.id] for architecture in known]
         return np.array(rows, dtype=np.float64).reshape(len(known), len(self.features.columns))
+
+    @property
+    def _costs(self) -> NDArray[np.float64]:
+        return self._history.costs.reshape(-1, len(self._problem.objectives))
+
+    @property
+    def _learned_from(self) -> int:
+        """How many of the trials the partition is learned from."""
+        return grown_on(len(self._history.trials), refit=self._settings.refit)
+
+    @property
+    def _scores(self) -> NDArray[np.float64]:
+        """How good each trial is as one number, shape ``(n,)``."""
+        direction = np.random.default_rng([self._seed, 2, self._learned_from])  # the same until it is learned anew
+        return Merit.along(self._costs, self._problem.reference, direction).of(self._costs)
+
+    def _viewed(self) -> View:
+        latent, grown = self._settings.latent, self._learned_from
+        if latent is None or not grown:
+            return View(codes=self._vectors, columns=self.features.columns, code=lambda vectors: vectors)
+        rng = np.random.default_rng([self._seed, 3, grown])
+        return latent.view(self._history.trials, self._vectors, merits=self._scores, grown=grown, rng=rng)
 
     def _branch(self, codes: Codes, costs: NDArray[np.float64], scores: NDArray[np.float64]) -> Branch:
         key = (codes.tobytes(), costs.tobytes(), scores.tobytes())
@@ -128,22 +171,24 @@ class PartitionSearcher:
             if not found:
                 break
             proposals += found
-            tree.visit(self.features.encode([proposal.architecture for proposal in found]))
+            tree.visit(self.encode([proposal.architecture for proposal in found]))
         return proposals
 
     def _in_region(self, n: int, tree: PartitionTree, request: Request) -> list[Proposal]:
         """Proposals from the region that is selected, or from larger ones around it."""
+        view = self.view
         leaf, bound = tree.best_leaf()
-        why = {"inner": self._inner.name, **self._why(tree, leaf, bound)}
+        why = {"inner": self._inner.name, **self._why(tree, leaf, bound), **view.notes}
         proposals: list[Proposal] = []
         region, relaxed = leaf.region, 0
         while len(proposals) < n:
             inside = Request(
                 history=request.history,
-                accept=InRegion(region, self._problem, self.features.encode),
+                accept=InRegion(region, self._problem, self.encode) if view.exact else self._problem.feasible,
                 taken=request.taken,
                 pending=(*request.pending, *(proposal.architecture for proposal in proposals)),
                 rng=request.rng,
+                inside=None if view.exact else np.flatnonzero(region.contains(view.codes)),
             )
             found = self._inner.propose(n - len(proposals), inside)
             proposals += _proposals(found, {**why, "relaxed": relaxed, **inside.notes})
@@ -182,10 +227,15 @@ class PartitionSearcher:
         }
 
 
-def grown_on(n: int) -> int:
-    """How many of ``n`` trials the partition is learned from: all of few, of many a round number that is nearly all."""
+def grown_on(n: int, *, refit: int = 1) -> int:
+    """How many of ``n`` trials the partition is learned from: all of few, of many a round number that is nearly all.
+
+    Args:
+        n: Trials.
+        refit: A multiple of that, in any case.
+    """
     step = 1 if n < _OFTEN else 2 ** int(np.log2(n / 64))
-    return n - n % step
+    return n - n % (step if refit == 1 else max(refit, step // refit * refit))
 
 
 def _proposals(architectures: Sequence[Architecture], why: Mapping[str, Any]) -> list[Proposal]:

@@ -11,16 +11,19 @@ from hwnas.searchers.tree.exploration import Bonus, Exploration, ShareOfScale, l
 from hwnas.searchers.tree.features import Features, OneHot
 from hwnas.searchers.tree.growth import BySize, Growth
 from hwnas.searchers.tree.labels import DominanceHalves, Labeler
+from hwnas.searchers.tree.latent import Latent
 from hwnas.searchers.tree.values import Hypervolume, NodeValue
 from hwnas.spaces import SearchSpace
 
 
 @dataclass(frozen=True, kw_only=True)
 class TreeSettings:
-    """The free choices of the tree; LaNAS, LA-MCTS and LaMOO are settings of it.
+    """The free choices of the tree; LaNAS, LA-MCTS, LaMOO and PlaLaM are settings of it.
 
     Attributes:
         features: Vectors of a space's architectures: ``OneHot`` or ``Ordinal``.
+        latent: What is separated in place of those: codes of what came of the trials. Where a candidate will lie is
+            then known only after its trial, so the region says what a search in it begins with, not where it may go.
         labeler: Which samples of a node are promising: ``DominanceHalves``, ``DominanceMedian``, ``TwoMeans``,
             ``AboveMeanPrediction`` or ``MedianHalves``.
         boundary: What separates them: ``KernelSvm``, ``LinearSvm`` or ``RidgeThreshold``.
@@ -35,9 +38,11 @@ class TreeSettings:
         largest: Samples of a node that its labels and boundary are learned from at the most, evenly over their order;
             all of them where they are assigned by label.
         draws: Proposals drawn from a region before one is selected anew, with them as visits; 0 for the whole batch.
+        refit: Trials after which the partition is learned anew, at the least; what came since is put into its leaves.
     """
 
     features: Callable[[SearchSpace], Features] = OneHot
+    latent: Latent | None = None
     labeler: Labeler = field(default_factory=DominanceHalves)
     boundary: Separator = field(default_factory=KernelSvm)
     value: NodeValue = field(default_factory=Hypervolume)
@@ -48,3 +53,4 @@ class TreeSettings:
     growth: Growth = field(default_factory=BySize)
     largest: int = 2000
     draws: int = 0
+    refit: int = 1

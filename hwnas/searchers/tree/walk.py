@@ -24,6 +24,8 @@ def walk_in_region(n: int, request: Request) -> list[Architecture]:
     """
     space, rng = request.history.problem.space, request.rng
     known = [trial.architecture for trial in request.history.trials]
+    if request.inside is not None:
+        known = [known[int(row)] for row in request.inside]
     if n < 1 or not known:
         return []
     chosen = [known[i] for i in rng.permutation(len(known))[:_ENDS]]
