@@ -25,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -104,9 +105,10 @@ def few(file: Path) -> None:
     """A part of Fashion-MNIST, as it comes; in a file, since workers read it, too."""
     whole = hwnas.load_data("fashion-mnist")
     parts = {"train": (whole.train, 2000), "val": (whole.validation, 2000), "test": (whole.test, 5000)}
-    arrays = {f"{name}_images": part.images[:n, ..., 0] for name, (part, n) in parts.items()}
-    labels = {f"{name}_labels": part.labels[:n] for name, (part, n) in parts.items()}
-    np.savez(file, **arrays, **labels, class_names=np.array(whole.class_names))
+    arrays: dict[str, Any] = {"class_names": np.array(whole.class_names)}
+    for name, (part, n) in parts.items():
+        arrays |= {f"{name}_images": part.images[:n, ..., 0], f"{name}_labels": part.labels[:n]}
+    np.savez(file, **arrays)
 
 
 def searched(way: str, name: str, limits: Mapping[str, float], trials: int, setting: Setting) -> Run:

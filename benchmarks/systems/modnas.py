@@ -31,6 +31,7 @@ from hwnas.relaxed import (
     ESTIMATORS,
     CostTensor,
     DeviceTask,
+    Estimator,
     LearnedLatency,
     Modnas,
     ModnasSettings,
@@ -150,7 +151,7 @@ def main() -> None:
             chance[seed, place] = problem.share(device, drawn)
     print(told("random", chance, f"{len(wanted)} random architectures"), flush=True)
     for variant in arguments.variants.split(","):
-        drawn_by = next((one for one in ESTIMATORS if variant.endswith(one)), "expectation")
+        drawn_by: Estimator = next((one for one in ESTIMATORS if variant.endswith(one)), "expectation")
         settings = replace(ModnasSettings(), steps=arguments.steps, estimator=drawn_by)
         ours = np.zeros((arguments.seeds, len(devices)))
         distinct, minutes = [], []

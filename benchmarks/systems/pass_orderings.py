@@ -8,7 +8,6 @@ best orders come to in milliseconds is measured at the end (``--measure``), besi
 from __future__ import annotations
 
 import argparse
-import io
 import tempfile
 import warnings
 from pathlib import Path
@@ -60,15 +59,16 @@ def exported(architecture_seed: int) -> onnx.ModelProto:
     for layer in module.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):  # as after training: nothing is folded for being 0 or 1
             with torch.no_grad():
-                for part in (layer.weight, layer.bias, layer.running_mean, layer.running_var):
-                    part.copy_(torch.from_numpy(rng.uniform(0.5, 2, layer.num_features)))
-    side, file = family.resolution(architecture), io.BytesIO()
+                for name in ("weight", "bias", "running_mean", "running_var"):
+                    getattr(layer, name).copy_(torch.from_numpy(rng.uniform(0.5, 2, layer.num_features)))
+    side = family.resolution(architecture)
     image = torch.zeros((1, family.shape.channels, side, side))
     preserved = torch.onnx.TrainingMode.PRESERVE
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
+        file = Path(folder, "exported.onnx")
         torch.onnx.export(module, (image,), file, dynamo=False, training=preserved, do_constant_folding=False)
-    return onnx.load_from_string(file.getvalue())
+        return onnx.load(file)
 
 
 def problem() -> SearchProblem:
@@ -138,7 +138,8 @@ def _measured(models: dict[str, onnx.ModelProto]) -> None:
         plain = time_networks(work, backend=Unoptimised(), out=Path(folder, "plain.jsonl"))
         own = time_networks(work[:1], backend=OnnxRuntimeBackend(), out=Path(folder, "own.jsonl"))
     for name, timed in (*plain.items(), *((f"{name}, by the runtime", one) for name, one in own.items())):
-        print(f"{name}: {timed.row.latency_ms:.4g} ms{' (noisy)' if timed.row.flags else ''}")
+        timing = timed.row.timing
+        print(f"{name}: {timing.latency_ms:.4g} ms{' (noisy)' if timing.noise == 'noisy' else ''}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,14 @@ def _value(graph: onnx.GraphProto, name: str) -> Weights | None:
     return next((numpy_helper.to_array(one) for one in graph.initializer if one.name == name), None)
 
 
+def _weights(graph: onnx.GraphProto, name: str) -> Weights:
+    """A constant that has to be one: the weights of an exported layer are."""
+    found = _value(graph, name)
+    if found is None:
+        raise ValueError(f"expected constant weights, {name!r} is computed")
+    return found
+
+
 def _constant(graph: onnx.GraphProto, value: Weights) -> str:
     """Adds a constant; returns its name."""
     name = f"folded_{len(graph.initializer)}"
@@ -57,8 +65,8 @@ def _replaced(graph: onnx.GraphProto, node: onnx.NodeProto, *others: onnx.NodePr
 
 def _scaled(graph: onnx.GraphProto, conv: onnx.NodeProto, scale: Weights, shift: Weights) -> None:
     """A convolution whose channels are multiplied and added to."""
-    weight = _value(graph, conv.input[1])
-    bias = _value(graph, conv.input[2]) if len(conv.input) > 2 else np.zeros(len(weight), dtype=np.float32)
+    weight = _weights(graph, conv.input[1])
+    bias = _weights(graph, conv.input[2]) if len(conv.input) > 2 else np.zeros(len(weight), dtype=np.float32)
     names = [_constant(graph, weight * scale.reshape(-1, 1, 1, 1)), _constant(graph, bias * scale + shift)]
     kept = conv.input[0]
     del conv.input[:]
@@ -67,13 +75,13 @@ def _scaled(graph: onnx.GraphProto, conv: onnx.NodeProto, scale: Weights, shift:
 
 def _statistics(graph: onnx.GraphProto, norm: onnx.NodeProto) -> tuple[Weights, Weights] | None:
     """What a batch normalisation multiplies by and adds, shape ``(c,)`` each; ``None`` where it is no constant."""
-    found = [_value(graph, name) for name in norm.input[1:5]]
-    if any(one is None for one in found):
+    found = [one for one in (_value(graph, name) for name in norm.input[1:5]) if one is not None]
+    if len(found) < 4:
         return None
     gamma, beta, mean, variance = found
     epsilon = next((one.f for one in norm.attribute if one.name == "epsilon"), 1e-5)
-    scale = gamma / np.sqrt(variance + epsilon)
-    return scale, beta - mean * scale
+    scale = np.asarray(gamma / np.sqrt(variance + epsilon), np.float32)
+    return scale, np.asarray(beta - mean * scale, np.float32)
 
 
 def fold_norm(graph: onnx.GraphProto) -> bool:
@@ -161,7 +169,7 @@ def split_gemm(graph: onnx.GraphProto) -> bool:
     for node in graph.node:
         if node.op_type == "Gemm":
             turned = any(one.name == "transB" and one.i for one in node.attribute)
-            weight = _value(graph, node.input[1])
+            weight = _weights(graph, node.input[1])
             name = _constant(graph, weight.T if turned else weight)
             between = f"{node.output[0]}_product"
             product = helper.make_node("MatMul", [node.input[0], name], [between])

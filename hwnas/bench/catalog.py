@@ -8,7 +8,14 @@ from functools import partial
 from hwnas.bench.functions import ackley20, branin_currin, rosenbrock, vehicle_safety
 from hwnas.bench.models import accel, ofa
 from hwnas.bench.problem import BenchProblem
-from hwnas.bench.tables import NASBENCH201_DEVICES, macro, nasbench201, nasbench201_accuracy, nasbench201_device
+from hwnas.bench.tables import (
+    NASBENCH201_DEVICES,
+    SEVERAL,
+    macro,
+    nasbench201,
+    nasbench201_accuracy,
+    nasbench201_device,
+)
 from hwnas.core import unknown
 from hwnas.evaluators import ACCEL_DEVICES
 
@@ -33,7 +40,7 @@ def open_problem(name: str, *, black_box: bool = False) -> BenchProblem:
     """A benchmark problem, its data read.
 
     Args:
-        name: One of ``PROBLEMS``.
+        name: One of ``PROBLEMS``, or several devices with a plus: ``nasbench201:pixel3+eyeriss``.
         black_box: Whether to hide the costs that are known exactly from the searchers.
 
     Raises:
@@ -42,7 +49,11 @@ def open_problem(name: str, *, black_box: bool = False) -> BenchProblem:
         MissingExtraError: pyarrow is not installed.
         DataError: A file cannot be read, or is not what it should be.
     """
-    if name not in PROBLEMS:
+    table, _, devices = name.partition(":")
+    if table == "nasbench201" and SEVERAL in devices:
+        problem = nasbench201_device(*devices.split(SEVERAL))
+    elif name in PROBLEMS:
+        problem = PROBLEMS[name]()
+    else:
         raise unknown("benchmark problem", name, PROBLEMS)
-    problem = PROBLEMS[name]()
     return problem.as_black_box() if black_box else problem

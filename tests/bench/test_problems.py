@@ -15,7 +15,7 @@ from hwnas.core import MachineError, UsageError
 from hwnas.pareto import hypervolume
 
 FUNCTIONS = ("branin-currin", "vehicle-safety", "ackley20", "rosenbrock")
-WITH_DATA = ("nasbench201", "nasbench201:pixel3", "nasbench201-accuracy", "macro", "ofa", "accel")
+WITH_DATA = ("nasbench201", "nasbench201:pixel3", "nasbench201:pixel3+eyeriss", "nasbench201-accuracy", "macro", "ofa", "accel")
 
 
 @cache
@@ -67,6 +67,14 @@ def test_devices_are_searched_on_validation_accuracy_and_reported_by_test_accura
     assert np.corrcoef(table["test_accuracy"], table["cifar100_test_acc_200"])[0, 1] == pytest.approx(1)
 
 
+def test_several_devices_are_an_objective_each() -> None:
+    problem = opened("nasbench201:pixel3+eyeriss")
+    assert [goal.name for goal in problem.search.objectives] == ["accuracy", "latency@pixel3", "latency@eyeriss"]
+    assert problem.search.cheap == (1, 2)
+    table = problem.evaluator.columns  # type: ignore[attr-defined]
+    assert np.corrcoef(table["latency@eyeriss"], table["eyeriss_latency_ms"])[0, 1] == pytest.approx(1)
+
+
 def test_formulas_give_the_figures_of_the_fields_implementations() -> None:
     points = np.array([[0.6369616873214543, 0.2697867137638703], [0.04097352393619469, 0.016527635528529094]])
     expected = [[15.331645306279745, 9.256041586458348], [238.4455587734342, 7.094872358119808]]
@@ -90,6 +98,10 @@ def test_a_black_box_tells_nothing_beforehand() -> None:
 def test_unknown_problems_and_devices_are_refused_with_the_likeliest_meant() -> None:
     with pytest.raises(UsageError, match=r"unknown benchmark problem 'nasbench201:pixel2'.*Did you mean 'nasbench201:"):
         open_problem("nasbench201:pixel2")
+    with pytest.raises(UsageError, match=r"unknown device of nasbench201 'pixel2'.*Did you mean"):
+        open_problem("nasbench201:pixel3+pixel2")
+    with pytest.raises(UsageError, match=r"expected each device once, received pixel3\+pixel3"):
+        open_problem("nasbench201:pixel3+pixel3")
     assert {"nasbench201", "ofa", "macro", "accel", *FUNCTIONS} <= set(PROBLEMS)
 
 
