@@ -20,6 +20,7 @@ class System:
         parts: What it is made of here.
         needs: What it cannot do without.
         command: Shows it working.
+        page: Of the documentation.
     """
 
     name: str
@@ -27,6 +28,7 @@ class System:
     parts: str
     needs: str
     command: str
+    page: str
 
 
 SYSTEMS = (
@@ -36,6 +38,7 @@ SYSTEMS = (
         parts="partition tree (dominance, kernel boundary, hypervolume) and any inner searcher",
         needs="nothing",
         command="hwnas search --target latency --algorithm lamoo --inner grey-ehvi",
+        page="docs/systems/lamoo.md",
     ),
     System(
         name="LA-MCTS",
@@ -43,6 +46,7 @@ SYSTEMS = (
         parts="partition tree (clusters, kernel boundary, mean) and any inner searcher",
         needs="nothing",
         command="python benchmarks/search/single_objective.py",
+        page="docs/systems/la-mcts.md",
     ),
     System(
         name="LaNAS",
@@ -50,6 +54,7 @@ SYSTEMS = (
         parts="partition tree (linear regression, fixed height, mean) and random draws",
         needs=_TABLES,
         command="python benchmarks/search/samples_to_best.py --algorithms lanas,random",
+        page="docs/systems/lanas.md",
     ),
     System(
         name="AlphaX",
@@ -57,6 +62,7 @@ SYSTEMS = (
         parts="tree of decisions and a network that judges rollouts; without it, mcts",
         needs=_TABLES,
         command="python benchmarks/search/samples_to_best.py --algorithms alphax,mcts,random",
+        page="docs/systems/alphax.md",
     ),
     System(
         name="PlaLaM",
@@ -64,6 +70,7 @@ SYSTEMS = (
         parts="partition tree (codes of what came of trials, clusters, maximum) and CMA-ES begun in its regions",
         needs="nothing",
         command="python benchmarks/systems/plalam.py",
+        page="docs/systems/plalam.md",
     ),
     System(
         name="Few-shot NAS",
@@ -71,6 +78,7 @@ SYSTEMS = (
         parts="supernets of parts of a restricted space, and re-ranking by training",
         needs="nothing",
         command="hwnas search --target latency --evaluator few-shot --trials 500",
+        page="docs/systems/few-shot.md",
     ),
     System(
         name="MODNAS",
@@ -79,6 +87,7 @@ SYSTEMS = (
         needs=_TABLES,
         command="hwnas search --algorithm modnas --space nasbench201 --data cifar10 --evaluator tabular "
         "--devices pixel3,gold_6240,titan_rtx_1 --unseen eyeriss",
+        page="docs/systems/modnas.md",
     ),
     System(
         name="TND-NAS",
@@ -86,6 +95,7 @@ SYSTEMS = (
         parts="policy gradient as an inner searcher, and a space that shrinks",
         needs=_TABLES,
         command="python benchmarks/systems/tnd_nas.py",
+        page="docs/systems/tnd-nas.md",
     ),
     System(
         name="LEMONADE",
@@ -93,6 +103,7 @@ SYSTEMS = (
         parts="densities of the known costs for parents and children, network morphisms, inherited weights",
         needs="nothing",
         command="hwnas search --target latency --algorithm lemonade --evaluator inherited",
+        page="docs/systems/lemonade.md",
     ),
     System(
         name="LightNAS",
@@ -100,6 +111,7 @@ SYSTEMS = (
         parts="exact expectations and a multiplier that ascends, for a latency that is hit",
         needs=_TABLES,
         command="python benchmarks/systems/constrained.py",
+        page="docs/systems/lightnas.md",
     ),
     System(
         name="DCA-NAS",
@@ -107,6 +119,7 @@ SYSTEMS = (
         parts="the same, for a limit that is not exceeded",
         needs=_TABLES,
         command="python benchmarks/systems/constrained.py",
+        page="docs/systems/lightnas.md",
     ),
     System(
         name="OFA²",
@@ -114,6 +127,7 @@ SYSTEMS = (
         parts="NSGA-II over accuracies that are predicted: one run for all budgets",
         needs="ofa_mbv3_accuracy_predictor.npz and ofa_note10_op_latency.parquet in HWNAS_DATA",
         command="python benchmarks/systems/ofa2.py",
+        page="docs/systems/ofa2.md",
     ),
     System(
         name="GPUNet",
@@ -122,6 +136,7 @@ SYSTEMS = (
         needs="nothing",
         command="hwnas search --target latency --space gpunet --algorithm la-mcts --min-latency 240us "
         "--max-latency 300us --workers 2",
+        page="docs/systems/gpunet.md",
     ),
     System(
         name="BT-RNN",
@@ -129,12 +144,16 @@ SYSTEMS = (
         parts="block-term maps in a space of recurrent networks, beside dense, low-rank and tensor-train ones",
         needs="nothing",
         command="hwnas search --target latency --space recurrent --data clips",
+        page="docs/systems/bt-rnn.md",
     ),
 )
 """What is here; the order is that of the documentation."""
 
 
 def systems(as_json: AsJson = False) -> None:
-    """List the published systems that are here: parts, paper, what they need, and a command that shows each working."""
-    told = [f"{one.name} ({one.paper})\n  {one.parts}\n  needs {one.needs}\n  {one.command}" for one in SYSTEMS]
+    """List the published systems that are here: parts, paper, needs, a command, and its page."""
+    told = [
+        f"{one.name} ({one.paper})\n  {one.parts}\n  needs {one.needs}\n  {one.command}\n  {one.page}"
+        for one in SYSTEMS
+    ]
     render({"systems": [asdict(one) for one in SYSTEMS]}, "\n\n".join(told), as_json=as_json)

@@ -15,7 +15,8 @@ from hwnas.core import MachineError, UsageError
 from hwnas.pareto import hypervolume
 
 FUNCTIONS = ("branin-currin", "vehicle-safety", "ackley20", "rosenbrock")
-WITH_DATA = ("nasbench201", "nasbench201:pixel3", "nasbench201:pixel3+eyeriss", "nasbench201-accuracy", "macro", "ofa", "accel")
+DEVICES = ("nasbench201:pixel3", "nasbench201:pixel3+eyeriss")
+WITH_DATA = ("nasbench201", *DEVICES, "nasbench201-accuracy", "macro", "ofa", "accel")
 
 
 @cache

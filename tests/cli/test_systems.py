@@ -38,6 +38,13 @@ def test_every_system_is_listed_with_what_shows_it_working(
     assert all(all(one.values()) for one in told)
 
 
+def test_every_system_has_a_page_and_the_page_of_all_leads_there() -> None:
+    index = (ROOT / "docs" / "systems.md").read_text(encoding="utf-8")
+    for system in SYSTEMS:
+        assert (ROOT / system.page).is_file(), system.name
+        assert f"({Path(system.page).relative_to('docs').as_posix()})" in index, system.name
+
+
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
 def test_the_command_that_shows_a_system_is_one(system: System) -> None:
     words = shlex.split(system.command)
