@@ -17,9 +17,11 @@ _LEAST_SPREAD = 1e-9
 
 # Priors of log amplitudes and log weights, as mean and standard deviation, for targets of variance 1 and columns of
 # variance 1. With them a part hardly varies over a column on its own, and a good deal over all of them together. The
-# more choices there are, the less each of them matters; that is for weights of choices to be counted from.
+# more choices there are, the less each of them matters, and likewise each figure of their kinds; that is for weights to
+# be counted from.
 _CHOICES = ((0.0, 1.0), (-0.2, 1.5))
-_IN_A_LINE = (-1.0, 1.0)
+_KIND_IN_A_LINE = (-2.5, 1.0)
+_COST_IN_A_LINE = (-1.0, 1.0)
 _FEATURES = ((1.5, 1.0), (-5.0, 1.0))  # nearly a plane: figures that sum a network up act almost linearly
 _BAG = ((0.0, 1.0), (-3.0, 1.0))
 
@@ -74,10 +76,10 @@ class Description:
             return Kernel([_part((*self._groups, *costs), _FEATURES), _part((bag,), _BAG)])
         if not self._groups:
             return Kernel([_part(costs, _FEATURES)])
-        few = -float(np.log(len(self._groups)))
         amplitude, weight = _CHOICES
-        together = _part(self._groups, (amplitude, _shifted(weight, few)))
-        return Kernel([together, LinearPart(groups=(*kinds, *costs), weight=_IN_A_LINE)])
+        together = _part(self._groups, (amplitude, _shared(weight, len(self._groups))))
+        alike = LinearPart(groups=kinds, weight=_shared(_KIND_IN_A_LINE, len(kinds)))
+        return Kernel([together, alike, *([LinearPart(groups=costs, weight=_COST_IN_A_LINE)] if costs else [])])
 
     def fixed(self, described: Matrix) -> Matrix:
         """What never changes about architectures, as the kernel compares it; shape ``(n, d - k)``.
@@ -105,8 +107,9 @@ class Description:
         return scaled
 
 
-def _shifted(prior: Prior, by: float) -> Prior:
-    return prior[0] + by, prior[1]
+def _shared(prior: Prior, among: int) -> Prior:
+    """The prior of each of several weights, so that all together come to the same however many they are."""
+    return prior[0] - float(np.log(among)), prior[1]
 
 
 def _part(groups: tuple[Columns, ...], prior: tuple[Prior, Prior]) -> RadialPart:

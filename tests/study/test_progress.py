@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -54,9 +54,13 @@ def test_a_search_that_goes_on_is_timed_by_what_this_process_does(
     assert [(told.done, told.eta_s) for told in seen] == [(15, None), (16, 30.0), (17, 20.0), (18, 10.0), (19, 0.0)]
 
 
-def test_steps_of_shared_weights_are_timed_from_where_a_stage_begins(finished: Run) -> None:
+@pytest.mark.parametrize(("evaluator", "ahead"), [("supernet", ("trials", "winners")), ("tabular", ("trials",))])
+def test_steps_of_learning_are_timed_from_where_a_stage_begins(
+    finished: Run, evaluator: str, ahead: tuple[str, ...]
+) -> None:
     clock, seen = Clock(), list[SearchProgress]()
-    progress = Progress(finished, seen.append, clock=clock)
+    run = replace(finished, settings=replace(finished.settings, evaluator=evaluator))
+    progress = Progress(run, seen.append, clock=clock)
     for stage, done, seconds in (
         ("supernet", 500, 1),
         ("supernet", 600, 50),
@@ -66,4 +70,4 @@ def test_steps_of_shared_weights_are_timed_from_where_a_stage_begins(finished: R
         clock.now += seconds
         progress.steps(stage, done, 1000)
     assert [told.eta_s for told in seen] == [None, 200.0, 100.0, 50.0]
-    assert all(told.ahead == ("trials", "winners") and told.found is None for told in seen)
+    assert all(told.ahead == ahead and told.found is None for told in seen)
