@@ -219,7 +219,8 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     precision: SearchPrecision = None,
     data: Data = "digits",
     algorithm: Annotated[
-        str, typer.Option(help="lamoo, la-mcts, lanas, alphax, an inner searcher's name for it alone, or modnas.")
+        str,
+        typer.Option(help="lamoo, la-mcts, lanas, plalam, alphax, an inner searcher's name for it alone, or modnas."),
     ] = "lamoo",
     inner: Annotated[
         str | None,

@@ -76,6 +76,8 @@ def device_parts(run: Run) -> list[Any]:
     unseen = {device_name(source) for source in run.settings.unseen}
     lines = []
     for device, rows in device_rows(run).items():
+        if not rows:  # no trial has ended well
+            continue
         first, last = rows[0], rows[-1]
         reach = [f"{ms(one['latency_ms'])} ms at {one['accuracy']:.1%}" for one in (first, last)]
         lines.append((device, "never seen" if device in unseen else "learned from", str(len(rows)), *reach))
