@@ -19,7 +19,7 @@ import numpy as np
 from hwnas.bench import BenchProblem, BenchProgress, BenchSettings, bench, summarize
 from hwnas.core import Architecture, HwnasError
 from hwnas.evaluators import nasbench201_table
-from hwnas.pareto import hypervolume, non_dominated
+from hwnas.pareto import hypervolume
 from hwnas.relaxed import CostTensor, DeviceTask, Modnas, described_device, rays, widest_first
 
 DEVICES = ("pixel3", "titan_rtx_1", "silver_4114")
@@ -113,7 +113,7 @@ def modnas(problem: BenchProblem, *, seeds: int) -> str:
 def share(problem: BenchProblem, found: Sequence[Architecture]) -> float:
     values = [problem.evaluator.evaluate(one) for one in found]
     costs = np.array([[goal.to_cost(one[goal.name]) for goal in problem.search.objectives] for one in values])
-    return hypervolume(costs[non_dominated(costs)], problem.search.reference) / problem.best
+    return hypervolume(costs, problem.search.reference) / problem.best
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from trials import trials_of
 
-from hwnas.core import Architecture, Objective, Trial
+from hwnas.core import Architecture, Objective
 from hwnas.evaluators import TabularEvaluator, nasbench201_table
 from hwnas.searchers import SearchProblem, make_searcher
 from hwnas.spaces import Choice, SearchSpace
@@ -68,12 +69,7 @@ def best_found(name: str, where: TabularEvaluator | Edits, *, samples: int, seed
     problem = SearchProblem(space=where.space, objectives=(goal,), reference=np.zeros(1))
     algorithm, _, inner = name.partition("+")
     searcher = make_searcher(algorithm, problem, seed=seed, inner=inner or None, initial=INITIAL)
-    trials: list[Trial] = []
-    while len(trials) < samples:
-        searcher.tell(trials)
-        for one in searcher.ask(min(BATCH, samples - len(trials)), pending=[]):
-            values = where.evaluate(one.architecture)
-            trials.append(Trial(number=len(trials), architecture=one.architecture, values=values))
+    trials = trials_of(searcher, where.evaluate, n=samples, batch=BATCH)
     return max(trial.values[ACCURACY] for trial in trials)
 
 

@@ -15,10 +15,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
+from trials import trials_of
 
 from hwnas.bench.models import ofa
 from hwnas.bench.problem import BenchProblem
-from hwnas.core import Architecture, Trial
+from hwnas.core import Architecture
 from hwnas.pareto import hypervolume, non_dominated
 from hwnas.searchers import SearchProblem, make_searcher
 
@@ -43,15 +44,7 @@ def within(problem: SearchProblem, limit_ms: float) -> SearchProblem:
 def searched(bench: BenchProblem, problem: SearchProblem, name: str, *, networks: int, seed: int) -> Array:
     """Costs of all networks that a run looked at: negative accuracy and latency, shape ``(n, 2)``."""
     searcher = make_searcher(name, problem, seed=seed, initial=INITIAL)
-    trials: list[Trial] = []
-    while len(trials) < networks:
-        searcher.tell(trials)
-        proposals = searcher.ask(min(BATCH, networks - len(trials)), pending=[])
-        if not proposals:
-            break
-        for one in proposals:
-            values = bench.evaluator.evaluate(one.architecture)
-            trials.append(Trial(number=len(trials), architecture=one.architecture, values=values))
+    trials = trials_of(searcher, bench.evaluator.evaluate, n=networks, batch=BATCH)
     return np.array([(-trial.values["accuracy"], trial.values["latency_ms"]) for trial in trials])
 
 

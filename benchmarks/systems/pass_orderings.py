@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ import onnx
 import onnxruntime
 import torch
 from passes import PASSES, passed
+from trials import trials_of
 
 from hwnas import network_family
-from hwnas.core import Objective, Trial
+from hwnas.core import Architecture, Objective
 from hwnas.searchers import SearchProblem, make_searcher
 from hwnas.spaces import Choice, SearchSpace
 from profilers import OnnxRuntimeBackend, OnnxWorkload, time_networks
@@ -81,14 +83,13 @@ def searched(name: str, model: onnx.ModelProto, *, seed: int, evaluations: int) 
     """The fewest kernels found, and the order that led there."""
     algorithm, _, inner = name.partition("+")
     searcher = make_searcher(algorithm, problem(), seed=seed, inner=inner or None, initial=INITIAL)
-    trials: list[Trial] = []
-    while len(trials) < evaluations:
-        searcher.tell(trials)
-        for one in searcher.ask(min(BATCH, evaluations - len(trials)), pending=[]):
-            _, way = passed(model, [str(value) for value in one.architecture.values()])
-            told = {f"path.{i}": float(value) for i, value in enumerate(way.ravel())}
-            values = {"kernels": float(way[-1, 0]), **told}
-            trials.append(Trial(number=len(trials), architecture=one.architecture, values=values))
+
+    def evaluate(architecture: Architecture) -> Mapping[str, float]:
+        _, way = passed(model, [str(value) for value in architecture.values()])
+        told = {f"path.{i}": float(value) for i, value in enumerate(way.ravel())}
+        return {"kernels": float(way[-1, 0]), **told}
+
+    trials = trials_of(searcher, evaluate, n=evaluations, batch=BATCH)
     best = min(trials, key=lambda trial: trial.values["kernels"])
     return int(best.values["kernels"]), [str(value) for value in best.architecture.values()]
 

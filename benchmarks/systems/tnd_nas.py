@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
+from trials import trials_of
 
-from hwnas.core import Architecture, Objective, Searcher, Trial
+from hwnas.core import Architecture, Objective, Searcher
 from hwnas.evaluators import TabularEvaluator, nasbench201_table
 from hwnas.searchers import SearchProblem, make_searcher
 from hwnas.searchers.plain import PlainSearcher
@@ -57,15 +58,7 @@ def limited(table: TabularEvaluator, column: str, limit: float) -> SearchProblem
 
 def best_found(make: Make, problem: SearchProblem, table: TabularEvaluator, *, samples: int, seed: int) -> float:
     """The highest accuracy after some samples."""
-    searcher, trials = make(problem, seed), list[Trial]()
-    while len(trials) < samples:
-        searcher.tell(trials)
-        found = searcher.ask(min(5, samples - len(trials)), pending=[])
-        if not found:
-            break
-        for one in found:
-            values = {ACCURACY: table.evaluate(one.architecture)[ACCURACY]}
-            trials.append(Trial(number=len(trials), architecture=one.architecture, values=values))
+    trials = trials_of(make(problem, seed), table.evaluate, n=samples, batch=5)
     return max(trial.values[ACCURACY] for trial in trials)
 
 

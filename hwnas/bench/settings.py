@@ -19,7 +19,7 @@ class BenchSettings:
     """What all runs of a folder have in common; algorithms and seeds may be added later.
 
     Attributes:
-        problem: One of ``PROBLEMS``.
+        problem: A name that ``open_problem`` knows.
         evaluations: Architectures each run evaluates, the first designs among them.
         batch: Architectures proposed at a time.
         initial: Random first designs, the same for every algorithm with the same seed.

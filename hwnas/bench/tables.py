@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hwnas.bench.problem import BenchProblem, Report, standardised
 from hwnas.core import Architecture, Objective, UsageError, unknown
 from hwnas.evaluators import MACRO_FILE, NASBENCH201_FILE, TabularEvaluator, macro_table, nasbench201_table
-from hwnas.pareto import hypervolume, non_dominated
+from hwnas.pareto import hypervolume
 from hwnas.searchers import SearchProblem
 
 Array = NDArray[np.float64]
@@ -164,4 +164,4 @@ def _standardised_problem(
 
 def _hypervolume(table: TabularEvaluator, accuracy: str, costs: Iterable[str], reference: Array) -> float:
     found = np.stack([-table.columns[accuracy], *(table.columns[cost] for cost in costs)], axis=1)
-    return hypervolume(found[non_dominated(found)], reference)
+    return hypervolume(found, reference)

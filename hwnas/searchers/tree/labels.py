@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from hwnas.pareto import dominance_counts
 from hwnas.searchers.tree.boundaries import ridge
@@ -84,7 +84,7 @@ class TwoMeans:
         if np.ptp(samples.merits) == 0:
             return np.zeros(len(samples), dtype=np.int64)
         width = samples.codes.shape[1]
-        merits = _ranks(samples.merits) if self.ranks else samples.merits
+        merits = rankdata(samples.merits) if self.ranks else samples.merits
         points = _standardised(np.column_stack([samples.codes, merits]))  # (n, d + 1)
         points[:, -1] *= np.sqrt(width)
         centers = points[[np.argmax(samples.merits), np.argmin(samples.merits)]]  # (2, d + 1)
@@ -124,12 +124,6 @@ class MedianHalves:
     def __call__(self, samples: Samples) -> Labels:
         """Labels, shape ``(n,)``."""
         return np.asarray(samples.merits < np.median(samples.merits), dtype=np.int64)
-
-
-def _ranks(merits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Position of each from the least, equals at the middle of theirs, shape ``(n,)``."""
-    _, place, count = np.unique(merits, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(count) - count / 2)[place])
 
 
 def _standardised(columns: Costs) -> Costs:

@@ -130,11 +130,10 @@ class PlaLaM(PartitionSearcher):
 
     For values that are noisy, ``Quantile(0.9)`` is to take the place of ``Max``, which believes the luckiest.
 
-    Departures from the official code: the merit weighs as much in the clusters as the code,
-    by its rank; samples go to the side
-    predicted for them; ``Cp`` is a tenth of the extent of the merits instead of a constant; principal components take
-    the place of a random convolutional network, since ways are short vectors here and no images; a region's first step
-    has no lower bound of 1.
+    Departures from the official code: the merit weighs as much in the clusters as the code, by its rank; samples go to
+    the side predicted for them; ``Cp`` is a tenth of the extent of the merits instead of a constant; principal
+    components take the place of a random convolutional network, since ways are short vectors here and no images; a
+    region's first step has no lower bound of 1.
     """
 
     recipe: ClassVar[TreeSettings] = TreeSettings(
