@@ -12,7 +12,7 @@ from hwnas.predictors.evaluation import Accuracy, Estimate, GroupAccuracy, accur
 from hwnas.predictors.fresh import chosen_networks, random_networks, signature
 from hwnas.predictors.judging import Subject, judge
 from hwnas.predictors.latency import EnergyPredictor, LatencyPredictor, Networks, row_spread
-from hwnas.predictors.measured import SURE, MeasuredOrPredicted, Optimistic
+from hwnas.predictors.measured import SURE, Corrected, MeasuredOrPredicted
 from hwnas.predictors.mixed import ByPrecision, LatencyPredictors
 from hwnas.predictors.pools import LatencyPool, cleaned, device_model, read_latencies, read_pool
 from hwnas.predictors.rows import MISSING, Missing, PartCost, RowEstimates, require_policy
@@ -28,6 +28,7 @@ __all__ = [
     "AdaptedPredictor",
     "ByPrecision",
     "Calibration",
+    "Corrected",
     "DevicePrior",
     "EnergyPredictor",
     "Estimate",
@@ -42,7 +43,6 @@ __all__ = [
     "Missing",
     "NamedDevice",
     "Networks",
-    "Optimistic",
     "Part",
     "PartCost",
     "Prediction",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from hwnas.predictors import row_spread
@@ -15,6 +16,10 @@ class MeasuredNetworks:
         path: The file; need not exist.
         manifest: Of the table that the run began with; the device is the same.
 
+    Attributes:
+        latencies: Architecture's id to latency and standard deviation in milliseconds.
+        errors: Logarithms of measured over predicted, of what was measured since this object was made.
+
     Raises:
         TableFormatError: The file is damaged.
     """
@@ -23,11 +28,12 @@ class MeasuredNetworks:
         self.path = path
         self._table = read_table(path) if path.exists() else LatencyTable(manifest)
         self.latencies: dict[str, tuple[float, float]] = {}
+        self.errors: list[float] = []
         for row in self._table.networks.values():
             self._note(row)
 
-    def add(self, row: NetworkRow) -> None:
-        """Keeps a network, on disk first.
+    def add(self, row: NetworkRow, *, predicted_ms: float) -> None:
+        """Keeps a network, on disk first, and how far off its prediction was.
 
         Raises:
             OSError: The file cannot be written.
@@ -35,6 +41,7 @@ class MeasuredNetworks:
         self._table = LatencyTable.from_rows(self._table.manifest, [*self._table.rows(), row])
         write_table(self._table, self.path)
         self._note(row)
+        self.errors.append(math.log(row.timing.latency_ms / predicted_ms))
 
     def _note(self, row: NetworkRow) -> None:
         architecture_id = row.key.partition("-")[0]  # as workloads are named

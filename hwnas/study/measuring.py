@@ -45,7 +45,7 @@ class Doubts:
     quiet: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def settle_limit(self, architecture: Architecture) -> None:
-        """Measures a network that may break a limit on the latency; those that surely do are never proposed."""
+        """Measures a network that may break a limit on the latency; those expected to are not even proposed."""
         self.settle(architecture, [bound for bound in self.run.settings.bounds if bound.cost == LATENCY])
 
     def settle(self, architecture: Architecture, bounds: Sequence[Bound]) -> None:
@@ -57,10 +57,12 @@ class Doubts:
         """
         if not bounds or architecture.id in self.run.measured.latencies:
             return
-        latency_ms, spread_ms = self._predicted(architecture)
-        worst = ({LATENCY: np.array([latency_ms + bound.sign * SURE * spread_ms])} for bound in bounds)
-        if not all(bound.kept(values)[0] for bound, values in zip(bounds, worst, strict=True)):
-            self._measure(architecture)
+        for latencies in (self.run.latency, self.run.expected):
+            latency_ms, spread_ms = latencies.predict([architecture])
+            worst = ({LATENCY: latency_ms + bound.sign * SURE * spread_ms} for bound in bounds)
+            if not all(bound.kept(values)[0] for bound, values in zip(bounds, worst, strict=True)):
+                self._measure(architecture)
+                return
 
     def settle_front(
         self, architecture: Architecture, values: dict[str, float], standing: Standing
@@ -110,7 +112,7 @@ class Doubts:
         return model_in(module, precision, images, symmetric=settings.symmetric_int8)
 
     def _measure(self, architecture: Architecture) -> None:
-        workload = self.run.family.workload(architecture)
+        workload, predicted_ms = self.run.family.workload(architecture), self._predicted(architecture)[0]
         model = self._model(architecture, workload)
         with self._lease(), self.quiet():  # workers are not stopped while another process has the device
             found = self.meter(model)
@@ -129,5 +131,6 @@ class Doubts:
                     uncertainty=found.uncertainty,
                 ),
                 provider=found.provider,
-            )
+            ),
+            predicted_ms=predicted_ms,
         )

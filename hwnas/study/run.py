@@ -25,7 +25,7 @@ from hwnas.evaluators import ESTIMATES, TRAININGS, Judgement
 from hwnas.networks import NetworkFamily, network_family
 from hwnas.objectives import COSTS, KnownCosts, Limits, latency_on, objectives
 from hwnas.pareto import hypervolume, knee, non_dominated
-from hwnas.predictors import LatencyPredictors, MeasuredOrPredicted, Optimistic
+from hwnas.predictors import Corrected, LatencyPredictors, MeasuredOrPredicted
 from hwnas.study.changes import TargetsAdded
 from hwnas.study.measurements import MeasuredNetworks
 from hwnas.study.record import EPOCHS_DONE, StudyRecord
@@ -99,6 +99,11 @@ class Run:
         return MeasuredOrPredicted(self.predictors.latency, self.measured.latencies)
 
     @cached_property
+    def expected(self) -> Corrected:
+        """Latency as it is predicted, moved by how far off predictions were where this search has measured."""
+        return Corrected(self.latency, self.measured.errors)
+
+    @cached_property
     def costs(self) -> KnownCosts:
         """Every cost known without training."""
         return KnownCosts(self.family, self.latency, energy=self.predictors.energy, elsewhere=self.elsewhere)
@@ -110,12 +115,12 @@ class Run:
 
     @cached_property
     def possible(self) -> Limits:
-        """The limits as far as they are sure to be broken: a latency counts with the lower end of its interval.
+        """The limits as they are expected to hold once a network is measured.
 
-        So what may be below a lower limit is left out. A search that wants small latencies would propose nothing else,
-        one network after the other that is measured in vain.
+        What is expected to break one is not proposed though it might keep it: where predictions are poor, a search
+        would measure one network after the other in vain.
         """
-        return Limits(self.settings.limits, replace(self.costs, latency=Optimistic(self.latency)))
+        return Limits(self.settings.limits, replace(self.costs, latency=self.expected))
 
     @cached_property
     def record(self) -> StudyRecord:

@@ -7,6 +7,7 @@ always the same; with several it depends on which of them is done first.
 from __future__ import annotations
 
 import math
+import statistics
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
@@ -22,6 +23,7 @@ from hwnas.study.rungs import Rungs
 from hwnas.study.standing import Standing
 
 _FAILURES_IN_A_ROW = 5
+_IN_VAIN_IN_A_ROW = 50  # measurements; with a chance of a tenth to keep the limits, all fail once in 200 times
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Work:
         """Returns when the budget is spent and nothing is under way.
 
         Raises:
-            StudyError: Trial after trial fails.
+            StudyError: Trial after trial fails, or one network after the other was measured in vain.
             MachineError: The record cannot be written, or the device to measure on is lost.
         """
         for number, architecture in self._run.record.unfinished():
@@ -127,14 +129,26 @@ class Work:
 
     def _allowed(self) -> Proposal | None:
         """The next proposal; one that turns out to break a limit when it is measured is never proposed again."""
-        pending = [task.architecture for task in self._under_way.values()]
+        pending, in_vain = [task.architecture for task in self._under_way.values()], 0
         while proposals := self._searcher.ask(1, pending=pending):
             if self._doubts is None:
                 return proposals[0]
             self._doubts.settle_limit(proposals[0].architecture)
             if self._run.limits.feasible([proposals[0].architecture])[0]:
                 return proposals[0]
+            in_vain += 1
+            if in_vain == _IN_VAIN_IN_A_ROW:
+                raise self._all_in_vain()
         return None
+
+    def _all_in_vain(self) -> StudyError:
+        times = math.exp(statistics.median(self._run.measured.errors[-_IN_VAIN_IN_A_ROW:]))
+        return StudyError(
+            f"{_IN_VAIN_IN_A_ROW} networks in a row that were expected to keep the limits were measured, none does; "
+            f"in the median they take {times:.2f} times what the table predicts. Where the device is busier than when "
+            "its table was made, wait; where it has become another, profile it anew; else widen the limits, or go by "
+            "predictions alone with --no-measure. What was measured and trained is kept, and the same command goes on"
+        )
 
     def _end(self, task: _Task, future: Future[Outcome]) -> None:
         """Records what came of a trial at its end or at a rung, or begins it again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from hwnas.core import Architecture, Predictor
 from hwnas.networks import NetworkFamily
-from hwnas.predictors import SURE, LatencyPredictor, MeasuredOrPredicted, Optimistic, row_spread
+from hwnas.predictors import Corrected, LatencyPredictor, MeasuredOrPredicted, row_spread
 from latency_tables import LatencyTable, NetworkRow
 from tests.builders import additive_device, made_up_table, made_up_timing
 
@@ -36,10 +37,17 @@ def test_what_was_measured_takes_the_place_of_what_is_predicted_as_soon_as_it_is
     assert spread_ms.tolist() == pytest.approx([0.1, 0.01, 0.3])
 
 
-def test_the_optimist_takes_the_lower_end_of_an_interval_but_believes_measurements() -> None:
-    optimist = Optimistic(MeasuredOrPredicted(Fixed(), {NETWORKS[1].id: (2.5, 0.01)}))
-    assert optimist.predict(NETWORKS)[0].tolist() == pytest.approx([1 - SURE * 0.1, 2.5, 3 - SURE * 0.3])
-    assert optimist.predict([])[0].shape == (0,)
+def test_predictions_move_by_what_measurements_said_of_others_and_measurements_do_not() -> None:
+    errors: list[float] = []
+    expected = Corrected(MeasuredOrPredicted(Fixed(), {NETWORKS[1].id: (2.5, 0.01)}), errors)
+    assert expected.predict(NETWORKS)[0].tolist() == [1.0, 2.5, 3.0]
+    errors += [math.log(1.5)] * 2  # as much as what is taken for granted
+    latency_ms, spread_ms = expected.predict(NETWORKS)
+    assert latency_ms.tolist() == pytest.approx([1.5**0.5, 2.5, 3 * 1.5**0.5])
+    assert spread_ms.tolist() == pytest.approx([0.1 * 1.5**0.5, 0.01, 0.3 * 1.5**0.5])
+    errors += [math.log(1.5)] * 996
+    assert expected.predict(NETWORKS[:1])[0].tolist() == pytest.approx([1.5], rel=0.001)
+    assert expected.predict([])[0].shape == (0,)
 
 
 def test_a_noisy_row_is_not_believed_to_the_digit() -> None:

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hwnas.core import Architecture, Measurement
+from hwnas.core import Architecture, Measurement, StudyError
 from hwnas.networks import NetworkFamily, Workload
 from hwnas.predictors import SURE, LatencyPredictor
 from hwnas.study import Run, open_run
@@ -156,6 +156,31 @@ def test_no_network_outside_of_a_band_is_trained_on_either_side(
     assert all(least <= device.truth_ms(name) <= most for name in trainer.evaluated)
     assert len(trainer.evaluated) == 10
     assert device.measured
+
+
+def test_a_search_learns_that_predictions_are_off_and_measures_little_in_vain(
+    begin: Begin, uncertain_table: LatencyTable, device: Device, trainer: FakeTrainer
+) -> None:
+    least, most = np.quantile(list(device.predicted_ms.values()), [0.4, 0.5]).tolist()
+    device.predicted_ms = {name: 1.3 * ms for name, ms in device.predicted_ms.items()}
+    limits = {"min_latency_ms": 1.3 * least, "latency_ms": 1.3 * most}
+    begin(table=uncertain_table, limits=limits, meter=device, trials=20, algorithm="random")
+    assert all(1.3 * least <= device.truth_ms(name) <= 1.3 * most for name in trainer.evaluated)
+    in_vain = set(device.measured) - set(trainer.evaluated)
+    assert len(trainer.evaluated) == 20
+    assert len(in_vain) < 60
+
+
+def test_a_search_that_measures_in_vain_again_and_again_ends_and_says_how_far_off_predictions_are(
+    begin: Begin, uncertain_table: LatencyTable, device: Device, trainer: FakeTrainer
+) -> None:
+    bound = float(np.quantile(list(device.predicted_ms.values()), 0.5))
+    device.predicted_ms = dict.fromkeys(device.predicted_ms, 1.001 * bound)
+    settings = {"limits": {"min_latency_ms": 0.999 * bound, "latency_ms": bound}, "algorithm": "random"}
+    with pytest.raises(StudyError, match=r"50 networks in a row .* 1\.0[0-9] times what .*no-measure"):
+        begin(table=uncertain_table, meter=device, trials=20, **settings)
+    assert not trainer.evaluated
+    assert len(device.measured) == 50
 
 
 def test_measurements_are_a_table_that_joins_the_one_of_the_run(
