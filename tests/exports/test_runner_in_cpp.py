@@ -66,8 +66,8 @@ def compiled(source: Path, folder: Path) -> Path:
     flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror"]
     include = ["-isystem", str(headers)]
     link = [f"-L{folder}", "-lonnxruntime", f"-Wl,-rpath,{folder}"]
-    subprocess.run([compiler, *flags, *include, str(source), "-o", str(folder / "run"), *link], check=True)
-    return folder / "run"
+    subprocess.run([compiler, *flags, *include, str(source), "-o", str(folder / "classify"), *link], check=True)
+    return folder / "classify"
 
 
 def told(command: list[str], cwd: Path) -> list[str]:
