@@ -99,7 +99,7 @@ if TYPE_CHECKING:
     from hwnas.predictors import Evaluation
     from hwnas.study import EvaluationPlan, Run
     from latency_tables import LatencyTable
-    from profilers import Backend, CampaignSettings, DeviceMeter
+    from profilers import Backend, CampaignSettings, DeviceEngines, DeviceMeter
 
 MEASURE = "measure"  # the policy for missing rows that no predictor can follow: it needs the device
 TABLES = Path("hwnas-tables")  # where tables go that nobody gave a name
@@ -591,7 +591,9 @@ def export(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         settings = replace(settings, symmetric=symmetric_int8(backend))
     meter = _meter(opened.family, opened.table, backend)
     plan = settled(plan, meter, settings)
-    result, text, failures = carry_out(plan, meter=meter, tolerance=latency_tolerance, settings=settings)
+    result, text, failures = carry_out(
+        plan, meter=meter, engines=_engines(backend), tolerance=latency_tolerance, settings=settings
+    )
     render(result, text, as_json=as_json)
     if failures:
         raise failures[0]
@@ -936,6 +938,14 @@ def _meter(family: NetworkFamily, table: LatencyTable, backend: Backend | None) 
     chosen = held[1::4]
     references = {w.name: Reference(model=w.model, latency_ms=rows[w.name].timing.latency_ms) for w in chosen}
     return DeviceMeter(backend=backend, references=references)
+
+
+def _engines(backend: Backend | None) -> DeviceEngines | None:
+    """What hands over the engines that were measured, where the backend compiles any."""
+    from profilers import DeviceEngines
+    from profilers.backends import Compiling
+
+    return DeviceEngines(backend=backend) if isinstance(backend, Compiling) else None
 
 
 def _missing_policies() -> tuple[str, ...]:

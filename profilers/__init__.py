@@ -1,7 +1,8 @@
 """Measures kernels on a device and writes latency tables. Knows nothing of search, and needs no torch.
 
 ``open_device`` finds the device, ``profile`` measures what some networks need into a table, ``DeviceMeter`` measures
-one network again, ``time_networks`` many side by side, ``examine`` says whether the machine is fit for it.
+one network again, ``DeviceEngines`` gives its TensorRT engine, ``time_networks`` measures many side by side,
+``examine`` says whether the machine is fit for it.
 """
 
 from profilers.backends import METHODS, Backend, BackendSettings, OnnxRuntimeBackend, RunPlan
@@ -9,6 +10,7 @@ from profilers.campaign import CampaignSettings, Progress, profile
 from profilers.coverage import Coverage, coverage, method_of
 from profilers.device import DEVICES, open_device, open_device_of
 from profilers.doctor import Check, Diagnosis, examine
+from profilers.engines import DeviceEngines
 from profilers.errors import CampaignError, DeviceError, DeviceMemoryError, ModelError, PluginError, ProfilerError
 from profilers.inspection import OpenedModel, model_kernels, open_model
 from profilers.lease import device_lease
@@ -28,6 +30,7 @@ __all__ = [
     "CampaignSettings",
     "Check",
     "Coverage",
+    "DeviceEngines",
     "DeviceError",
     "DeviceMemoryError",
     "DeviceMeter",

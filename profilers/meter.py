@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from profilers.backends.contract import Backend, RunPlan
-from profilers.batches import is_open, model_inputs
 from profilers.guards import checked_backend, checked_times, guarded
 from profilers.lease import device_lease
-from profilers.models import parse_model, prepared
+from profilers.models import settled
 from profilers.protocol import MeasuringProtocol
 from profilers.statistics import Sample, combine, quiet_runs, summarise
 
@@ -95,7 +94,7 @@ class DeviceMeter:
         """
         checked_backend(self.backend)
         with self.lease():
-            return self._measured(_settled(model))
+            return self._measured(settled(model))
 
     def _measured(self, model: bytes) -> MeasuredLatency:
         samples: list[Sample] = []
@@ -139,10 +138,3 @@ class DeviceMeter:
         timed = checked_times(self.backend, guarded(self.backend, lambda: self.backend.time(model, plan)))
         quiet = quiet_runs(timed.run_ms, timed.preempted, fraction=rule.quiet_fraction)
         return summarise(timed.run_ms, timed.preempted, quiet, round_=round_)
-
-
-def _settled(model: bytes) -> bytes:
-    """The model with every size fixed; as it is where none is open."""
-    parsed = parse_model(model)
-    sizes = [size for value in model_inputs(parsed.graph) for size in value.type.tensor_type.shape.dim]
-    return prepared(parsed) if any(is_open(size) for size in sizes) else model

@@ -137,6 +137,17 @@ def prepared(
     return bytes(copy.SerializeToString())
 
 
+def settled(model: bytes) -> bytes:
+    """The model with every size fixed, for one image a run; as it is where none is open.
+
+    Raises:
+        ModelError: It is none, or an input has other open sizes than the batch.
+    """
+    parsed = parse_model(model)
+    sizes = [size for value in model_inputs(parsed.graph) for size in value.type.tensor_type.shape.dim]
+    return prepared(parsed) if any(is_open(size) for size in sizes) else model
+
+
 def _fix(value: onnx.ValueInfoProto, wanted: Sequence[int] | None, batch: int, axis: int | None) -> bool:
     """Gives an input its fixed shape; tells whether that changed it."""
     if not value.type.HasField("tensor_type"):

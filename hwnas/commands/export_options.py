@@ -14,7 +14,10 @@ Tiers = Annotated[
     str | None, typer.Option(help="Latency limits such as 1ms,2ms: the most accurate network of each, as a hub.")
 ]
 Bundle = Annotated[
-    bool, typer.Option("--bundle", help="Write a folder to deploy from: runners, preprocessing, model card.")
+    bool,
+    typer.Option(
+        "--bundle", help="Write a folder to deploy from: runners, preprocessing, model card; on TensorRT the engine."
+    ),
 ]
 BundleFolder = Annotated[
     Path | None, typer.Option("--out", help="The folder of --bundle or --tiers; by default in the run's.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from hwnas.commands.winners import card_text, export_one
 if TYPE_CHECKING:
     from hwnas.core import Architecture, LatencyMeter
     from hwnas.exports import Exported, ExportSettings
-    from hwnas.exports.bundles import Tier
+    from hwnas.exports.bundles import EngineMaker, Tier
     from hwnas.study import Run
 
 ALL = "all"
@@ -101,9 +101,14 @@ def settled(plan: ExportPlan, meter: LatencyMeter | None, settings: ExportSettin
 
 
 def carry_out(
-    plan: ExportPlan, *, meter: LatencyMeter | None, tolerance: float, settings: ExportSettings
+    plan: ExportPlan,
+    *,
+    meter: LatencyMeter | None,
+    engines: EngineMaker | None,
+    tolerance: float,
+    settings: ExportSettings,
 ) -> tuple[dict[str, Any], Callable[[], str], list[Exception]]:
-    """Exports what was planned, and writes its bundles.
+    """Exports what was planned, and writes its bundles, with engines where there is what makes them.
 
     Returns:
         The result for programs, what gives the same for people, and the checks that failed.
@@ -112,7 +117,7 @@ def carry_out(
         VerificationError: Of a single candidate, where a check failed.
     """
     done, failures = _exported(plan, meter=meter, tolerance=tolerance, settings=settings)
-    where = _bundled(plan, done, settings)
+    where = _bundled(plan, done, settings, engines)
     if plan.single:
         (one,) = done.values()
         result = {"model": str(one.model), **one.card, **where}
@@ -123,7 +128,8 @@ def carry_out(
     def text() -> str:
         lines = [card_text(one.model, one.card) for one in done.values()]
         lines += [_tier_text(entry) for entry in where.get("tiers", ())]
-        return "\n".join([*lines, *(f"{what}: {where[what]}" for what in ("hub", "bundle") if what in where)])
+        lines += [f"{what}: {where[what]}" for what in ("hub", "bundle") if what in where]
+        return "\n".join([*lines, *_engine_texts(where.get("engines", {}))])
 
     return result, text, failures
 
@@ -132,6 +138,12 @@ def _tier_text(entry: Mapping[str, Any]) -> str:
     measured_ms = entry["latency"].get("measured_ms")
     measured = "not measured" if measured_ms is None else f"{measured_ms:.4f} ms measured"
     return f"{entry['tier']}: {entry['network']}, {entry['accuracy']['test']:.1%} on test images, {measured}"
+
+
+def _engine_texts(engines: Mapping[str, Any]) -> list[str]:
+    from hwnas.exports.bundles import engine_words
+
+    return [f"engine of {place}: {engine_words(engine)}" for place, engine in engines.items()]
 
 
 def _exported(
@@ -155,18 +167,30 @@ def _exported(
     return done, failures
 
 
-def _bundled(plan: ExportPlan, done: Mapping[str, Exported], settings: ExportSettings) -> dict[str, Any]:
+def _bundled(
+    plan: ExportPlan, done: Mapping[str, Exported], settings: ExportSettings, engines: EngineMaker | None
+) -> dict[str, Any]:
     """Writes bundles or a hub of what passed its checks; tells where, as JSON values."""
     from hwnas.exports.bundles import write_bundle, write_hub
 
     if plan.folder is None or not done:
         return {}
     if plan.tiers:
-        index = write_hub(plan.run, plan.tiers, done, plan.folder, force=plan.force)
-        return {"hub": str(plan.folder), "tiers": index["tiers"]}
-    for place, pick in zip(_places(plan.folder, done, settings, many=not plan.single), done, strict=True):
-        write_bundle(plan.run, done[pick], place, force=plan.force)
-    return {"bundle": str(plan.folder)}
+        index = write_hub(plan.run, plan.tiers, done, plan.folder, force=plan.force, engines=engines)
+        told = _engines_in(plan.folder / one.pick for one in done.values())
+        return {"hub": str(plan.folder), "tiers": index["tiers"], **told}
+    places = _places(plan.folder, done, settings, many=not plan.single)
+    for place, pick in zip(places, done, strict=True):
+        write_bundle(plan.run, done[pick], place, force=plan.force, engines=engines)
+    return {"bundle": str(plan.folder), **_engines_in(places)}
+
+
+def _engines_in(bundles: Iterable[Path]) -> dict[str, Any]:
+    """What bundles say of their engines, by folder; nothing where none were asked for."""
+    from hwnas.exports.bundles import read_engine
+
+    found = {str(place): engine for place in bundles if (engine := read_engine(place)) is not None}
+    return {"engines": found} if found else {}
 
 
 def _places(folder: Path, picks: Mapping[str, Any], settings: ExportSettings, *, many: bool) -> list[Path]:

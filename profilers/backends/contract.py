@@ -246,6 +246,41 @@ class Isolating(Backend, Protocol):
         """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """A model as TensorRT compiled it for one device.
+
+    Attributes:
+        content: The engine, serialised.
+        timing_cache: The times of kernels that it was chosen by, serialised; empty for none.
+        measured: Whether it was timed before it was asked for, and not built anew: another build may be some percent
+            slower or faster.
+        conditions: What it depends on, flat and JSON-serialisable: version of TensorRT, GPU, driver and so on; ``None``
+            for unknown.
+    """
+
+    content: bytes
+    timing_cache: bytes
+    measured: bool
+    conditions: Mapping[str, Json]
+
+
+@runtime_checkable
+class Compiling(Backend, Protocol):
+    """A backend that compiles models into TensorRT engines and hands them over."""
+
+    def engine(self, model: bytes) -> Engine:
+        """The engine that ``time`` runs, built if it is not held any more.
+
+        Args:
+            model: Serialised ONNX model with fixed shapes.
+
+        Raises:
+            ModelError: The model cannot be compiled.
+            DeviceError: The device was lost.
+        """
+
+
 def symmetric_int8(backend: Backend) -> bool:
     """Whether a backend asks for ``int8`` with signed activations around zero; see ``Backend``."""
     return bool(getattr(backend, "symmetric_int8", False))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import platform
 import time
 import weakref
 from collections import OrderedDict
@@ -22,11 +23,12 @@ import onnx
 from latency_tables.schema import Json
 from profilers.backends import tensorrt_api as api
 from profilers.backends.blocks import BlockTimes, run_block
-from profilers.backends.contract import BackendSettings, Inspection, Method, ProfiledRuns, RunPlan, TimedRuns
+from profilers.backends.contract import BackendSettings, Engine, Inspection, Method, ProfiledRuns, RunPlan, TimedRuns
 from profilers.backends.device_runs import Copy, DeviceRuns
 from profilers.backends.tensorrt_layers import PROVIDER, layer_uses, read_layers
 from profilers.devices.cuda import CudaRuntime, device_failure
 from profilers.devices.fingerprint import device_name, fingerprint
+from profilers.devices.nvml import describe_gpus, used_gpu
 from profilers.errors import DeviceError, ModelError, ProfilerError
 from profilers.models import parse_model, prepared, random_feeds, require_fixed
 
@@ -42,6 +44,7 @@ _ELEMENTS = {  # TensorRT's names of element types, to ONNX's
     "INT64": "int64",
     "BOOL": "bool",
 }
+_OF_AN_ENGINE = ("gpu", "mig", "driver", "cuda", "cuda_driver", "tf32", "strongly_typed")  # of the fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +159,24 @@ class TensorRtBackend:
             host_ms=times.host_ms,
             inspection=Inspection(uses=uses, memory_mib=float(f"{memory / _BYTES_PER_MIB:.6g}")),
             kernel_ms=np.array([[ms for _, ms in row] for row in rows]).T,  # (uses, r)
+        )
+
+    def engine(self, model: bytes) -> Engine:
+        """The engine of a model, with the timings of all engines so far; see ``Compiling.engine``."""
+        built = self.builds
+        with self._telling("build an engine for"):
+            plan = self._plan(model)
+        gpu, known = used_gpu(describe_gpus().gpus), self.fingerprint()
+        return Engine(
+            content=plan.content,
+            timing_cache=self._timings,
+            measured=self.builds == built,
+            conditions={
+                "tensorrt": self.version,
+                "platform": f"{platform.system()} {platform.machine()}",
+                "compute_capability": gpu.compute_capability if gpu else None,
+                **{name: known[name] for name in _OF_AN_ENGINE},
+            },
         )
 
     def _profiled(self, loaded: _Loaded, plan: RunPlan) -> tuple[BlockTimes, list[list[tuple[str, float]]]]:

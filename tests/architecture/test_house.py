@@ -23,7 +23,8 @@ PUBLIC = {
     "hwnas": {"export", "load_data", "network_family", "open_run", "report", "search"},
     "profilers": {
         "DEVICES", "METHODS", "Backend", "BackendSettings", "CampaignError", "CampaignSettings", "Check", "Coverage",
-        "DeviceError", "DeviceMemoryError", "DeviceMeter", "Diagnosis", "KernelShare", "MeasuredLatency",
+        "DeviceEngines", "DeviceError", "DeviceMemoryError", "DeviceMeter", "Diagnosis", "KernelShare",
+        "MeasuredLatency",
         "MeasuringProtocol", "ModelError", "ModelProfile", "OnnxRuntimeBackend", "OnnxWorkload", "PluginError",
         "ProfilerError", "Progress", "Reference", "RunPlan", "TimedNetwork", "Workload", "converted", "coverage",
         "device_lease",
@@ -41,7 +42,8 @@ PUBLIC = {
         "table_sha256", "validate", "widened", "write_atomically", "write_csv", "write_parquet", "write_table",
     },
     "profilers.backends": {
-        "METHODS", "Backend", "BackendSettings", "BlockTimes", "InPlace", "Inspection", "IsolatedKernel", "Isolating",
+        "METHODS", "Backend", "BackendSettings", "BlockTimes", "Compiling", "Engine", "InPlace", "Inspection",
+        "IsolatedKernel", "Isolating",
         "Method", "OnnxRuntimeBackend", "ProfiledRuns", "RunPlan", "TimedRuns", "run_block",
     },
     "profilers.devices": {

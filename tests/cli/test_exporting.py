@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,14 @@ import onnx
 import pytest
 
 import cli
+import profilers
 from hwnas.commands.endings import ended
 from hwnas.exports import Exported
+from profilers.backends import Engine
+from profilers.backends.tensorrt import TensorRtBackend
+from profilers.devices.cuda import CudaRuntime
+from tests.profilers.fakes_cuda import FakeCuda
+from tests.profilers.fakes_tensorrt import FakeTensorRt, fake_tensorrt
 
 
 @pytest.fixture
@@ -96,8 +104,6 @@ def test_mistakes_about_exporting_are_one_message(
 def test_a_precision_that_the_device_computes_nothing_in_is_refused_before_anything_is_trained(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import profilers
-
     monkeypatch.setattr("cli._backend_of", lambda table: profilers.open_device("cpu"))
     monkeypatch.setattr("profilers.inspection.computes_in", lambda *_: False)
     assert status("export", str(folder), "--precision", "fp16") == 3
@@ -132,6 +138,45 @@ def test_a_bundle_of_the_knee_is_a_folder_that_is_not_written_twice(
     assert status(*asked) == 2
     assert "expected a new folder" in capsys.readouterr().err
     assert status(*asked, "--force") == 0
+
+
+def test_a_bundle_for_tensorrt_holds_the_engine_that_was_measured(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With FAKES of TensorRT and CUDA: no engine here was ever made by the real ones."""
+    device = FakeCuda()
+    trt = FakeTensorRt(cuda=device)
+    monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt(trt))
+    backend = TensorRtBackend(cuda=CudaRuntime(device))
+    monkeypatch.setattr("cli._backend_of", lambda table: backend)
+    monkeypatch.setattr(profilers, "DeviceMeter", partial(profilers.DeviceMeter, rounds=1, most_rounds=1))
+    asked = ("export", str(folder), "--bundle", "--force", "--latency-tolerance", "1e9")
+    assert status(*asked, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    bundle = folder / "bundle-knee"
+    (told,) = found["engines"].values()
+    assert (told["file"], told["measured"], told["tensorrt"]) == ("model.plan", True, trt.version)
+    built = backend.builds
+    assert onnx.load(bundle / "model.plan").graph.input[0].name == "image"  # the fake's engines are models
+    assert status(*asked) == 0
+    said = capsys.readouterr().out
+    assert f"engine of {bundle}: `model.plan` is the model in fp32 for TensorRT {trt.version} on one GPU alone" in said
+    assert backend.builds == built
+    monkeypatch.setattr(backend, "engine", _lost)
+    assert status(*asked) == 0
+    assert f"engine of {bundle}: not made: the GPU is gone" in capsys.readouterr().out
+    assert (bundle / "run.py").is_file()
+    assert not (bundle / "model.plan").exists()
+    backend.close()
+
+
+def _lost(model: bytes) -> Engine:
+    raise profilers.DeviceError("the GPU is gone")
+
+
+def test_where_nothing_is_compiled_there_is_no_engine() -> None:
+    assert cli._engines(None) is None
+    assert cli._engines(profilers.open_device("cpu")) is None
 
 
 def test_tiers_become_a_hub_and_all_of_the_front_is_exported_at_once(

@@ -18,7 +18,7 @@ import hwnas
 from hwnas.core import Architecture, InfeasibleError, UsageError
 from hwnas.exports import Exported, ExportSettings
 from hwnas.exports.bundles import require_free, tiers_of, write_bundle, write_hub
-from hwnas.exports.bundles.snippets import RUNNER, cpp_runner, triton_config, trtexec_line
+from hwnas.exports.bundles.snippets import RUNNER, triton_config, trtexec_line
 from hwnas.objectives import Bound
 from hwnas.study import Run
 from hwnas.study.measuring import Doubts
@@ -106,8 +106,6 @@ def test_servers_are_told_the_shapes_and_types_of_the_model() -> None:
     assert opened.count("{") == opened.count("}")
     line = trtexec_line(card(batch="dynamic", precision="int8"), channels=3)
     assert "--stronglyTyped --minShapes=image:1x3x24x24 --optShapes=image:1x3x24x24 --maxShapes=image:8x3x24x24" in line
-    assert "std::vector<float> image(3 * 24 * 24)" in cpp_runner(card(), channels=3, classes=7)
-    assert "ToFloat" in cpp_runner(card(precision="fp16"), channels=3, classes=7)
 
 
 def test_a_folder_that_is_there_is_replaced_only_when_asked_and_only_if_it_is_a_bundle(

@@ -14,9 +14,19 @@ from typing import Any, ClassVar
 import pytest
 
 from latency_tables import read_table
-from profilers import Backend, BackendSettings, CampaignSettings, DeviceError, MeasuringProtocol, profile
+from profilers import (
+    Backend,
+    BackendSettings,
+    CampaignSettings,
+    DeviceEngines,
+    DeviceError,
+    DeviceMeter,
+    MeasuringProtocol,
+    profile,
+)
 from profilers.backends import InPlace, RunPlan
 from profilers.devices import RuntimeDescription, describe_gpus, describe_onnxruntime
+from profilers.precision import with_precision
 from profilers.registry import open_backend
 from profilers.testing import BackendConformance, chain
 
@@ -88,6 +98,19 @@ class TestTensorRtProvider(OnTheGpu):
 
 class TestTensorRt(OnTheGpu):
     backend_name = "tensorrt"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_an_engine_to_take_home_is_the_one_that_was_measured_and_loads_again(opened: Open, precision: str) -> None:
+    backend = opened("tensorrt")
+    model = with_precision(chain((16, 32)).model, precision, symmetric=True)
+    DeviceMeter(backend=backend, protocol=QUICK, rounds=1, most_rounds=1)(model)
+    engine = DeviceEngines(backend=backend)(model)
+    assert engine.measured
+    assert engine.timing_cache
+    assert backend._runtime.deserialize_cuda_engine(engine.content) is not None
+    assert engine.conditions["gpu"] in {gpu.name for gpu in describe_gpus().gpus}
+    assert all(engine.conditions[name] for name in ("tensorrt", "compute_capability", "driver", "cuda"))
 
 
 @pytest.mark.parametrize(("name", "precision"), CAMPAIGNS)

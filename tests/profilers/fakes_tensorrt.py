@@ -205,7 +205,8 @@ def _runtime_class(module: Any, fake: FakeTensorRt) -> type:
             if fake.fails == "deserialise":
                 self.logger.log(module.ILogger.Severity.ERROR, fake.says)
                 return None
-            return _engine(module, fake, onnx.ModelProto.FromString(content), self.logger)
+            model = onnx.shape_inference.infer_shapes(onnx.ModelProto.FromString(content))  # outputs may be open
+            return _engine(module, fake, model, self.logger)
 
     return Runtime
 

@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 from profilers import DeviceError, DeviceMeter, MeasuringProtocol, ModelError, PluginError, Reference
-from profilers.meter import _settled
+from profilers.models import settled
 from tests.profilers.fakes_backend import COPY, PROVIDER, Moment, PlainFake, Times, network, work
 
 PROTOCOL = MeasuringProtocol(warmup_runs=2, timed_runs=8)
@@ -155,9 +155,9 @@ def test_one_model_after_another_is_measured_from_the_beginning() -> None:
 def test_an_open_batch_is_measured_with_one_image_and_a_fixed_model_as_it_is() -> None:
     opened = onnx.load_from_string(MODELS[MODEL])
     opened.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
-    assert _settled(MODELS[MODEL]) == MODELS[MODEL]
-    settled = onnx.load_from_string(_settled(opened.SerializeToString()))
-    assert [size.dim_value for size in settled.graph.input[0].type.tensor_type.shape.dim] == [1, 4]
+    assert settled(MODELS[MODEL]) == MODELS[MODEL]
+    fixed = onnx.load_from_string(settled(opened.SerializeToString()))
+    assert [size.dim_value for size in fixed.graph.input[0].type.tensor_type.shape.dim] == [1, 4]
 
 
 def test_a_model_that_does_not_load_and_a_lost_device_are_told() -> None:

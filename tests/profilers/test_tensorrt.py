@@ -7,6 +7,7 @@ part they were made from; what TensorRT cannot take is named; and nothing stays 
 from __future__ import annotations
 
 import json
+import platform
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,10 +16,12 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from profilers import DeviceEngines, DeviceMeter, MeasuringProtocol
 from profilers.backends import tensorrt_api as api
-from profilers.backends.contract import Backend, BackendSettings, InPlace, RunPlan
+from profilers.backends.contract import Backend, BackendSettings, Compiling, InPlace, RunPlan
 from profilers.backends.tensorrt import TensorRtBackend
 from profilers.backends.tensorrt_layers import layer_uses, read_layers
+from profilers.devices import GpuDescription, GpuReport
 from profilers.devices.cuda import CudaRuntime
 from profilers.errors import DeviceError, ModelError
 from profilers.models import parse_model
@@ -253,6 +256,66 @@ def test_the_fingerprint_has_the_versions(opened: Open) -> None:
     wanted = {"runtime": "tensorrt 10.16.1.11", "provider": "TensorRT", "cuda": "13.0", "tf32": False}
     assert wanted.items() <= found.items()
     assert found["builds_per_model"] == 1
+
+
+# --- engines to take home
+
+GPU = GpuDescription(
+    name="FAKE GPU", uuid="GPU-1", driver="570.86", memory_mib=8192, compute_capability="9.0", mig=False,
+    clock_mhz=1500, max_clock_mhz=1980, temperature_c=31, power_w=75.0,
+)  # fmt: skip
+QUICK = MeasuringProtocol(warmup_runs=1, timed_runs=2, least_runs=2)
+
+
+@every_generation
+def test_an_engine_is_the_one_that_was_measured(version: str, opened: Open, trt: FakeTensorRt) -> None:
+    backend, model = opened(version), model_of("Relu")
+    assert isinstance(backend, Compiling)
+    DeviceMeter(backend=backend, protocol=QUICK, rounds=1, most_rounds=1)(model)
+    engine = DeviceEngines(backend=backend)(model)
+    assert (backend.builds, engine.measured) == (1, True)
+    assert engine.content == next(iter(backend._plans.values())).content
+    assert engine.timing_cache == trt.caches[-1] + b"t"
+
+
+def test_an_engine_that_nobody_measured_is_built_and_says_so(opened: Open) -> None:
+    backend = opened()
+    assert not DeviceEngines(backend=backend)(model_of("Relu")).measured
+    assert backend.builds == 1
+
+
+def test_an_engine_of_an_open_batch_is_the_measured_one_for_one_image(opened: Open) -> None:
+    backend, model = opened(), chain((2, 2), open_batch=True).model
+    DeviceMeter(backend=backend, protocol=QUICK, rounds=1, most_rounds=1)(model)
+    engine = DeviceEngines(backend=backend)(model)
+    assert engine.measured
+    shape = parse_model(engine.content).graph.input[0].type.tensor_type.shape.dim
+    assert [size.dim_value for size in shape] == [1, 2, 8, 8]
+
+
+def test_an_engine_says_what_it_depends_on(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("backends.tensorrt", "devices.fingerprint"):
+        monkeypatch.setattr(f"profilers.{module}.describe_gpus", lambda: GpuReport((GPU,)))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    found = DeviceEngines(backend=opened("8.5.3.1"))(model_of("Relu")).conditions
+    assert found == {
+        "tensorrt": "8.5.3.1",
+        "platform": f"{platform.system()} {platform.machine()}",
+        "gpu": "FAKE GPU",
+        "compute_capability": "9.0",
+        "mig": False,
+        "driver": "570.86",
+        "cuda": "13.0",
+        "cuda_driver": "13.0",
+        "tf32": False,
+        "strongly_typed": False,
+    }
+
+
+def test_an_engine_that_cannot_be_built_is_told(opened: Open, trt: FakeTensorRt) -> None:
+    trt.fails = "build"
+    with pytest.raises(ModelError, match=r"TensorRT 10\.16\.1\.11 cannot build an engine for the model: .*made up"):
+        DeviceEngines(backend=opened())(model_of("Relu"))
 
 
 # --- layers where they run

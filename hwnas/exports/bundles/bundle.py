@@ -10,25 +10,32 @@ from typing import Any
 
 import onnx
 
+from hwnas.exports.bundles.cpp_runner import cpp_runner
+from hwnas.exports.bundles.engines import EngineMaker, write_engine
 from hwnas.exports.bundles.folders import whole_folder
 from hwnas.exports.bundles.model_card import model_card
-from hwnas.exports.bundles.snippets import RUNNER, cpp_runner, triton_config, trtexec_line
+from hwnas.exports.bundles.snippets import RUNNER, triton_config, trtexec_line
 from hwnas.exports.exporting import Exported
 from hwnas.study import Run
 
 
-def write_bundle(run: Run, exported: Exported, folder: Path, *, force: bool = False) -> Path:
+def write_bundle(
+    run: Run, exported: Exported, folder: Path, *, force: bool = False, engines: EngineMaker | None = None
+) -> Path:
     """Writes what one export needs to be deployed.
 
     ``model.onnx``, ``preprocessing.json`` (with the labels), ``run.py``, ``run.cpp``, ``config.pbtxt``, ``README.md``
     (a model card), ``card.json``, ``provenance.json``, ``architecture.json``, ``network.py`` and
-    ``network.safetensors``. It is there whole or not at all.
+    ``network.safetensors``; with ``engines`` also ``model.plan`` and ``timing.cache``, which run on this device alone.
+    It is there whole or not at all, but for an engine that cannot be made: ``provenance.json`` and ``README.md`` then
+    say why.
 
     Args:
         run: The run.
         exported: What ``hwnas.export`` gave.
         folder: Where.
         force: Whether a bundle that is there is replaced.
+        engines: Makes the TensorRT engine; without it there is none.
 
     Returns:
         The folder.
@@ -38,11 +45,11 @@ def write_bundle(run: Run, exported: Exported, folder: Path, *, force: bool = Fa
         OSError: It cannot be written.
     """
     with whole_folder(folder, force=force) as made:
-        _fill(run, exported, made, name=folder.name)
+        _fill(run, exported, made, name=folder.name, engines=engines)
     return folder
 
 
-def _fill(run: Run, exported: Exported, made: Path, *, name: str) -> None:
+def _fill(run: Run, exported: Exported, made: Path, *, name: str, engines: EngineMaker | None) -> None:
     card, models = exported.card, run.folder / "models"
     architecture = json.loads((models / "architectures" / f"{exported.pick}.json").read_text(encoding="utf-8"))
     channels, classes = int(architecture["channels"]), int(architecture["classes"])
@@ -50,7 +57,9 @@ def _fill(run: Run, exported: Exported, made: Path, *, name: str) -> None:
     shutil.copy(exported.model, made / "model.onnx")
     shutil.copy(models / f"{exported.pick}.safetensors", made / "network.safetensors")
     source = (models / f"{exported.pick}.py").read_text(encoding="utf-8")
-    about = provenance(run)
+    engine = None if engines is None else write_engine(engines, made, precision=card["precision"])
+    about = {**provenance(run), "engine": engine}
+    trtexec = trtexec_line(card, channels=channels, engine=engine)
     texts = {
         "network.py": source.replace(f"{exported.pick}.py", "network.py").replace(
             f"{exported.pick}.safetensors", "network.safetensors"
@@ -60,9 +69,9 @@ def _fill(run: Run, exported: Exported, made: Path, *, name: str) -> None:
         "card.json": _json(card),
         "provenance.json": _json(about),
         "run.py": RUNNER,
-        "run.cpp": cpp_runner(card, channels=channels, classes=classes),
+        "run.cpp": cpp_runner(card, channels=channels, labels=labels),
         "config.pbtxt": triton_config(card, name=name, channels=channels, classes=classes),
-        "README.md": model_card(card, about, classes=labels, trtexec=trtexec_line(card, channels=channels)),
+        "README.md": model_card(card, about, classes=labels, trtexec=trtexec),
     }
     for file, text in texts.items():
         (made / file).write_text(text, encoding="utf-8")

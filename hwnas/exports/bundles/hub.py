@@ -10,6 +10,7 @@ from typing import Any
 
 from hwnas.core import InfeasibleError, Trial, UsageError
 from hwnas.exports.bundles.bundle import provenance, write_bundle
+from hwnas.exports.bundles.engines import EngineMaker, read_engine
 from hwnas.exports.bundles.folders import whole_folder
 from hwnas.exports.exporting import Exported
 from hwnas.objectives import Bound, parse_quantity
@@ -79,7 +80,13 @@ def _latency_ms(run: Run, trial: Trial) -> float:
 
 
 def write_hub(
-    run: Run, tiers: Sequence[Tier], exported: Mapping[str, Exported], folder: Path, *, force: bool = False
+    run: Run,
+    tiers: Sequence[Tier],
+    exported: Mapping[str, Exported],
+    folder: Path,
+    *,
+    force: bool = False,
+    engines: EngineMaker | None = None,
 ) -> dict[str, Any]:
     """Writes a bundle for each network, ``index.json`` and ``README.md``.
 
@@ -89,6 +96,7 @@ def write_hub(
         exported: Architecture id to its export; a tier whose network is not among them is left out.
         folder: Where.
         force: Whether a hub that is there is replaced.
+        engines: Makes a TensorRT engine for each bundle; without it there are none.
 
     Returns:
         The index.
@@ -100,12 +108,12 @@ def write_hub(
     kept = [tier for tier in tiers if tier.trial.architecture.id in exported]
     with whole_folder(folder, force=force) as made:
         for found in {tier.trial.architecture.id: tier for tier in kept}:
-            write_bundle(run, exported[found], made / exported[found].pick)
+            write_bundle(run, exported[found], made / exported[found].pick, engines=engines)
         index = {
             "schema": "hwnas-hub",
             "schema_version": 1,
             "provenance": provenance(run),
-            "tiers": [_entry(tier, exported[tier.trial.architecture.id]) for tier in kept],
+            "tiers": [_entry(made, tier, exported[tier.trial.architecture.id]) for tier in kept],
             "failed": [tier.name for tier in tiers if tier not in kept],
         }
         (made / "index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
@@ -113,15 +121,17 @@ def write_hub(
     return index
 
 
-def _entry(tier: Tier, exported: Exported) -> dict[str, Any]:
+def _entry(hub: Path, tier: Tier, exported: Exported) -> dict[str, Any]:
     card = exported.card
     measured_ms = card["latency"].get("measured_ms")
+    made = (read_engine(hub / exported.pick) or {}).get("file")
     return {
         "tier": tier.name,
         "limit_ms": tier.limit_ms,
         "network": card["id"],
         "folder": exported.pick,
         "model": f"{exported.pick}/model.onnx",
+        "engine": None if made is None else f"{exported.pick}/{made}",
         "sha256": card["files"][f"{exported.pick}.onnx"],
         "precision": card["precision"],
         "accuracy": card["accuracy"],

@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hwnas.exports.bundles.engines import engine_words
+
 Figure = tuple[str, str, str]  # what, the pointer into card.json, and its format
 
 _ACCURACY: Sequence[Figure] = (
@@ -37,6 +39,11 @@ _PARITY: Sequence[Figure] = (
     ("same class as in PyTorch", "/parity/top1_agreement", "{:.2%}"),
     ("images compared", "/parity/samples", "{}"),
 )
+# A prepared image as the bytes that trtexec reads.
+_RAW = (
+    "python -c \"import json, numpy, run; image = run.prepare(numpy.load('IMAGE.npy'), "
+    "json.load(open('preprocessing.json'))); image.astype('{kind}').tofile('IMAGE.bin')\""
+)
 
 
 def model_card(card: Mapping[str, Any], about: Mapping[str, Any], *, classes: Sequence[str], trtexec: str) -> str:
@@ -44,7 +51,7 @@ def model_card(card: Mapping[str, Any], about: Mapping[str, Any], *, classes: Se
 
     Args:
         card: As in ``card.json``.
-        about: As in ``provenance.json``: space, data, device and so on.
+        about: As in ``provenance.json``: space, data, device, engine and so on.
         classes: Their names.
         trtexec: The command for TensorRT.
     """
@@ -64,7 +71,8 @@ def model_card(card: Mapping[str, Any], about: Mapping[str, Any], *, classes: Se
         ),
         "| figure | value | from |\n| --- | --- | --- |\n" + "\n".join(lines),
         *([] if "skipped" not in card["latency"] else [f"Latency: {card['latency']['skipped']}."]),
-        _use(card, trtexec),
+        _use(card),
+        _tensorrt(about.get("engine"), trtexec),
         f"Classes, in the order of the outputs: {', '.join(classes[:50])}{', …' if len(classes) > 50 else ''}.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -102,13 +110,33 @@ def _front_matter(card: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     )
 
 
-def _use(card: Mapping[str, Any], trtexec: str) -> str:
+def _use(card: Mapping[str, Any]) -> str:
     batch = "any number of images" if card["batch"] == "dynamic" else "one image"
     return (
         "## Use\n\n"
         f"`model.onnx` reads {batch}, prepared as `preprocessing.json` says. With `onnxruntime` and `numpy` alone:"
         "\n\n```\npython run.py IMAGE.npy\n```\n\n"
-        "`network.py` is the same network for PyTorch, with `network.safetensors`; `run.cpp` runs the model from C++; "
-        "`config.pbtxt` is for Triton, beside a folder `1` with the model. For TensorRT, on the machine that will run "
-        f"it:\n\n```\n{trtexec}\n```"
+        "`run.cpp` does the same in C++; `network.py` is the same network for PyTorch, with `network.safetensors`; "
+        "`config.pbtxt` is for Triton, beside a folder `1` with the model."
+    )
+
+
+def _tensorrt(engine: Mapping[str, Any] | None, trtexec: str) -> str:
+    """What there is for TensorRT: the command at least, and the engine where one was made."""
+    make = f"```\n{trtexec}\n```"
+    if engine is None or "failed" in engine:
+        why = "" if engine is None else f"This folder has no engine: {engine['failed']}\n\n"
+        return f"## TensorRT\n\n{why}On the machine that will run it:\n\n{make}"
+    measured = (
+        "It is the one whose latency was measured."
+        if engine["measured"]
+        else "It was built after the measurement: engines of one model may differ by some percent in their latency."
+    )
+    return (
+        f"## TensorRT\n\n{engine_words(engine)}. **It is not portable**: another GPU or another version of TensorRT "
+        f"needs an engine of its own. All conditions are in `provenance.json`. {measured} It reads one image a run. "
+        "Its outputs were not compared with those of `model.onnx`; this runs it on an image:\n\n"
+        f"```\n{_RAW.format(kind='float16' if engine['precision'] == 'fp16' else 'float32')}\n"
+        f"trtexec --loadEngine={engine['file']} --loadInputs=image:IMAGE.bin --exportOutput=logits.json\n```\n\n"
+        f"To make an engine elsewhere, or another one here:\n\n{make}"
     )

@@ -1,10 +1,12 @@
-"""Runners in Python and C++, and what Triton and TensorRT are told."""
+"""The runner in Python, and what Triton and TensorRT are told."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from string import Template
 from typing import Any
+
+from hwnas.exports.bundles.cpp_runner import quoted
 
 MOST_AT_ONCE = 8  # images a run that servers are told of, where the batch is open
 
@@ -39,30 +41,7 @@ if __name__ == "__main__":
     print(rules["labels"][int(chances.argmax())], f"{chances.max():.3f}")
 '''
 
-_CPP = Template("""// Runs model.onnx with ONNX Runtime: c++ -std=c++17 run.cpp -lonnxruntime
-// Fill `image` with a prepared image (preprocessing.json): planes of channels, row by row.
-#include <onnxruntime_cxx_api.h>
-#include <algorithm>
-#include <array>
-#include <iostream>
-#include <vector>
-
-int main() {
-    Ort::Env env(ORT_LOGGING_LEVEL_WARNING, "$name");
-    Ort::Session session(env, ORT_TSTR("model.onnx"), Ort::SessionOptions{});
-    std::array<int64_t, 4> shape{1, $channels, $size, $size};
-    std::vector<$element> image($channels * $size * $size);
-    auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
-    auto input = Ort::Value::CreateTensor<$element>(memory, image.data(), image.size(), shape.data(), shape.size());
-    const char* inputs[] = {"image"};
-    const char* outputs[] = {"logits"};
-    auto found = session.Run(Ort::RunOptions{}, inputs, &input, 1, outputs, 1);
-    const $element* logits = found[0].GetTensorData<$element>();
-    std::cout << std::max_element(logits, logits + $classes$order) - logits << std::endl;  // index into the labels
-}
-""")
-
-_TRITON = Template("""name: "$name"
+_TRITON = Template("""name: $name
 platform: "onnxruntime_onnx"
 max_batch_size: $batch
 input [
@@ -82,35 +61,35 @@ output [
 """)
 
 
-def cpp_runner(card: Mapping[str, Any], *, channels: int, classes: int) -> str:
-    """A C++ program that runs the model of a card once."""
-    element = "Ort::Float16_t" if card["precision"] == "fp16" else "float"
-    size = card["preprocessing"]["resize"][0]
-    order = ", [](auto a, auto b) { return a.ToFloat() < b.ToFloat(); }" if card["precision"] == "fp16" else ""
-    return _CPP.substitute(name=card["id"], channels=channels, classes=classes, size=size, element=element, order=order)
-
-
 def triton_config(card: Mapping[str, Any], *, name: str, channels: int, classes: int) -> str:
     """The ``config.pbtxt`` of the model of a card for Triton's backend of ONNX Runtime."""
-    size = card["preprocessing"]["resize"][0]
     opened = card["batch"] == "dynamic"
     first: Sequence[int] = [] if opened else [1]
     return _TRITON.substitute(
-        name=name,
+        name=quoted(name),
         batch=MOST_AT_ONCE if opened else 0,  # 0: the shapes below are the whole ones
         kind="FP16" if card["precision"] == "fp16" else "FP32",
-        read=", ".join(str(n) for n in [*first, channels, size, size]),
+        read=", ".join(str(n) for n in [*first, channels, *card["preprocessing"]["resize"]]),
         written=", ".join(str(n) for n in [*first, classes]),
     )
 
 
-def trtexec_line(card: Mapping[str, Any], *, channels: int) -> str:
-    """The command that makes a TensorRT engine of the model of a card."""
-    size = card["preprocessing"]["resize"][0]
+def trtexec_line(card: Mapping[str, Any], *, channels: int, engine: Mapping[str, Any] | None = None) -> str:
+    """The command that makes a TensorRT engine of the model of a card.
+
+    Args:
+        card: As in ``card.json``.
+        channels: Of the images.
+        engine: What is said of the bundle's own engine, so that another one is made as that was; ``None`` for none.
+    """
     words = ["trtexec", "--onnx=model.onnx", "--saveEngine=model.plan"]
     if card["precision"] != "fp32":
         words.append("--stronglyTyped")  # the types stand in the graph
+    if engine is not None:
+        words.append("--noTF32")  # the profiler's engines do without it
+    if engine is not None and engine.get("timing_cache"):
+        words.append(f"--timingCacheFile={engine['timing_cache']}")
     if card["batch"] == "dynamic":
-        shape = f"{channels}x{size}x{size}"
+        shape = "x".join(str(n) for n in [channels, *card["preprocessing"]["resize"]])
         words += [f"--{end}Shapes=image:{n}x{shape}" for end, n in (("min", 1), ("opt", 1), ("max", MOST_AT_ONCE))]
     return " ".join(words)
