@@ -121,19 +121,6 @@ class Recipe:
                 raise unknown("recipe setting", name, names)
         return cls(**value)
 
-    @classmethod
-    def preset(cls, name: str, **changes: Any) -> Recipe:
-        """A recipe by name, with changes; see ``hwnas.training.PRESETS``.
-
-        Raises:
-            UsageError: No such preset or field, or a value that cannot be meant.
-        """
-        from hwnas.training.presets import PRESETS  # noqa: PLC0415  (presets are recipes themselves)
-
-        if name not in PRESETS:
-            raise unknown("recipe", name, PRESETS)
-        return cls.from_json({**PRESETS[name].to_json(), **changes})
-
 
 # lowest and highest value of each number; whether the lowest itself, then whether the highest itself, is allowed
 _RANGES: Mapping[str, tuple[float, float, str]] = {

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from hwnas.core import RunMismatchError, UsageError
+from hwnas.training.arrays import Split
 from hwnas.training.augmentation import Augmentation
 from hwnas.training.averaging import WeightAverage, recalibrate
 from hwnas.training.checkpoints import CheckpointError, TrainingState
-from hwnas.training.data import ImageData, Split
+from hwnas.training.data import ImageData
 from hwnas.training.devices import device_of, repeatable, torch_threads
 from hwnas.training.judging import HeldImages, accuracy, black, device_holding
 from hwnas.training.losses import Loss, Teacher

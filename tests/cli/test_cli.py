@@ -22,7 +22,7 @@ from hwnas.commands.printing import render
 from hwnas.commands.profile_words import diagnosis_parts
 from hwnas.networks import network_family
 from hwnas.study import open_run
-from hwnas.training import PRESETS, Recipe
+from hwnas.training import PRESETS, preset
 from latency_tables import LatencyTable, read_table, write_table
 from profilers import open_device
 from tests.builders import made_up_table
@@ -364,7 +364,7 @@ def test_profile_search_export_report_in_one_folder(hwnas: Hwnas, short_protocol
     assert {"study.db", "front.csv", "report.html", "latency_table.jsonl", "run.json"} <= {
         f.name for f in run.iterdir()
     }
-    assert open_run(run).settings.recipe == Recipe.preset("quick", epochs=1, device="cpu")
+    assert open_run(run).settings.recipe == preset("quick", epochs=1, device="cpu")
     again = hwnas(*command)
     assert "finished: 6 of 6 trials" in again.err
     refused = hwnas(*command, "--seed", "3")

@@ -25,6 +25,7 @@ from hwnas.training import (
     load_data,
     logits,
     prepared,
+    preset,
     train,
     train_to,
 )
@@ -331,7 +332,7 @@ def test_how_it_is_computed_changes_the_result_a_little(few: ImageData, changes:
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_every_preset_learns(digits: ImageData, name: str) -> None:
     module = network()
-    train(module, digits, Recipe.preset(name, epochs=3, batch=64, device="cpu"), size=SIZE, seed=0)
+    train(module, digits, preset(name, epochs=3, batch=64, device="cpu"), size=SIZE, seed=0)
     assert accuracy(module, digits.validation, digits, size=SIZE) > 0.25  # guessing gives 0.1
 
 
