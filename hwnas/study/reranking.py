@@ -64,7 +64,8 @@ def rerank(
         trial = upcoming()
         further = most_left(run, finished, under_way=len(under_way) + len(lost)) if trial else 0
         on_trained(done, done + len(under_way) + further)
-    run.write_front()
+    for device in run.devices:
+        run.write_front(device)
     if lost:
         raise next(iter(lost.values()))
 

@@ -218,7 +218,6 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
                 attempts=attempts,
                 on_progress=on_progress,
             )
-            run.write_fronts_elsewhere()
         finally:
             run.record.close()
     return run
@@ -297,9 +296,10 @@ def _work(  # noqa: PLR0913  (keywords, each a part that is put in)
     attempts: int,
     on_progress: Callable[[SearchProgress], None] | None,
 ) -> None:
-    """Evaluates until the budget is spent; the front on disk is that of the trials finished so far."""
+    """Evaluates until the budget is spent; the fronts on disk are those of the trials finished so far."""
     standing = Standing(run, run.record.finished())
-    run.write_front(standing.front)
+    for device in run.devices:
+        run.write_front(device, front=standing.front_on(device))
     progress = Progress(run, on_progress)
     spent = run.is_finished()
     begin_budget(run)

@@ -174,8 +174,8 @@ class Work:
     def _take(self, trial: Trial) -> None:
         """What a trial that ended changes."""
         self._pace.ended(trial.number)  # with what had to be measured and written
-        if self._standing.add(trial):
-            self._run.write_front(self._standing.front)
+        for device in self._standing.add(trial):
+            self._run.write_front(device, front=self._standing.front_on(device))
         self._on_end(trial, self._standing)
 
     def _judged(self, task: _Task, outcome: Outcome) -> Trial:
