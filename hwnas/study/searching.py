@@ -24,6 +24,7 @@ from hwnas.objectives import Limits, bounds_of, objectives
 from hwnas.predictors import Missing, require_policy
 from hwnas.searchers import DesignsFirst, SearchProblem, make_searcher
 from hwnas.study.changing import with_targets
+from hwnas.study.clearing import clear_after
 from hwnas.study.devices import Devices
 from hwnas.study.halving import require_halving
 from hwnas.study.lessons import lessons, lessons_sha256, require_lessons
@@ -300,6 +301,7 @@ def _work(  # noqa: PLR0913  (keywords, each a part that is put in)
     standing = Standing(run, run.record.finished())
     for device in run.devices:
         run.write_front(device, front=standing.front_on(device))
+    clear_after(run, standing.trials, finished=standing.trials)  # of those after which a process was killed
     progress = Progress(run, on_progress)
     spent = run.is_finished()
     begin_budget(run)
