@@ -234,6 +234,7 @@ def _going_on(folder: Path, settings: RunSettings, start: str | None) -> RunSett
     if not (folder / "run.json").exists():
         return None
     opened = open_run(folder)
+    settings = settings.resuming(opened.settings)
     opened.settings.require_same(settings, folder=str(folder))
     require_same_start(opened, start)
     targets, added = opened.settings.targets, opened.settings.added_targets(settings)

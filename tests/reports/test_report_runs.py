@@ -166,6 +166,14 @@ def test_a_run_is_repeated_with_its_recipe(make_run: MakeRun, read: Read, name: 
     assert "recipe of its own" not in page.said
 
 
+@pytest.mark.parametrize(("order", "option"), [(True, "--channels-last"), (False, "--no-channels-last")])
+def test_a_run_is_repeated_with_its_order_in_memory(make_run: MakeRun, read: Read, order: bool, option: str) -> None:
+    run = make_run(recipe=preset("quick", channels_last=order))
+    assert option in shlex.split(search_command(run, out="again").replace("\\\n", ""))
+    assert "recipe quick" in read(run).said
+    assert "channels-last" not in search_command(make_run(recipe=preset("quick"), folder="open"), out="again")
+
+
 def test_a_recipe_that_the_command_line_does_not_take_is_told_as_python(make_run: MakeRun, read: Read) -> None:
     recipe = Recipe(batch=32, optimizer="sgd", channels_last=True)
     page = read(make_run(recipe=recipe))

@@ -158,7 +158,7 @@ def test_a_trial_without_its_way_is_taken_for_its_nearest_and_that_is_said(told:
     vectors = Encoding(SPACE).encode([one.architecture for one in trials])
     nearest = int(((vectors[:60] - vectors[60]) ** 2).sum(axis=1).argmin())
     assert why["without_information"] == 1
-    assert (searcher.codes[60] == searcher.codes[nearest]).all()
+    assert np.allclose(searcher.codes[60], searcher.codes[nearest])  # sums of products may be taken in another order
     assert np.isfinite(searcher.codes).all()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ RECIPES = st.builds(
     distillation=st.floats(0.1, 1),
     temperature=st.floats(0.5, 10),
     precision=st.sampled_from(["fp32", "bf16", "fp16"]),
-    channels_last=st.booleans(),
+    channels_last=st.sampled_from(["auto", True, False]),
     device=st.sampled_from(["auto", "cpu", "gpu"]),
     threads=st.integers(1, 8),
 )
@@ -58,7 +59,14 @@ def test_a_record_of_before_there_were_other_recipes_is_todays_default() -> None
     old = {
         "epochs": 6, "batch": 64, "learning_rate": 0.008, "weight_decay": 0.02, "label_smoothing": 0.05, "threads": 1,
     }  # fmt: skip
-    assert Recipe.from_json(old) == Recipe() == preset("default")
+    assert Recipe.from_json(old) == Recipe(channels_last=False)
+    assert replace(Recipe.from_json(old), channels_last="auto") == Recipe() == preset("default")
+
+
+@given(recipe=RECIPES, order=st.sampled_from(["auto", True, False]), device=st.sampled_from(["auto", "cpu", "gpu"]))
+def test_where_a_network_is_trained_says_nothing_of_how(recipe: Recipe, order: Any, device: Any) -> None:
+    assert replace(recipe, channels_last=order, device=device).how() == recipe.how()
+    assert replace(recipe, epochs=recipe.epochs + 1).how() != recipe.how()
 
 
 def test_equal_recipes_are_recorded_alike_however_their_numbers_were_written() -> None:
@@ -100,7 +108,7 @@ def test_equal_recipes_are_recorded_alike_however_their_numbers_were_written() -
         ({"distillation": 1, "temperature": 0}, "temperature: expected a number above 0, received 0"),
         ({"temperature": 4}, "temperature: expected 1 where distillation is 0, received 4"),
         ({"precision": "int8"}, "precision: expected one of fp32, bf16, fp16, received 'int8'"),
-        ({"channels_last": 1}, "channels_last: expected true or false, received 1"),
+        ({"channels_last": 1}, "channels_last: expected true, false or auto, received 1"),
         ({"device": "cuda"}, "device: expected one of auto, cpu, gpu, received 'cuda'"),
         ({"threads": 0}, "threads: expected a whole number from 1 to 1024, received 0"),
     ],
