@@ -239,6 +239,10 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     train_on: Annotated[
         str, typer.Option(help="Where they are trained: auto, cpu or gpu; auto takes a GPU that PyTorch can use.")
     ] = "auto",
+    channels_last: Annotated[
+        bool | None,
+        typer.Option(help="Order of images and weights in memory while training; by default whichever is faster."),
+    ] = None,
     evaluator: Annotated[
         str,
         typer.Option(
@@ -307,14 +311,15 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     from hwnas.study.lessons import lessons, require_lessons
     from hwnas.study.precisions import require_precisions
     from hwnas.trackers import Tracking, require_trackers
-    from hwnas.training import Recipe, device_of
+    from hwnas.training import device_of, preset
     from profilers.backends.contract import symmetric_int8
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its remarks on opening a study would break the display
     targets = target or ["latency"]
     _require_names(targets, algorithm=algorithm, inner=inner, evaluator=evaluator, missing=missing, train_on=train_on)
     trackers = require_trackers(words_of(tracker or []))
-    training = Recipe.preset(recipe, device=train_on, **({} if epochs is None else {"epochs": epochs}))
+    given = {"epochs": epochs, "channels_last": channels_last}
+    training = preset(recipe, device=train_on, **{name: value for name, value in given.items() if value is not None})
     require_lessons(evaluator, learn_from)
     require_halving(halving, evaluator=evaluator, epochs=training.epochs)
     precisions = require_precisions(

@@ -82,6 +82,9 @@ def plan_export(
 def settled(plan: ExportPlan, meter: LatencyMeter | None, settings: ExportSettings) -> ExportPlan:
     """The plan with networks that keep their tiers by measurement, where that hangs on the error of a prediction.
 
+    So tiers are chosen a second time. The first choice reads the record alone, and refuses a tier that cannot be kept,
+    or a precision that the device does not compute, before anything is measured.
+
     Args:
         plan: From ``plan_export``.
         meter: The device of the table; without it nothing changes, nor in a precision that was not searched.

@@ -1,5 +1,6 @@
 """From a torch module to ONNX in a precision, and what the result computes."""
 
+from hwnas.conversion.differences import Difference, outputs_apart
 from hwnas.conversion.onnx_model import EXPORTERS, opset_for, to_onnx, with_metadata
 from hwnas.conversion.parity import PARITY_TOLERANCE, Parity, check_parity, verified_onnx
 from hwnas.conversion.precisions import (
@@ -18,6 +19,7 @@ __all__ = [
     "EXPORTERS",
     "PARITY_TOLERANCE",
     "PRECISIONS",
+    "Difference",
     "Parity",
     "Quantised",
     "accuracy_in",
@@ -29,6 +31,7 @@ __all__ = [
     "onnx_logits",
     "onnxruntime",
     "opset_for",
+    "outputs_apart",
     "quantised",
     "rounded",
     "to_onnx",

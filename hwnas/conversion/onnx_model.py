@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from hwnas.core import UsageError
+from hwnas.core import UsageError, without_remarks
 
 OPSET = 18
 OPSETS = range(15, 23)  # of IR versions up to the one below
@@ -61,7 +59,7 @@ def to_onnx(
     module.eval()
     if exporter == "dynamo" and opset < _OLDEST_OF_DYNAMO:
         raise RuntimeError(f"the dynamo exporter writes opset {_OLDEST_OF_DYNAMO} or newer")
-    with _quiet():
+    with without_remarks(logging.WARNING):
         export = _by_dynamo if exporter == "dynamo" else _by_torchscript
         model = export(module, image, opset, dynamic_batch)
     written = next(entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
@@ -134,17 +132,3 @@ def with_metadata(model: bytes, metadata: Mapping[str, str]) -> bytes:
     proto = onnx.load_model_from_string(model)
     onnx.helper.set_model_props(proto, dict(metadata))
     return bytes(proto.SerializeToString())
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the exporters' remarks on their own internals off the user's terminal."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

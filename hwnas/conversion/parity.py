@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
+from hwnas.conversion.differences import outputs_apart
 from hwnas.conversion.onnx_model import EXPORTERS, OPSET, to_onnx
 from hwnas.conversion.runtime import onnx_logits
 from hwnas.core import VerificationError
@@ -26,7 +26,7 @@ class Parity:
         samples: Images compared.
         max_abs: Largest absolute difference of a logit.
         max_rel: Largest difference relative to the largest logit of its image.
-        top1_agreement: Share of the images that both put into the same class.
+        top1_agreement: Share of the images that both put into the same class; 0 where the outputs have other shapes.
         tolerance_abs: What ``max_abs`` may be at most.
         passed: Whether it is, and every class agrees.
     """
@@ -56,17 +56,14 @@ def check_parity(module: nn.Module, model: bytes, images: torch.Tensor) -> Parit
     """
     expected = logits(module, images).numpy()
     found = onnx_logits(model, images.numpy())
-    difference = np.abs(found - expected)
-    max_abs = float(difference.max()) if np.isfinite(found).all() else float("inf")
-    scale = np.maximum(np.abs(expected).max(axis=1, keepdims=True), 1e-12)
-    agreement = float((found.argmax(axis=1) == expected.argmax(axis=1)).mean())
+    apart = outputs_apart([found], [expected])
     return Parity(
-        samples=len(images),
-        max_abs=max_abs,
-        max_rel=float((difference / scale).max()) if np.isfinite(max_abs) else float("inf"),
-        top1_agreement=agreement,
+        samples=apart.samples,
+        max_abs=apart.max_abs,
+        max_rel=apart.max_rel,
+        top1_agreement=apart.top1_agreement or 0.0,
         tolerance_abs=PARITY_TOLERANCE,
-        passed=max_abs <= PARITY_TOLERANCE and agreement == 1.0,
+        passed=apart.max_abs <= PARITY_TOLERANCE and apart.top1_agreement == 1.0,
     )
 
 

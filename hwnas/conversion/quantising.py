@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 
 from hwnas.conversion.integer_form import integer_form
 from hwnas.conversion.runtime import onnx_logits, onnxruntime
+from hwnas.core import without_remarks
 
 _ROUNDED = frozenset(
     {"Conv", "Gemm", "MatMul", "Add", "Mul", "Sigmoid", "AveragePool", "GlobalAveragePool", "ReduceMean"}
@@ -122,7 +121,7 @@ def rounded(
 
     proto = integer_form(onnx.load_model_from_string(model))  # a copy: the library changes what it is given
     kind = quantization.QuantType.QInt8 if symmetric else quantization.QuantType.QUInt8
-    with _quiet(), tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
+    with without_remarks(logging.WARNING), tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
         file = Path(folder, "int8.onnx")
         quantization.quantize_static(
             proto,
@@ -172,17 +171,3 @@ def _reader(base: type[Any], name: str, images: NDArray[np.float32]) -> Any:
             return None if image is None else {name: image[None]}
 
     return Reader()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the library's advice, which goes to the root logger, off the user's terminal."""
-    logger = logging.getLogger()
-    off = logger.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(off)

@@ -17,6 +17,7 @@ from hwnas.core.errors import (
 from hwnas.core.objective import Objective
 from hwnas.core.pace import Pace
 from hwnas.core.protocols import Evaluator, GradualEvaluator, LatencyMeter, Measurement, Predictor, Searcher
+from hwnas.core.remarks import without_remarks
 from hwnas.core.trial import Proposal, Trial, cost_matrix
 
 __all__ = [
@@ -45,4 +46,5 @@ __all__ = [
     "in_data_folder",
     "named_data_folder",
     "unknown",
+    "without_remarks",
 ]

@@ -6,10 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 from torch import nn
 
-from hwnas.conversion import EXPORTERS, calibration_images, halves, onnx_accuracy, onnx_logits, quantised
+from hwnas.conversion import (
+    EXPORTERS,
+    calibration_images,
+    halves,
+    onnx_accuracy,
+    onnx_logits,
+    outputs_apart,
+    quantised,
+)
 from hwnas.exports.settings import MAX_DROP, PLAIN, ExportSettings
 from hwnas.training import ImageData, prepared
 
@@ -110,17 +117,16 @@ def converted(
         "test": onnx_accuracy(made, data.test, data, size=size),
     }
     compared = prepared(data.test.images[:64], data, size=size).numpy()
-    expected, got = onnx_logits(model, compared), onnx_logits(made, compared)
-    difference = np.abs(got - expected) if np.isfinite(got).all() else np.full_like(expected, np.inf)
+    apart = outputs_apart([onnx_logits(made, compared)], [onnx_logits(model, compared)])
     return made, Conversion(
         precision=precision,
         accuracy=after,
         float_accuracy=before,
         max_drop=max_drop,
-        samples=len(compared),
-        max_abs=float(difference.max()),
-        max_rel=float((difference / np.maximum(np.abs(expected).max(axis=1, keepdims=True), 1e-12)).max()),
-        top1_agreement=float((got.argmax(axis=1) == expected.argmax(axis=1)).mean()),
+        samples=apart.samples,
+        max_abs=apart.max_abs,
+        max_rel=apart.max_rel,
+        top1_agreement=apart.top1_agreement or 0.0,
         calibration_images=calibration,
         nodes=nodes,
         kept=tuple(kept),

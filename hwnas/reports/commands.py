@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hwnas.evaluators import SHARING
 from hwnas.study import Run
 from hwnas.training import preset_name
 
-ON_THE_COMMAND_LINE = ("epochs", "device")  # fields of a recipe that have an option of their own
+_ORDERS: Mapping[bool | str, Sequence[str]] = {
+    "auto": (),
+    True: ("--channels-last",),
+    False: ("--no-channels-last",),
+}
+ON_THE_COMMAND_LINE = ("epochs", "device", "channels_last")  # fields of a recipe that have an option of their own
 
 
 def search_command(run: Run, *, out: str) -> str:
@@ -43,7 +48,8 @@ def search_command(run: Run, *, out: str) -> str:
         options.append((bound.option, f"{float(bound.value)!r}{bound.unit}"))
     options += [("--warm-start", run.warm.source)] if run.warm is not None else []
     options += [("--table", str(run.folder / "latency_table.jsonl")), ("--out", out)]
-    return _command(["hwnas", "search"], [f"{name} {shlex.quote(value)}" for name, value in options])
+    order = _ORDERS[settings.recipe.channels_last]
+    return _command(["hwnas", "search"], [*order, *(f"{name} {shlex.quote(value)}" for name, value in options)])
 
 
 def export_command(run: Run, pick: str) -> str:

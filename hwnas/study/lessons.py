@@ -73,7 +73,7 @@ def _require_alike(settings: RunSettings, *, folder: Path, space: str, data_sha2
     same = {
         "--space": (settings.space, space),
         "the data (SHA-256)": (settings.data_sha256, data_sha256),
-        "the recipe": (settings.recipe.to_json(), recipe.to_json()),
+        "the recipe": (settings.recipe.how(), recipe.how()),
         "--precision of the earlier run": (",".join(settings.precisions), "fp32"),
         "--evaluator of the earlier run": (settings.evaluator, "trained"),
     }

@@ -9,6 +9,7 @@ from functools import partial
 from hwnas.core import Evaluator, Pace, Trial
 from hwnas.evaluators import Outcome, outcome_of
 from hwnas.executors import AnyExecutor, TimeLimitError, WorkerLostError
+from hwnas.study.clearing import drop_training
 from hwnas.study.run import Run
 from hwnas.study.winners import most_left, next_winner
 
@@ -54,28 +55,30 @@ def rerank(
             under_way[executor.submit(train, trial.architecture)] = trial
             trial = upcoming() if len(under_way) < executor.workers else None
         for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-            number = under_way.pop(future).number
+            ended = under_way.pop(future)
             try:
-                _note(run, number, future)
+                _note(run, ended, future)
             except WorkerLostError as error:
-                lost[number] = error
-            pace.ended(number)
+                lost[ended.number] = error
+            pace.ended(ended.number)
             done += 1
         trial = upcoming()
         further = most_left(run, finished, under_way=len(under_way) + len(lost)) if trial else 0
         on_trained(done, done + len(under_way) + further)
-    run.write_front()
+    for device in run.devices:
+        run.write_front(device)
     if lost:
         raise next(iter(lost.values()))
 
 
-def _note(run: Run, number: int, future: Future[Outcome]) -> None:
+def _note(run: Run, trial: Trial, future: Future[Outcome]) -> None:
     """Keeps what came of a training."""
     try:
         outcome = future.result()
     except TimeLimitError as error:
         outcome = Outcome(failed=str(error))
     if outcome.failed is not None:
-        run.note_untrainable(number, outcome.failed)
+        run.note_untrainable(trial.number, outcome.failed)
+        drop_training(run, trial.architecture)
     else:
-        run.note_trained(number, outcome.values["accuracy"])
+        run.note_trained(trial.number, outcome.values["accuracy"])

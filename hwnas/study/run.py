@@ -211,24 +211,26 @@ class Run:
         """Hypervolume of some trials."""
         return hypervolume(self.cost_matrix(trials), self.reference_costs)
 
+    @property
+    def devices(self) -> tuple[str | None, ...]:
+        """Those that have a front: ``None`` for that of the table, then the other ones by their names."""
+        return (None, *self.settings.other_devices)
+
+    def objectives_on(self, device: str | None) -> tuple[Objective, ...]:
+        """What was traded, the latency being that on one of ``devices``."""
+        if device is None:
+            return self.objectives
+        return tuple(latency_on(device) if goal.name == "latency_ms" else goal for goal in self.objectives)
+
     def front(self) -> list[Trial]:
         """Non-dominated trials, the fastest first."""
-        trials = self.judged(self.record.finished())
-        kept = non_dominated(self.cost_matrix(trials))
-        return fastest_first([trial for trial, good in zip(trials, kept, strict=True) if good])
+        return self.front_on(None)
 
-    def front_on(self, device: str) -> list[Trial]:
-        """What is not dominated by latency on another device in place of the table's, the fastest there first.
-
-        Args:
-            device: One of ``settings.other_devices``.
-        """
-        there = latency_on(device)
-        goals = [there if goal.name == "latency_ms" else goal for goal in self.objectives]
+    def front_on(self, device: str | None) -> list[Trial]:
+        """What is not dominated by latency on one of ``devices``, the fastest there first."""
         trials = self.judged(self.record.finished())
-        kept = non_dominated(cost_matrix(trials, goals))
-        front = [trial for trial, good in zip(trials, kept, strict=True) if good]
-        return sorted(front, key=lambda trial: (trial.values[there.name], trial.number))
+        kept = non_dominated(cost_matrix(trials, self.objectives_on(device)))
+        return fastest_first([trial for trial, good in zip(trials, kept, strict=True) if good], device)
 
     def pick(self, which: str) -> Trial:
         """One trial by role or name.
@@ -313,27 +315,17 @@ class Run:
         }
         write_atomically(self.folder / "run.json", json.dumps(content, indent=2) + "\n")
 
-    def write_front(self, front: Sequence[Trial] | None = None) -> Path:
-        """Writes ``front.csv``: a line for each non-dominated trial, with its latency on other devices.
+    def write_front(self, device: str | None = None, *, front: Sequence[Trial] | None = None) -> Path:
+        """Writes ``front.csv``: a line for each non-dominated trial, with its latency on every device.
 
         Args:
-            front: What ``front`` gives, where it is at hand.
+            device: One of ``devices``; the file of a named one is ``front@DEVICE.csv``.
+            front: What ``front_on`` gives, where it is at hand.
 
         Raises:
             OSError: The folder cannot be written.
         """
-        return self._write_trials("front.csv", self.front() if front is None else front)
-
-    def write_fronts_elsewhere(self) -> list[Path]:
-        """Writes ``front@DEVICE.csv`` for each other device, as ``front.csv``.
-
-        Raises:
-            OSError: The folder cannot be written.
-        """
-        devices = self.settings.other_devices
-        return [self._write_trials(f"front@{device}.csv", self.front_on(device)) for device in devices]
-
-    def _write_trials(self, file: str, trials: Sequence[Trial]) -> Path:
+        trials = self.front_on(device) if front is None else front
         elsewhere = [latency_on(device).name for device in self.settings.other_devices]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -342,6 +334,7 @@ class Run:
         for trial in trials:
             figures = [trial.values[name] for name in columns]
             writer.writerow([trial.number, trial.architecture.id, *figures, json.dumps(dict(trial.architecture))])
+        file = "front.csv" if device is None else f"front@{device}.csv"
         return write_atomically(self.folder / file, text.getvalue())
 
 
@@ -415,9 +408,10 @@ def open_run(folder: str | Path) -> Run:
     return Run(path, settings, read_table(path / "latency_table.jsonl"), reference, begun, place, changes, warm)
 
 
-def fastest_first(trials: Iterable[Trial]) -> list[Trial]:
-    """Trials by their latency, then by their numbers."""
-    return sorted(trials, key=lambda trial: (trial.values["latency_ms"], trial.number))
+def fastest_first(trials: Iterable[Trial], device: str | None = None) -> list[Trial]:
+    """Trials by their latency on a device, that of the table or one by its name, then by their numbers."""
+    latency = "latency_ms" if device is None else latency_on(device).name
+    return sorted(trials, key=lambda trial: (trial.values[latency], trial.number))
 
 
 def spent_of(finished: Sequence[Trial]) -> int:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hwnas.core import Architecture, Trial
-from hwnas.evaluators import checkpoint_of
 from hwnas.study.halving import Halving, RungResult, expected_finals
 from hwnas.study.record import EPOCHS_DONE, RUNG_ACCURACY, RUNGS
 from hwnas.study.run import Run
@@ -75,7 +74,7 @@ class Rungs:
         reached = self._marks.get(number, {})
         if not reached:
             return None
-        epochs, architecture = max(reached), self._architectures[number]
+        epochs = max(reached)
         others = self._results(epochs, finished)
         verdict = self._rule.verdict(others.pop(number), list(others.values()))
         if not verdict.stop:
@@ -86,11 +85,7 @@ class Rungs:
             "train_s": self.trained_s(number),
         }
         reason = f"after {epochs} of {self._run.settings.recipe.epochs} epochs: {verdict.told()}"
-        trial = self._run.record.stop(number, reason, values)
-        kept = checkpoint_of(self._run.trainings, architecture)
-        if kept is not None:
-            kept.unlink(missing_ok=True)
-        return trial
+        return self._run.record.stop(number, reason, values)
 
     def told(self, finished: Sequence[Trial]) -> list[Trial]:
         """Trials as a searcher is told them: of those stopped early, the accuracy that they would have come to.

@@ -24,6 +24,7 @@ from hwnas.objectives import Limits, bounds_of, objectives
 from hwnas.predictors import Missing, require_policy
 from hwnas.searchers import DesignsFirst, SearchProblem, make_searcher
 from hwnas.study.changing import with_targets
+from hwnas.study.clearing import clear_after
 from hwnas.study.devices import Devices
 from hwnas.study.halving import require_halving
 from hwnas.study.lessons import lessons, lessons_sha256, require_lessons
@@ -218,7 +219,6 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
                 attempts=attempts,
                 on_progress=on_progress,
             )
-            run.write_fronts_elsewhere()
         finally:
             run.record.close()
     return run
@@ -234,6 +234,7 @@ def _going_on(folder: Path, settings: RunSettings, start: str | None) -> RunSett
     if not (folder / "run.json").exists():
         return None
     opened = open_run(folder)
+    settings = settings.resuming(opened.settings)
     opened.settings.require_same(settings, folder=str(folder))
     require_same_start(opened, start)
     targets, added = opened.settings.targets, opened.settings.added_targets(settings)
@@ -297,9 +298,11 @@ def _work(  # noqa: PLR0913  (keywords, each a part that is put in)
     attempts: int,
     on_progress: Callable[[SearchProgress], None] | None,
 ) -> None:
-    """Evaluates until the budget is spent; the front on disk is that of the trials finished so far."""
+    """Evaluates until the budget is spent; the fronts on disk are those of the trials finished so far."""
     standing = Standing(run, run.record.finished())
-    run.write_front(standing.front)
+    for device in run.devices:
+        run.write_front(device, front=standing.front_on(device))
+    clear_after(run, standing.trials, finished=standing.trials)  # of those after which a process was killed
     progress = Progress(run, on_progress)
     spent = run.is_finished()
     begin_budget(run)

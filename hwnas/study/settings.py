@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from hwnas.core import RunMismatchError, StudyError, UsageError
@@ -11,9 +11,9 @@ from hwnas.objectives import Bound, bounds_of
 from hwnas.predictors import Missing, device_name
 from hwnas.training import Recipe
 
-SETTINGS_VERSION = 7
+SETTINGS_VERSION = 8
 # 2: rows that the table lacks; 3: the inner searcher; 4: the place of the record; 5: halving, predictions, and targets
-# that were added; 6: precisions; 7: other devices
+# that were added; 6: precisions; 7: other devices; 8: an order of images in memory that is left open
 OLDEST_VERSION = 3  # that can still be read
 _LATER = (  # runs of before lack them
     "evaluator",
@@ -123,6 +123,16 @@ class RunSettings:
     def added_targets(self, asked: RunSettings) -> tuple[str, ...]:
         """The targets of the present command that this run has not, in their order."""
         return tuple(target for target in asked.targets if target not in self.targets)
+
+    def resuming(self, recorded: RunSettings) -> RunSettings:
+        """These settings of a command that goes on with a run: what it leaves open is as it was recorded.
+
+        Args:
+            recorded: The settings of the run.
+        """
+        if self.recipe.channels_last != "auto":
+            return self
+        return replace(self, recipe=replace(self.recipe, channels_last=recorded.recipe.channels_last))
 
     def require_same(self, asked: RunSettings, *, folder: str) -> None:
         """Refuses to go on with a run under other settings; more trials and further targets are the same run.

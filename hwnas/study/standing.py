@@ -48,28 +48,34 @@ class Standing:
         costs = self._costs(complete)
         self._lowest = costs.min(axis=0, initial=np.inf)
         self._own: Front[Trial] = Front(complete, costs)
-        self._front: Front[Trial] = Front(counted, self._costs(counted))
+        self._fronts: dict[str | None, Front[Trial]] = {
+            device: Front(counted, self._costs(counted, device)) for device in run.devices
+        }
         self._hypervolume: float | None = None
 
-    def add(self, trial: Trial) -> bool:
+    def add(self, trial: Trial) -> list[str | None]:
         """Takes a trial that ended.
 
         Returns:
-            Whether the front is another one now.
+            Those of the run's devices whose front is another one now.
         """
         insort(self.trials, trial, key=_number)
         self.spent += spent_of([trial])
         self.stopped += trial.stopped is not None
         self.epochs_saved += self._run.epochs_saved([trial])
         if not trial.complete:
-            return False
+            return []
         self.complete += 1
         (cost,) = self._costs([trial])
         self._lowest = np.minimum(self._lowest, cost)
         if self._own.add(trial, cost):
             self._hypervolume = None
         counted = self._counted(trial)
-        return counted is not None and self._front.add(counted, self._costs([counted])[0])
+        if counted is None:
+            return []
+        return [
+            device for device, front in self._fronts.items() if front.add(counted, self._costs([counted], device)[0])
+        ]
 
     def admits(self, trial: Trial) -> bool:
         """Whether a trial would be on the front of those that were evaluated to their end."""
@@ -78,7 +84,11 @@ class Standing:
     @property
     def front(self) -> list[Trial]:
         """As ``Run.front``."""
-        return fastest_first(self._front.members)
+        return self.front_on(None)
+
+    def front_on(self, device: str | None) -> list[Trial]:
+        """As ``Run.front_on``."""
+        return fastest_first(self._fronts[device].members, device)
 
     @property
     def hypervolume(self) -> float:
@@ -93,5 +103,5 @@ class Standing:
         pairs = zip(self._objectives, self._lowest.tolist(), strict=True) if self.complete else ()
         return {goal.name: goal.from_cost(cost) for goal, cost in pairs}
 
-    def _costs(self, trials: Sequence[Trial]) -> NDArray[np.float64]:
-        return cost_matrix(trials, self._objectives)
+    def _costs(self, trials: Sequence[Trial], device: str | None = None) -> NDArray[np.float64]:
+        return cost_matrix(trials, self._run.objectives_on(device))

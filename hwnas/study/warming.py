@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hwnas.core import Proposal, RunMismatchError, StudyError, Trial, UsageError, cost_matrix
 from hwnas.evaluators import ESTIMATES
@@ -17,8 +16,6 @@ from hwnas.study.run import SETTINGS_NOTE, Run, open_run
 from hwnas.study.settings import RunSettings
 from hwnas.study.storage import Place, require_url
 from hwnas.study.warm import WARM, WarmStart
-
-_ANY_DEVICE = "device"  # field of a recipe that says where, and not how, networks are trained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,14 +185,10 @@ def _differences(recorded: RunSettings, wanted: RunSettings) -> list[str]:
     found = []
     if recorded.data_sha256 != wanted.data_sha256:
         found.append("data")
-    old, new = _how(recorded), _how(wanted)
+    old, new = recorded.recipe.how(), wanted.recipe.how()
     if old != new:
         found.append(f"recipe ({', '.join(name for name in new if old.get(name) != new[name])})")
     names = ["evaluator"]
     if wanted.evaluator in ESTIMATES:  # other shared weights give other estimates
         names += ["supernet_epochs", "seed", "learned_sha256"]
     return found + [name for name in names if getattr(recorded, name) != getattr(wanted, name)]
-
-
-def _how(settings: RunSettings) -> dict[str, Any]:
-    return {name: value for name, value in settings.recipe.to_json().items() if name != _ANY_DEVICE}

@@ -17,6 +17,7 @@ from functools import partial
 from hwnas.core import Architecture, Evaluator, Pace, Proposal, Searcher, StudyError, Trial
 from hwnas.evaluators import Outcome, outcome_of
 from hwnas.executors import AnyExecutor, TimeLimitError, WorkerLostError
+from hwnas.study.clearing import clear_after
 from hwnas.study.measuring import Doubts
 from hwnas.study.run import Run
 from hwnas.study.rungs import Rungs
@@ -188,8 +189,9 @@ class Work:
     def _take(self, trial: Trial) -> None:
         """What a trial that ended changes."""
         self._pace.ended(trial.number)  # with what had to be measured and written
-        if self._standing.add(trial):
-            self._run.write_front(self._standing.front)
+        for device in self._standing.add(trial):
+            self._run.write_front(device, front=self._standing.front_on(device))
+        clear_after(self._run, [trial], finished=self._standing.trials)
         self._on_end(trial, self._standing)
 
     def _judged(self, task: _Task, outcome: Outcome) -> Trial:

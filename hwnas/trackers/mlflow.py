@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hwnas.core import without_remarks
 from hwnas.trackers.contract import TrackedRun, TrackedTrial, Tracker
 
 _ID = "hwnas.run"  # tag by which a run that goes on is found again
@@ -27,7 +26,7 @@ def open_tracker(run: TrackedRun) -> Tracker:
         ImportError: MLflow is not installed.
         Exception: Whatever MLflow raises where it cannot write.
     """
-    with _quiet():
+    with without_remarks(logging.INFO):
         return Mlflow(run)
 
 
@@ -53,7 +52,7 @@ class Mlflow:
     def trial(self, trial: TrackedTrial) -> None:
         """Adds a child with the architecture as its parameters."""
         tags = {"mlflow.parentRunId": self._run, "hwnas.architecture": trial.id, "hwnas.outcome": trial.outcome}
-        with _quiet():
+        with without_remarks(logging.INFO):
             child = self._client.create_run(self._experiment, tags=tags, run_name=f"trial-{trial.number}").info.run_id
             self._log(child, trial.values, trial.number, about=trial.choices)
             self._client.set_terminated(child, "FAILED" if trial.outcome == "failed" else "FINISHED")
@@ -61,14 +60,14 @@ class Mlflow:
 
     def winners(self, figures: Mapping[str, float], files: Sequence[Path]) -> None:
         """Adds the figures, and the files as artifacts."""
-        with _quiet():
+        with without_remarks(logging.INFO):
             self._log(self._run, figures, 0)
             for file in files:
                 self._client.log_artifact(self._run, str(file))
 
     def close(self, *, finished: bool) -> None:
         """Ends the run."""
-        with _quiet():
+        with without_remarks(logging.INFO):
             self._client.set_terminated(self._run, "FINISHED" if finished else "KILLED")
 
     def _begun(self, run: TrackedRun) -> str:
@@ -91,16 +90,3 @@ class Mlflow:
         metrics = [Metric(name, value, now, step) for name, value in figures.items()]
         params = [Param(name, str(value)) for name, value in (about or {}).items()]
         self._client.log_batch(run, metrics=metrics, params=params)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps what MLflow's dependencies say to its makers off the user's terminal."""
-    off = logging.root.manager.disable
-    logging.disable(logging.INFO)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(off)

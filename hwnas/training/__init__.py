@@ -1,13 +1,14 @@
 """Data and training."""
 
+from hwnas.training.arrays import Split
 from hwnas.training.averaging import WeightAverage, recalibrate
 from hwnas.training.checkpoints import CheckpointError, TrainingState, read_checkpoint, write_checkpoint
-from hwnas.training.data import ImageData, Split
+from hwnas.training.data import ImageData
 from hwnas.training.devices import device_of
 from hwnas.training.judging import HeldImages, accuracy, logits, prepared
 from hwnas.training.loop import train, train_to
 from hwnas.training.losses import Teacher, require_teacher
-from hwnas.training.presets import PRESETS, preset_name
+from hwnas.training.presets import PRESETS, preset, preset_name
 from hwnas.training.recipe import TRAINING_DEVICES, Recipe
 from hwnas.training.sources import load_data
 from hwnas.training.stepping import TrainingDivergedError
@@ -31,6 +32,7 @@ __all__ = [
     "load_data",
     "logits",
     "prepared",
+    "preset",
     "preset_name",
     "read_checkpoint",
     "recalibrate",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,19 @@ Labels = NDArray[np.int64]
 
 _LARGEST_LABEL = 100_000
 _ROOM = 0.5  # share of the free memory that images may take: training holds them a second time
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images with their labels.
+
+    Attributes:
+        images: Shape ``(n, h, w, c)``, 0 to 255; the channels of a clip are its frames.
+        labels: Shape ``(n,)``, from 0.
+    """
+
+    images: Images
+    labels: Labels
 
 
 def brightest(images: NDArray[Any]) -> float:

@@ -15,26 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.core import DataError
-from hwnas.training.arrays import Images, Labels, as_pixels, as_targets, brightest
+from hwnas.training.arrays import Images, Labels, Split, as_pixels, as_targets, brightest
 from hwnas.training.duplicates import shared_images
 
 _SPLIT_SEED = 0  # one split for every run, so that runs can be compared
 _VALIDATION_SHARE = 0.2
 _TEST_SHARE = 0.2
 _SMALLEST_CLASS = 5  # images: one at least has to reach each part of the split
-
-
-@dataclass(frozen=True)
-class Split:
-    """Images with their labels.
-
-    Attributes:
-        images: Shape ``(n, h, w, c)``, 0 to 255; the channels of a clip are its frames.
-        labels: Shape ``(n,)``, from 0.
-    """
-
-    images: Images
-    labels: Labels
 
 
 @dataclass(frozen=True, kw_only=True)

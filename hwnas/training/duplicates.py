@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
 
 from hwnas.core import DataError
-
-if TYPE_CHECKING:
-    from hwnas.training.data import Split
+from hwnas.training.arrays import Split
 
 _TOO_MANY = 0.5  # of a part's images: beyond this a part is no part of its own
 

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from hwnas.training.data import ImageData, Split
+from hwnas.training.arrays import Split
+from hwnas.training.data import ImageData
 from hwnas.training.devices import repeatable, torch_threads
 
 _BATCH = 256

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
+from hwnas.core import unknown
 from hwnas.training.recipe import Recipe
 
 PRESETS: Mapping[str, Recipe] = {
@@ -51,6 +53,21 @@ PRESETS: Mapping[str, Recipe] = {
 }
 
 
+def preset(name: str, **changes: Any) -> Recipe:
+    """A recipe by name, with changes.
+
+    Args:
+        name: One of ``PRESETS``.
+        changes: Fields of the recipe that are to be others.
+
+    Raises:
+        UsageError: No such preset or field, or a value that cannot be meant.
+    """
+    if name not in PRESETS:
+        raise unknown("recipe", name, PRESETS)
+    return Recipe.from_json({**PRESETS[name].to_json(), **changes})
+
+
 def preset_name(recipe: Recipe, *, but: tuple[str, ...] = ()) -> str | None:
     """The preset that a recipe is, apart from some fields; ``None`` where it is none.
 
@@ -59,4 +76,4 @@ def preset_name(recipe: Recipe, *, but: tuple[str, ...] = ()) -> str | None:
         but: Fields that may differ.
     """
     own = {name: getattr(recipe, name) for name in but}
-    return next((name for name, preset in PRESETS.items() if replace(preset, **own) == recipe), None)
+    return next((name for name, known in PRESETS.items() if replace(known, **own) == recipe), None)

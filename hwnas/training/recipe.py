@@ -15,6 +15,7 @@ Decayed = Literal["all", "weights"]
 Flip = Literal["never", "colour", "always"]
 Precision = Literal["fp32", "bf16", "fp16"]
 TrainingDevice = Literal["auto", "cpu", "gpu"]
+ChannelsLast = bool | Literal["auto"]
 
 TRAINING_DEVICES: tuple[TrainingDevice, ...] = get_args(TrainingDevice)
 MOMENTUM_SWING = 0.1  # under one-cycle the momentum falls by so much while the learning rate is high
@@ -54,7 +55,8 @@ class Recipe:
         distillation: Share of the loss that is the distance to a teacher (Hinton et al., 2015, arXiv:1503.02531).
         temperature: Of teacher and student in that distance.
         precision: What is computed in: ``"fp32"``, or mixed with ``"bf16"`` or ``"fp16"``. Networks are judged in fp32.
-        channels_last: Whether images and weights lie in memory with the channels last.
+        channels_last: Whether images and weights lie in memory with the channels last; ``"auto"`` for images of more
+            than one channel on the CPU, where that is faster. The course of a training differs by rounding.
         device: ``"cpu"``, ``"gpu"``, or ``"auto"``: the GPU where torch can use one.
         threads: Of torch on the CPU. The result depends on it in the last digits, so it is part of the recipe and not
             of the machine; small networks gain nothing from more, and lose much on a busy machine.
@@ -84,7 +86,7 @@ class Recipe:
     distillation: float = 0.0
     temperature: float = 1.0
     precision: Precision = "fp32"
-    channels_last: bool = False
+    channels_last: ChannelsLast = "auto"
     device: TrainingDevice = "auto"
     threads: int = 1
 
@@ -103,6 +105,10 @@ class Recipe:
         """Field by field, for the record of a run."""
         return asdict(self)
 
+    def how(self) -> dict[str, int | float | str]:
+        """Without the fields that say where, and in which order of memory, a network is trained."""
+        return {name: value for name, value in self.to_json().items() if name not in _WHERE}
+
     def changes(self) -> dict[str, int | float | str]:
         """The fields that are not as they are by default."""
         usual = type(self)().to_json()
@@ -110,7 +116,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Recipe:
-        """Undoes ``to_json``; fields that are missing, as in records of earlier versions, have their defaults.
+        """Undoes ``to_json``; fields that are missing, as in records of earlier versions, have their defaults then.
 
         Raises:
             UsageError: An unknown field, or a value that cannot be meant.
@@ -119,21 +125,11 @@ class Recipe:
         for name in value:
             if name not in names:
                 raise unknown("recipe setting", name, names)
-        return cls(**value)
+        return cls(**{**_BEFORE, **value})
 
-    @classmethod
-    def preset(cls, name: str, **changes: Any) -> Recipe:
-        """A recipe by name, with changes; see ``hwnas.training.PRESETS``.
 
-        Raises:
-            UsageError: No such preset or field, or a value that cannot be meant.
-        """
-        from hwnas.training.presets import PRESETS  # noqa: PLC0415  (presets are recipes themselves)
-
-        if name not in PRESETS:
-            raise unknown("recipe", name, PRESETS)
-        return cls.from_json({**PRESETS[name].to_json(), **changes})
-
+_WHERE = ("channels_last", "device")
+_BEFORE: Mapping[str, Any] = {"channels_last": False}  # defaults that were others when a field was not there yet
 
 # lowest and highest value of each number; whether the lowest itself, then whether the highest itself, is allowed
 _RANGES: Mapping[str, tuple[float, float, str]] = {
@@ -159,9 +155,9 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
 
 def _checked(name: str, kind: Any, value: Any) -> Any:
     """The value of a field, as its type."""
-    if kind is bool:
-        if not isinstance(value, bool):
-            raise _refused(name, "true or false", value)
+    if kind == ChannelsLast:
+        if value != "auto" and not isinstance(value, bool):
+            raise _refused(name, "true, false or auto", value)
         return value
     if kind not in {int, float}:
         if value not in get_args(kind):

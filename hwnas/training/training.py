@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from hwnas.core import RunMismatchError, UsageError
+from hwnas.training.arrays import Split
 from hwnas.training.augmentation import Augmentation
 from hwnas.training.averaging import WeightAverage, recalibrate
 from hwnas.training.checkpoints import CheckpointError, TrainingState
-from hwnas.training.data import ImageData, Split
+from hwnas.training.data import ImageData
 from hwnas.training.devices import device_of, repeatable, torch_threads
 from hwnas.training.judging import HeldImages, accuracy, black, device_holding
 from hwnas.training.losses import Loss, Teacher
@@ -59,7 +60,7 @@ class Training:
         self._home = device_holding(module)
         device = device_of(recipe.device)
         self._loss = Loss(module, recipe, teacher=teacher, device=device)
-        self._format = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        self._format = _order(recipe, channels=data.channels, device=device)
         lay_out(module.to(device), self._format)
         with torch_threads(recipe.threads):
             self._images = HeldImages(data.train.images, data, size=size, device=device)
@@ -225,6 +226,14 @@ class Training:
     def _require_going(self) -> None:
         if self._stopped:
             raise UsageError(f"the training {self._stopped}: load a state of before, or begin anew")
+
+
+def _order(recipe: Recipe, *, channels: int, device: torch.device) -> torch.memory_format:
+    """The order of images and weights in memory."""
+    wanted = recipe.channels_last
+    if wanted == "auto":  # grey images gain nothing on a CPU, and on a GPU it was not measured
+        wanted = device.type == "cpu" and channels > 1
+    return torch.channels_last if wanted else torch.contiguous_format
 
 
 def lay_out(module: nn.Module, order: torch.memory_format) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib
 import re
 import subprocess
@@ -111,6 +112,24 @@ def test_light_packages_stay_light(package: str) -> None:
     script = f"import sys, {package}\nprint([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def imported(file: Path, modules: set[str]) -> set[str]:
+    """Modules of the house that a file imports anywhere in it, inside of functions and for types alone, too."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{name.name}" for name in node.names]
+            found |= {name if name in modules else node.module for name in names}
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+    return found & modules
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    files = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in SOURCES}
+    graph = {name: imported(file, set(files)) - {name} for name, file in files.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # raises with the circle
 
 
 def called(tree: ast.AST) -> set[str]:

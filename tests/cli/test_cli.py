@@ -22,7 +22,7 @@ from hwnas.commands.printing import render
 from hwnas.commands.profile_words import diagnosis_parts
 from hwnas.networks import network_family
 from hwnas.study import open_run
-from hwnas.training import PRESETS, Recipe
+from hwnas.training import PRESETS, preset
 from latency_tables import LatencyTable, read_table, write_table
 from profilers import open_device
 from tests.builders import made_up_table
@@ -352,7 +352,7 @@ def test_profile_search_export_report_in_one_folder(hwnas: Hwnas, short_protocol
     assert Path("cpu.jsonl").stat().st_mtime_ns == stamp
 
     targets = ("--target", "latency", "--target", "flops")
-    training = ("--recipe", "quick", "--train-on", "cpu", *BRIEF)
+    training = ("--recipe", "quick", "--train-on", "cpu", "--no-channels-last", *BRIEF)
     command = ["search", *targets, *TINY, *training, "--table", "cpu.jsonl", "--trials", "6"]
     searched = hwnas(*command, "--json")
     assert searched.status in {0, 4}, searched.err  # 4: a machine too restless for the latency check
@@ -364,7 +364,7 @@ def test_profile_search_export_report_in_one_folder(hwnas: Hwnas, short_protocol
     assert {"study.db", "front.csv", "report.html", "latency_table.jsonl", "run.json"} <= {
         f.name for f in run.iterdir()
     }
-    assert open_run(run).settings.recipe == Recipe.preset("quick", epochs=1, device="cpu")
+    assert open_run(run).settings.recipe == preset("quick", epochs=1, device="cpu", channels_last=False)
     again = hwnas(*command)
     assert "finished: 6 of 6 trials" in again.err
     refused = hwnas(*command, "--seed", "3")

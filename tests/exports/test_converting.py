@@ -10,10 +10,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
+from torch import nn
 
 import hwnas
+from hwnas.conversion import check_parity
 from hwnas.conversion.onnx_model import EXPORTERS
 from hwnas.conversion.quantising import quantised, rounded
 from hwnas.conversion.runtime import onnx_logits
@@ -105,6 +108,25 @@ class Meter:
         self.model = model
         fields = {"latency_ms": 0.5, "min_ms": 0.4, "median_ms": 0.5, "iqr_ms": 0.01, "n": 30, "noise": "ok"}
         return type("Measured", (), {**fields, "uncertainty": 0.02, "provider": "Fake", "device_speed": 1.0})()
+
+
+@pytest.mark.parametrize(
+    ("found", "agreement", "passed"),
+    [
+        ([[1.0, 1.0 + 1e-6], [0.0, 2.0]], 1.0, True),  # of classes that tie either is the one
+        ([[1.0, 1.1], [0.0, 2.0]], 0.5, False),
+        ([[np.nan, 1.0], [0.0, 2.0]], 0.5, False),
+        ([[1.0, 1.0, 0.0], [0.0, 2.0, 0.0]], 0.0, False),
+    ],
+)
+def test_parity_needs_every_class_and_every_logit(
+    monkeypatch: pytest.MonkeyPatch, found: list[list[float]], agreement: float, passed: bool
+) -> None:
+    monkeypatch.setattr("hwnas.conversion.parity.logits", lambda *_: torch.tensor([[1.0 + 1e-6, 1.0], [0.0, 2.0]]))
+    monkeypatch.setattr("hwnas.conversion.parity.onnx_logits", lambda *_: np.array(found, dtype=np.float32))
+    parity = check_parity(nn.Identity(), b"", torch.zeros(2, 1, 2, 2))
+    assert (parity.top1_agreement, parity.passed) == (agreement, passed)
+    assert np.isinf(parity.max_abs) == (len(found[0]) != 2 or bool(np.isnan(found).any()))
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])

@@ -14,7 +14,7 @@ from hwnas.objectives import parse_quantity
 from hwnas.reports.commands import search_command
 from hwnas.reports.numbers import collect
 from hwnas.study import Run
-from hwnas.training import PRESETS, Recipe
+from hwnas.training import PRESETS, Recipe, preset
 from tests.reports.pages import ACCURACIES, SECTIONS, AddTrials, Draw, MakeCard, MakeRun, Read
 
 
@@ -157,13 +157,21 @@ def test_the_commands_repeat_the_run(make_run: MakeRun, add_trials: AddTrials, r
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_a_run_is_repeated_with_its_recipe(make_run: MakeRun, read: Read, name: str) -> None:
-    run = make_run(recipe=Recipe.preset(name, epochs=3, device="cpu"))
+    run = make_run(recipe=preset(name, epochs=3, device="cpu"))
     words = shlex.split(search_command(run, out="again").replace("\\\n", ""))
     options = dict(_options(words[2:]))
     assert (options["--recipe"], options["--epochs"], options["--train-on"]) == (name, "3", "cpu")
     page = read(run)
     assert f"recipe {name}" in page.said
     assert "recipe of its own" not in page.said
+
+
+@pytest.mark.parametrize(("order", "option"), [(True, "--channels-last"), (False, "--no-channels-last")])
+def test_a_run_is_repeated_with_its_order_in_memory(make_run: MakeRun, read: Read, order: bool, option: str) -> None:
+    run = make_run(recipe=preset("quick", channels_last=order))
+    assert option in shlex.split(search_command(run, out="again").replace("\\\n", ""))
+    assert "recipe quick" in read(run).said
+    assert "channels-last" not in search_command(make_run(recipe=preset("quick"), folder="open"), out="again")
 
 
 def test_a_recipe_that_the_command_line_does_not_take_is_told_as_python(make_run: MakeRun, read: Read) -> None:

@@ -22,7 +22,7 @@ from hwnas.predictors.pool_spaces import POOL_SPACES
 from hwnas.reports import report
 from hwnas.reports.commands import search_command
 from hwnas.spaces import SearchSpace, nasbench201_space
-from hwnas.study import Devices, Run, one_shot, open_devices, open_run, search
+from hwnas.study import Devices, Run, SearchProgress, one_shot, open_devices, open_run, search
 from hwnas.training import ImageData, Split
 from latency_tables import LatencyTable, open_shipped
 
@@ -135,6 +135,30 @@ def test_fronts_are_files_with_a_column_for_each_device(found: Run) -> None:
             rows = list(csv.DictReader(file))
         assert [int(row["trial"]) for row in rows] == [trial.number for trial in front]
         assert {"latency_ms", "latency_ms@phone", "latency_ms@board", "latency_ms@server"} <= rows[0].keys()
+
+
+def test_the_fronts_on_disk_are_at_every_moment_those_of_the_trials_that_ended(
+    begin: Callable[..., Run], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+
+    def require_kept(progress: SearchProgress | None) -> None:
+        if progress is not None and progress.stage != "trials":
+            return
+        kept = open_run(folder)
+        for device, file in ((None, "front.csv"), *((name, f"front@{name}.csv") for name in POOL)):
+            rows = csv.DictReader((folder / file).read_text().splitlines())
+            assert [int(row["trial"]) for row in rows] == [trial.number for trial in kept.front_on(device)]
+        ended = len(kept.trials())
+        kept.record.close()
+        if progress is not None and ended == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        begin(folder, on_progress=require_kept)
+    require_kept(None)
+    begin(folder)
+    require_kept(None)
 
 
 def test_the_report_has_a_figure_and_a_table_for_each_device(found: Run, tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def test_a_run_of_before_has_no_halving(halve: Begin) -> None:
     run = halve(halving=None, trials=3)
     path = run.folder / "run.json"
     path.write_text(
-        path.read_text().replace(',\n    "halving": null', "").replace('"schema_version": 7', '"schema_version": 4')
+        path.read_text().replace(',\n    "halving": null', "").replace('"schema_version": 8', '"schema_version": 4')
     )
     assert '"halving"' not in path.read_text()
     assert open_run(run.folder).settings.halving is None

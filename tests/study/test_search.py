@@ -261,8 +261,29 @@ def test_a_run_of_before_recipes_had_so_many_fields_is_opened_and_gone_on_with(f
     fields = ("epochs", "batch", "learning_rate", "weight_decay", "label_smoothing", "threads")
     content["settings"]["recipe"] = {name: content["settings"]["recipe"][name] for name in fields}
     (finished.folder / "run.json").write_text(json.dumps(content))
-    assert open_run(finished.folder).settings.recipe == Recipe()
+    assert open_run(finished.folder).settings.recipe == Recipe(channels_last=False)  # as it was then
     begin()
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_run_keeps_its_order_in_memory_where_the_command_leaves_it_open(
+    finished: Run, begin: Begin, recorded: bool
+) -> None:
+    assert finished.settings.recipe.channels_last == "auto"
+    content = json.loads((finished.folder / "run.json").read_text())
+    content["settings"]["recipe"]["channels_last"], content["schema_version"] = recorded, 7  # of before it was open
+    (finished.folder / "run.json").write_text(json.dumps(content))
+    longer = begin(trials=16)
+    assert longer.settings.recipe == Recipe(channels_last=recorded)
+    assert begin(trials=16, recipe=Recipe(channels_last=recorded)).is_finished()
+    message = f"recipe: channels_last: recorded {recorded}, asked for {not recorded}"
+    with pytest.raises(RunMismatchError, match=message):
+        begin(trials=16, recipe=Recipe(channels_last=not recorded))
+
+
+def test_a_run_that_chose_its_order_in_memory_itself_goes_on_with_no_other(finished: Run, begin: Begin) -> None:
+    with pytest.raises(RunMismatchError, match="recipe: channels_last: recorded 'auto', asked for True"):
+        begin(recipe=Recipe(channels_last=True))
 
 
 def test_a_recipe_nobody_can_read_is_an_error_that_names_the_field(finished: Run) -> None:

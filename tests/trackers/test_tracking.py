@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,7 @@ from typing import Any
 
 import pytest
 
-import hwnas.trackers.mlflow
-import hwnas.trackers.tensorboard
-import hwnas.trackers.wandb
-from hwnas.core import MachineError, Trial, UsageError
+from hwnas.core import MachineError, Trial, UsageError, without_remarks
 from hwnas.exports import Exported
 from hwnas.study import Run, SearchProgress, open_run
 from hwnas.study.progress import Found
@@ -163,7 +161,7 @@ def test_tensorboard_shows_curves_and_architectures(run: Run) -> None:
 def test_mlflow_keeps_the_search_with_a_child_for_each_trial(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with hwnas.trackers.mlflow._quiet():
+    with without_remarks(logging.INFO):
         tell_all(run, Tracking(["mlflow"], folder=run.folder, say=pytest.fail))
         tracking = Tracking(["mlflow"], folder=run.folder, say=pytest.fail)  # the search goes on
         tracking(progress_of(run.record.finished()[0]))

@@ -25,6 +25,7 @@ from hwnas.training import (
     load_data,
     logits,
     prepared,
+    preset,
     train,
     train_to,
 )
@@ -313,6 +314,30 @@ def test_the_order_of_the_images_does_not_hang_on_what_is_done_to_them(few: Imag
     assert torch.allclose(torch.cat(plain.seen), torch.cat(mirrored.seen), atol=1e-3)
 
 
+@pytest.mark.parametrize(("channels", "last"), [(1, False), (3, True)])
+def test_images_of_several_channels_are_trained_with_the_channels_last_where_nothing_else_is_said(
+    few: ImageData, channels: int, last: bool
+) -> None:
+    part = Split(few.train.images.repeat(channels, axis=3), few.train.labels)
+    data = replace(few, train=part)
+    orders: list[bool] = []
+
+    class Watching(nn.Conv2d):
+        """FAKE layer that notes how its weights lie in memory."""
+
+        def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002  (as the base class has it)
+            orders.append(self.weight.is_contiguous(memory_format=torch.channels_last))
+            return super().forward(input)
+
+    for order, expected in (("auto", last), (True, True), (False, False)):
+        module = nn.Sequential(
+            nn.Conv2d(channels, 4, 3), Watching(4, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10)
+        )
+        orders.clear()
+        train(module, data, replace(SHORT, channels_last=order), size=SIZE, seed=0)
+        assert set(orders) == {expected}
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"precision": "bf16"}, {"precision": "fp16"}, {"channels_last": True}, {"recalibration_images": 50}],
@@ -331,7 +356,7 @@ def test_how_it_is_computed_changes_the_result_a_little(few: ImageData, changes:
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_every_preset_learns(digits: ImageData, name: str) -> None:
     module = network()
-    train(module, digits, Recipe.preset(name, epochs=3, batch=64, device="cpu"), size=SIZE, seed=0)
+    train(module, digits, preset(name, epochs=3, batch=64, device="cpu"), size=SIZE, seed=0)
     assert accuracy(module, digits.validation, digits, size=SIZE) > 0.25  # guessing gives 0.1
 
 

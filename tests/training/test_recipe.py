@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.core import UsageError
-from hwnas.training import PRESETS, Recipe, preset_name
+from hwnas.training import PRESETS, Recipe, preset, preset_name
 
 RECIPES = st.builds(
     Recipe,
@@ -36,7 +37,7 @@ RECIPES = st.builds(
     distillation=st.floats(0.1, 1),
     temperature=st.floats(0.5, 10),
     precision=st.sampled_from(["fp32", "bf16", "fp16"]),
-    channels_last=st.booleans(),
+    channels_last=st.sampled_from(["auto", True, False]),
     device=st.sampled_from(["auto", "cpu", "gpu"]),
     threads=st.integers(1, 8),
 )
@@ -58,7 +59,14 @@ def test_a_record_of_before_there_were_other_recipes_is_todays_default() -> None
     old = {
         "epochs": 6, "batch": 64, "learning_rate": 0.008, "weight_decay": 0.02, "label_smoothing": 0.05, "threads": 1,
     }  # fmt: skip
-    assert Recipe.from_json(old) == Recipe() == Recipe.preset("default")
+    assert Recipe.from_json(old) == Recipe(channels_last=False)
+    assert replace(Recipe.from_json(old), channels_last="auto") == Recipe() == preset("default")
+
+
+@given(recipe=RECIPES, order=st.sampled_from(["auto", True, False]), device=st.sampled_from(["auto", "cpu", "gpu"]))
+def test_where_a_network_is_trained_says_nothing_of_how(recipe: Recipe, order: Any, device: Any) -> None:
+    assert replace(recipe, channels_last=order, device=device).how() == recipe.how()
+    assert replace(recipe, epochs=recipe.epochs + 1).how() != recipe.how()
 
 
 def test_equal_recipes_are_recorded_alike_however_their_numbers_were_written() -> None:
@@ -100,7 +108,7 @@ def test_equal_recipes_are_recorded_alike_however_their_numbers_were_written() -
         ({"distillation": 1, "temperature": 0}, "temperature: expected a number above 0, received 0"),
         ({"temperature": 4}, "temperature: expected 1 where distillation is 0, received 4"),
         ({"precision": "int8"}, "precision: expected one of fp32, bf16, fp16, received 'int8'"),
-        ({"channels_last": 1}, "channels_last: expected true or false, received 1"),
+        ({"channels_last": 1}, "channels_last: expected true, false or auto, received 1"),
         ({"device": "cuda"}, "device: expected one of auto, cpu, gpu, received 'cuda'"),
         ({"threads": 0}, "threads: expected a whole number from 1 to 1024, received 0"),
     ],
@@ -115,8 +123,8 @@ def test_a_value_that_cannot_be_meant_or_would_do_nothing_is_refused(changes: di
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_a_preset_is_known_by_its_name_whatever_its_epochs_and_device(name: str) -> None:
-    assert Recipe.preset(name) == PRESETS[name]
-    changed = Recipe.preset(name, epochs=77, device="cpu")
+    assert preset(name) == PRESETS[name]
+    changed = preset(name, epochs=77, device="cpu")
     assert (changed.epochs, changed.device) == (77, "cpu")
     assert preset_name(changed, but=("epochs", "device")) == name
     assert preset_name(changed) is None
@@ -127,7 +135,7 @@ def test_a_recipe_of_ones_own_has_no_name() -> None:
 
 
 def test_the_recipe_of_nasbench201_is_the_published_one() -> None:
-    recipe = Recipe.preset("nasbench201")
+    recipe = preset("nasbench201")
     assert (recipe.optimizer, recipe.momentum, recipe.weight_decay, recipe.decay) == ("sgd", 0.9, 5e-4, "all")
     assert (recipe.learning_rate, recipe.schedule, recipe.warmup) == (0.1, "cosine", 0)
     assert (recipe.epochs, recipe.batch, recipe.label_smoothing) == (200, 256, 0)
@@ -136,8 +144,8 @@ def test_the_recipe_of_nasbench201_is_the_published_one() -> None:
 
 def test_names_nobody_knows_are_refused_with_the_likeliest_meant() -> None:
     with pytest.raises(UsageError, match=r"unknown recipe 'nasbench': .*Did you mean 'nasbench201'"):
-        Recipe.preset("nasbench")
+        preset("nasbench")
     with pytest.raises(UsageError, match=r"unknown recipe setting 'epoch': .*Did you mean 'epochs'"):
-        Recipe.preset("default", epoch=3)
+        preset("default", epoch=3)
     with pytest.raises(UsageError, match="recipe: epochs: expected a whole number"):
-        Recipe.preset("default", epochs="many")
+        preset("default", epochs="many")

@@ -3,7 +3,7 @@
 Contents:
     culprits: why a tensor is another than that of the reference, in words.
     localising: the first tensor that differs, by bisection over the graph.
-    outputs: how far the outputs of two models are apart.
+    outputs: whether the outputs of two models are near enough to each other.
     references: what a model is compared with.
     samples: what a model is fed with.
     soundness: the checker, and shapes.

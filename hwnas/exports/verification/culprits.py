@@ -11,8 +11,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from hwnas.conversion.differences import relative_difference
 from hwnas.exports.verification.localising import Pair
-from hwnas.exports.verification.outputs import difference
 
 _CLAMPING = frozenset({"Relu", "Clip"})
 _CLOSE = 1e-5  # weights that differ by less, relative to the largest, are the same
@@ -168,8 +168,8 @@ def _of_inputs(
             a, b = weights[name], expected[theirs]
             if a.shape != b.shape:
                 found.append(f"{about} has the weight {name} of shape {a.shape}, the reference {b.shape}")
-            elif a.size and difference(a.reshape(1, -1), b.reshape(1, -1)) > _CLOSE:
-                apart = difference(a.reshape(1, -1), b.reshape(1, -1))
+            elif a.size and relative_difference(a.reshape(1, -1), b.reshape(1, -1)) > _CLOSE:
+                apart = relative_difference(a.reshape(1, -1), b.reshape(1, -1))
                 found.append(f"{about} has another weight {name}, by {apart:.3g} of its largest value")
         elif name in same and same[name] != theirs:
             found.append(f"{about} reads {name}, the reference {theirs}")

@@ -16,8 +16,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from hwnas.conversion.differences import relative_difference
 from hwnas.conversion.runtime import CPU, session
-from hwnas.exports.verification.outputs import difference
 from hwnas.exports.verification.samples import Samples
 
 _BY_NAME = 0.5  # share of tensors found under the same name, from which on names are believed
@@ -173,7 +173,7 @@ def first_difference(
     def apart(pair_range: Sequence[Pair]) -> list[float]:
         found = run(samples, [pair.read or pair.tensor for pair in pair_range])
         wanted = expected(samples, [pair.expected for pair in pair_range])
-        return [difference(a, b) for a, b in zip(found, wanted, strict=True)]
+        return [relative_difference(a, b) for a, b in zip(found, wanted, strict=True)]
 
     number = first_bad(len(pairs), lambda low, high: max(apart(pairs[low:high])) > tolerance_rel)
     return None if number is None else (number, apart(pairs[number : number + 1])[0])

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import onnx
 
+from hwnas.conversion.differences import Arrays
 from hwnas.conversion.runtime import CPU, onnxruntime, opset_of, session
 from hwnas.core import LatencyMeter, UsageError
 from hwnas.exports.promises import LATENCY_TOLERANCE, LatencyCheck, check_latency, measurement
 from hwnas.exports.verification.culprits import Culprit, culprit
 from hwnas.exports.verification.localising import Pair, fed, first_difference, first_infinite, matched, running
-from hwnas.exports.verification.outputs import TOLERANCES, Arrays, OutputParity, compare, precision_in
+from hwnas.exports.verification.outputs import TOLERANCES, OutputParity, compare, precision_in
 from hwnas.exports.verification.references import Reference, open_reference, renamed_for
 from hwnas.exports.verification.samples import Samples, made_up_samples
 from hwnas.exports.verification.soundness import read_model, shapes_of, unsound

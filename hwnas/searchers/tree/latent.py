@@ -14,6 +14,28 @@ from hwnas.searchers.tree.information import Information, Recorded
 from hwnas.searchers.tree.samples import Codes
 
 _FEWEST = 2  # trials with information below which there is nothing to learn from
+_FAILURES = (ArithmeticError, ValueError, RuntimeError)  # of an encoder
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What an encoder learned, and what from.
+
+    Attributes:
+        information: Of the trials that it learned from, shape ``(n, d)``.
+        merits: Theirs, shape ``(n,)``.
+        encode: From information whose columns have mean 0 and deviation 1 to codes.
+        failed: Why it learned nothing; empty where it did.
+    """
+
+    information: Codes
+    merits: NDArray[np.float64]
+    encode: Encode
+    failed: str = ""
+
+    def is_of(self, information: Codes, merits: NDArray[np.float64]) -> bool:
+        """Whether it learned from these very trials."""
+        return np.array_equal(self.information, information) and np.array_equal(self.merits, merits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +49,7 @@ class View:
             ``exact``, they are those of the trial that lies nearest.
         exact: Whether the code of an architecture is known before its trial.
         notes: What has to be said about them, recorded with the proposals.
+        lesson: What the codes go by; ``None`` where nothing was learned.
     """
 
     codes: Codes
@@ -34,6 +57,7 @@ class View:
     code: Callable[[Codes], Codes]
     exact: bool = True
     notes: Mapping[str, object] = field(default_factory=dict)
+    lesson: Lesson | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +83,7 @@ class Latent:
         merits: NDArray[np.float64],
         grown: int,
         rng: np.random.Generator,
+        before: Lesson | None = None,
     ) -> View:
         """Trials by codes learned from the first of them.
 
@@ -67,19 +92,21 @@ class Latent:
             vectors: Of their architectures, shape ``(n, f)``.
             merits: How good each is, shape ``(n,)``.
             grown: How many are learned from.
-            rng: Randomness.
+            rng: Randomness; the same for the same ``grown``.
+            before: Of an earlier view; nothing is learned again from the same trials.
         """
         told = self.information(trials)  # (n, d)
         whole = np.isfinite(told).all(axis=1) & (told.shape[1] > 0)
         if whole[:grown].sum() < _FEWEST:
-            encode, notes = self._learned(vectors, merits, grown=grown, rng=rng)
+            lesson = self._lesson(vectors[:grown], merits[:grown], rng, before)
+            encode, notes = self._encoding(lesson, vectors)
             codes = encode(vectors)
-            return View(
-                codes=codes, columns=_columns(codes), code=encode, notes={"information": "architecture", **notes}
-            )
+            notes = {"information": "architecture", **notes}
+            return View(codes=codes, columns=_columns(codes), code=encode, notes=notes, lesson=lesson)
         near = vectors[whole]
         told[~whole] = told[whole][_nearest(vectors[~whole], near)]
-        encode, notes = self._learned(told, merits, grown=grown, rng=rng)
+        lesson = self._lesson(told[:grown], merits[:grown], rng, before)
+        encode, notes = self._encoding(lesson, told)
         codes = encode(told)
         if not whole.all():
             notes = {**notes, "without_information": int((~whole).sum())}
@@ -89,38 +116,48 @@ class Latent:
             code=lambda rows: codes[whole][_nearest(rows, near)],
             exact=False,
             notes={"information": "trial", **notes},
+            lesson=lesson,
         )
 
-    def _learned(
-        self, told: Codes, merits: NDArray[np.float64], *, grown: int, rng: np.random.Generator
-    ) -> tuple[Encode, dict[str, object]]:
-        """The encoding, and what has to be said about it."""
-        known = told[:grown]
-        center, deviation = known.mean(axis=0), known.std(axis=0)
-        unit = np.where(deviation > 0, deviation, 1.0)
-        scaled = (known - center) / unit
-        encoder = self.encoder
-        notes: dict[str, object] = {"encoder": encoder.name}
+    def _lesson(
+        self, known: Codes, merits: NDArray[np.float64], rng: np.random.Generator, before: Lesson | None
+    ) -> Lesson:
+        """What is learned from some trials, which takes as long as the encoder does."""
+        if before is not None and before.is_of(known, merits):
+            return before
+        center, unit = _scale(known)
         try:
-            encode = _checked(encoder(scaled, merits[:grown], rng), (told - center) / unit)
-        except (ArithmeticError, ValueError, RuntimeError) as error:
-            encode = Identity()(scaled, merits[:grown], rng)
-            notes = {"encoder": Identity.name, "encoder_failed": f"{encoder.name}: {error}"}
+            return Lesson(known, merits, self.encoder((known - center) / unit, merits, rng))
+        except _FAILURES as error:
+            return Lesson(known, merits, np.asarray, failed=str(error))
+
+    def _encoding(self, lesson: Lesson, told: Codes) -> tuple[Encode, dict[str, object]]:
+        """From information, as of ``told``, to codes, and what has to be said about them."""
+        center, unit = _scale(lesson.information)
+        encode, name = lesson.encode, self.encoder.name
+        failed = lesson.failed or _complaint(encode, (told - center) / unit)
+        notes: dict[str, object] = {"encoder": name}
+        if failed:
+            encode = np.asarray
+            notes = {"encoder": Identity.name, "encoder_failed": f"{name}: {failed}"}
         return (lambda rows: encode((rows - center) / unit)), notes
 
 
-def _checked(encode: Encode, rows: Codes) -> Encode:
-    """The encoding, if it gives a finite row for each of some.
+def _scale(known: Codes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and deviation of each column, shapes ``(d,)``; 1 where all is the same."""
+    deviation = known.std(axis=0)
+    return known.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
 
-    Raises:
-        ValueError: It does not.
-    """
-    codes = encode(rows)
+
+def _complaint(encode: Encode, rows: Codes) -> str:
+    """Why the codes of some rows will not do; empty where they are finite, one for each row."""
+    try:
+        codes = encode(rows)
+    except _FAILURES as error:
+        return str(error)
     if codes.ndim != 2 or len(codes) != len(rows):
-        raise ValueError(f"expected {len(rows)} rows of codes, received an array of shape {codes.shape}")
-    if not np.isfinite(codes).all():
-        raise ValueError("expected finite codes, received some that are not")
-    return encode
+        return f"expected {len(rows)} rows of codes, received an array of shape {codes.shape}"
+    return "" if np.isfinite(codes).all() else "expected finite codes, received some that are not"
 
 
 def _nearest(rows: Codes, among: Codes) -> NDArray[np.intp]:

@@ -15,7 +15,7 @@ from hwnas.searchers.initial import DEFAULT_INITIAL, InitialDesign
 from hwnas.searchers.inner import InnerSearcher, Request, leftovers
 from hwnas.searchers.problem import SearchProblem
 from hwnas.searchers.scalarize import Merit
-from hwnas.searchers.tree.latent import View
+from hwnas.searchers.tree.latent import Lesson, View
 from hwnas.searchers.tree.partition import Branch, Node, PartitionTree, grow
 from hwnas.searchers.tree.region import InRegion, Region
 from hwnas.searchers.tree.samples import Codes, Samples
@@ -62,6 +62,7 @@ class PartitionSearcher:
         self.features = self._settings.features(problem.space)
         self._rows: dict[str, Codes] = {}  # by architecture: a function of it alone
         self._seen: View | None = None
+        self._lesson: Lesson | None = None  # of the latest view, that nothing is learned twice
         self._grown: tuple[tuple[object, ...], Branch] | None = None
 
     @property
@@ -149,7 +150,11 @@ class PartitionSearcher:
         if latent is None or not grown:
             return View(codes=self._vectors, columns=self.features.columns, code=lambda vectors: vectors)
         rng = np.random.default_rng([self._seed, 3, grown])
-        return latent.view(self._history.trials, self._vectors, merits=self._scores, grown=grown, rng=rng)
+        view = latent.view(
+            self._history.trials, self._vectors, merits=self._scores, grown=grown, rng=rng, before=self._lesson
+        )
+        self._lesson = view.lesson
+        return view
 
     def _branch(self, codes: Codes, costs: NDArray[np.float64], scores: NDArray[np.float64]) -> Branch:
         key = (codes.tobytes(), costs.tobytes(), scores.tobytes())

@@ -38,7 +38,8 @@ class TreeSettings:
         largest: Samples of a node that its labels and boundary are learned from at the most, evenly over their order;
             all of them where they are assigned by label.
         draws: Proposals drawn from a region before one is selected anew, with them as visits; 0 for the whole batch.
-        refit: Trials after which the partition is learned anew, at the least; what came since is put into its leaves.
+        refit: Trials after which the partition is learned anew, and the codes of ``latent`` with it, at the least; what
+            came since is put into its leaves.
     """
 
     features: Callable[[SearchSpace], Features] = OneHot

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from hwnas.core import DataError, HwnasError, UsageError
-from hwnas.training.data import ImageData, Split, checked
+from hwnas.training.arrays import Split
+from hwnas.training.data import ImageData, checked
 from hwnas.training.sources.archive import from_arrays
 from hwnas.training.sources.hub import from_datasets, is_dataset
 from hwnas.training.sources.items import image_array, is_array, label_array, read_items
