@@ -220,7 +220,10 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     data: Data = "digits",
     algorithm: Annotated[
         str,
-        typer.Option(help="lamoo, la-mcts, lanas, plalam, alphax, an inner searcher's name for it alone, or modnas."),
+        typer.Option(
+            help="lamoo, la-mcts, lanas, plalam, alphax, an inner searcher's name for it alone; or with --evaluator "
+            "tabular modnas, dca-nas (stays under a limit), lightnas (hits a latency)."
+        ),
     ] = "lamoo",
     inner: Annotated[
         str | None,
@@ -263,6 +266,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     max_latency: Annotated[str | None, typer.Option(help="Limit, for example 5ms or 300us.")] = None,
     min_latency: Annotated[
         str | None, typer.Option(help="What it has to be at least: with --max-latency the band of a tier.")
+    ] = None,
+    hit_latency: Annotated[
+        str | None, typer.Option(help="What it has to be within 2 %, for example 8ms, in place of the two.")
     ] = None,
     max_params: Annotated[str | None, typer.Option(help="Limit, for example 1M or 300k.")] = None,
     max_flops: Annotated[str | None, typer.Option(help="Limit, for example 20M; one MAC is two FLOPs.")] = None,
@@ -335,6 +341,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
             "energy": max_energy,
         },
         at_least={"latency": min_latency},
+        about={"latency": hit_latency},
     )
     where = executor_of(
         executor,
@@ -360,7 +367,14 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     )
     policy = cast("Any", "error" if missing == MEASURE else missing)
     several = devices_of(
-        devices, unseen, family=family, algorithm=algorithm, evaluator=evaluator, targets=targets, missing=policy
+        devices,
+        unseen,
+        family=family,
+        algorithm=algorithm,
+        evaluator=evaluator,
+        targets=targets,
+        limits=limits,
+        missing=policy,
     )
     rows, backend = _table_for(
         out, family, device=device, table=table, other=allow_other_device, grow=missing == MEASURE

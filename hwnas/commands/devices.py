@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,7 +28,7 @@ UnseenNames = Annotated[
 ]
 
 
-def devices_of(
+def devices_of(  # noqa: PLR0913  (keywords, each an option of the command)
     learned: Sequence[str] | None,
     unseen: Sequence[str] | None,
     *,
@@ -36,18 +36,27 @@ def devices_of(
     algorithm: str,
     evaluator: str,
     targets: Sequence[str],
+    limits: Mapping[str, float],
     missing: Any,
 ) -> Devices:
     """The devices of ``--devices`` and ``--unseen``, before anything is measured or trained.
 
     Raises:
-        UsageError: The search is not for several devices, or one of them is unknown or lacks reference latencies.
+        UsageError: The search is not for several devices, one of them is unknown or lacks reference latencies, or the
+            algorithm cannot learn from what else is asked for.
     """
     from hwnas.study import open_devices
     from hwnas.study.one_shot import require_one_shot
 
     named, others = words_of(learned), words_of(unseen)
-    require_one_shot(algorithm, space=family.space, evaluator=evaluator, targets=targets, several=bool(named or others))
+    require_one_shot(
+        algorithm,
+        space=family.space,
+        evaluator=evaluator,
+        targets=targets,
+        limits=limits,
+        several=bool(named or others),
+    )
     return open_devices(family, named, unseen=others, missing=missing)
 
 

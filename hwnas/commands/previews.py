@@ -12,24 +12,36 @@ if TYPE_CHECKING:
     from hwnas.objectives.feasibility import Share
 
 
-def limits_of(given: Mapping[str, str | None], *, at_least: Mapping[str, str | None]) -> dict[str, float]:
+def limits_of(
+    given: Mapping[str, str | None], *, at_least: Mapping[str, str | None], about: Mapping[str, str | None]
+) -> dict[str, float]:
     """The limits of ``--max-latency 5ms``, ``--min-latency 2ms`` and the like, by name and in the cost's unit.
 
     Args:
         given: Texts by the target's name; ``None`` for a limit that was not given.
         at_least: Likewise, of what the cost has to be at least.
+        about: Likewise, of what it has to be within two per cent: a band, for one that is not limited otherwise.
 
     Raises:
-        UsageError: A text is no quantity, or a lower limit is above the upper one.
+        UsageError: A text is no quantity, a lower limit is above the upper one, or a band has a limit beside it.
     """
-    from hwnas.objectives import COSTS, Bound, bounds_of, parse_quantity
+    from hwnas.core import UsageError
+    from hwnas.objectives import COSTS, Bound, band_about, bounds_of, parse_quantity
 
-    found = {}
+    found: dict[str, float] = {}
     for sign, side in ((1, given), (-1, at_least)):
         for target, text in side.items():
             if text is not None:
                 value = parse_quantity(text, unit=COSTS[target].unit)
                 found[Bound(cost=COSTS[target].name, value=value, sign=sign).name] = value
+    for target, text in about.items():
+        if text is not None:
+            if given.get(target) or at_least.get(target):
+                raise UsageError(
+                    f"--hit-{target} {text} is a band of its own: leave out --min-{target} and --max-{target}, or give "
+                    "these two in place of it"
+                )
+            found |= band_about(COSTS[target].name, parse_quantity(text, unit=COSTS[target].unit))
     bounds_of(found)  # refused now, and not after a table has been made
     return found
 

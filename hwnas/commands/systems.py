@@ -110,7 +110,8 @@ SYSTEMS = (
         paper="Luo et al., DAC 2022, https://arxiv.org/abs/2208.14446",
         parts="exact expectations and a multiplier that ascends, for a latency that is hit",
         needs=_TABLES,
-        command="python benchmarks/systems/constrained.py",
+        command="hwnas search --algorithm lightnas --space nasbench201 --data cifar10 --evaluator tabular "
+        "--hit-latency 1ms",
         page="docs/systems/lightnas.md",
     ),
     System(
@@ -118,8 +119,9 @@ SYSTEMS = (
         paper="Dutta et al., 2023, https://arxiv.org/abs/2307.04443",
         parts="the same, for a limit that is not exceeded",
         needs=_TABLES,
-        command="python benchmarks/systems/constrained.py",
-        page="docs/systems/lightnas.md",
+        command="hwnas search --algorithm dca-nas --space nasbench201 --data cifar10 --evaluator tabular "
+        "--max-latency 1ms",
+        page="docs/systems/dca-nas.md",
     ),
     System(
         name="OFA²",

@@ -1,6 +1,6 @@
 """What a search trades: accuracy and costs, their units, and limits on them."""
 
-from hwnas.objectives.bounds import Bound, bounds_of
+from hwnas.objectives.bounds import Bound, band_about, bounds_of
 from hwnas.objectives.catalog import ACCURACY, COSTS, KnownCosts, latency_on, objectives
 from hwnas.objectives.descent import lowest
 from hwnas.objectives.feasibility import Feasibility
@@ -14,6 +14,7 @@ __all__ = [
     "Feasibility",
     "KnownCosts",
     "Limits",
+    "band_about",
     "bounds_of",
     "latency_on",
     "lowest",

@@ -15,6 +15,7 @@ from hwnas.objectives.catalog import COSTS
 Values = Mapping[str, NDArray[np.float64]]
 
 _TARGETS = {cost.name: target for target, cost in COSTS.items()}
+_HIT = 0.02  # how far a cost that is to be hit may be from it, relative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,17 @@ def bounds_of(limits: Mapping[str, float]) -> tuple[Bound, ...]:
                 "Exchange the two, or leave one out"
             )
     return tuple(found)
+
+
+def band_about(cost: str, value: float) -> dict[str, float]:
+    """Limits that hold a cost within two per cent of a value, by the names of the bounds.
+
+    Args:
+        cost: Its name, such as ``"latency_ms"``.
+        value: In the cost's unit.
+    """
+    sides = (Bound(cost=cost, value=value * (1 + sign * _HIT), sign=sign) for sign in (-1, 1))
+    return {side.name: side.value for side in sides}
 
 
 def satisfied(values: Values, bounds: Iterable[Bound]) -> NDArray[np.bool_]:

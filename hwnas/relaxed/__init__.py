@@ -4,7 +4,13 @@ One training gives an architecture for any preference and any device, or for a l
 differentiated is drawn, and gradients pass through the draws.
 """
 
-from hwnas.relaxed.constrained import ConstrainedPolicy, ConstrainedSettings, fit_constrained
+from hwnas.relaxed.constrained import (
+    ConstrainedPolicy,
+    ConstrainedSettings,
+    constrained_chances,
+    fit_constrained,
+    log_chances,
+)
 from hwnas.relaxed.costs import RelaxedCost
 from hwnas.relaxed.estimators import ESTIMATORS, Estimator, choices_of, gumbel, reinmax
 from hwnas.relaxed.learned_latency import LatencyOn, LatencySettings, LearnedLatency, TimedDevice
@@ -34,11 +40,13 @@ __all__ = [
     "TimedDevice",
     "architecture_at",
     "choices_of",
+    "constrained_chances",
     "described_device",
     "drawn_preferences",
     "expected",
     "fit_constrained",
     "gumbel",
+    "log_chances",
     "min_norm_weights",
     "option_counts",
     "positions",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hwnas.core import Architecture, InfeasibleError, UsageError
-from hwnas.relaxed.tables import CostTensor, architecture_at, expected
+from hwnas.relaxed.tables import CostTensor, architecture_at, expected, positions
+from hwnas.spaces import SearchSpace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +61,8 @@ def fit_constrained(
 ) -> ConstrainedPolicy:
     """The architecture of least error at a cost.
 
-    The loss is the expected error plus ``multiplier * (expected cost / limit - 1)``; the policy descends, the
-    multiplier ascends (LightNAS: Luo et al., 2022, https://arxiv.org/abs/2208.14446). For a limit that must not be
-    exceeded the multiplier is never negative (DCA-NAS: Dutta et al., 2023, https://arxiv.org/abs/2307.04443). In the
-    end the cost of every architecture is known, so of those that keep to the limit the most likely is taken: it holds,
-    whatever the training came to.
+    The policy is that of ``constrained_chances``. In the end the cost of every architecture is known, so of those that
+    keep to the limit the most likely is taken: it holds, whatever the training came to.
 
     Args:
         error: To be small.
@@ -76,30 +76,11 @@ def fit_constrained(
         InfeasibleError: No architecture costs as much, or as little.
     """
     rules = settings or ConstrainedSettings()
-    if error.space != cost.space:
-        raise UsageError(f"expected a cost of space {error.space.name}, received one of {cost.space.name}")
-    if not np.isfinite(limit) or limit <= 0:
-        raise UsageError(f"expected a positive limit, received {limit:g}")
+    _require_limit(error, cost, limit)
     keeps = (cost.values / limit - 1).abs() <= rules.tolerance if rules.equality else cost.values <= limit
     if not bool(keeps.any()):
         raise _nothing(cost, limit, rules)
-    scaled = _scaled(error.values)
-    generator = torch.Generator().manual_seed(seed)
-    logits = [(0.01 * torch.randn(options, generator=generator)).requires_grad_() for options in error.values.shape]
-    optimizer = torch.optim.Adam(logits, lr=rules.learning_rate)
-    multiplier = 0.0
-    for step in range(rules.steps):
-        heat = rules.hottest * (rules.coldest / rules.hottest) ** (step / max(1, rules.steps - 1))
-        likely = [(part / heat).softmax(0).unsqueeze(0) for part in logits]
-        over = expected(cost.values, likely)[0] / limit - 1
-        loss = expected(scaled, likely)[0] + multiplier * over
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        multiplier += rules.dual_rate * float(over.detach())
-        if not rules.equality:
-            multiplier = max(0.0, multiplier)
-    chances = tuple((part.detach() / rules.coldest).log_softmax(0) for part in logits)
+    chances, multiplier = constrained_chances(error, cost, limit=limit, seed=seed, settings=rules)
     joint = _joint(chances)
     likeliest = torch.where(keeps, joint, -torch.inf).argmax()
     places = np.unravel_index(int(likeliest), error.values.shape)
@@ -111,13 +92,88 @@ def fit_constrained(
     )
 
 
+def constrained_chances(
+    error: CostTensor,
+    cost: CostTensor,
+    *,
+    limit: float,
+    seed: int,
+    settings: ConstrainedSettings,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> tuple[tuple[Tensor, ...], float]:
+    """Trains a policy towards a limit, which its likely architectures come near and need not keep.
+
+    The loss is the expected error plus ``multiplier * (expected cost / limit - 1)``; the policy descends, the
+    multiplier ascends (LightNAS: Luo et al., 2022, https://arxiv.org/abs/2208.14446). For a limit that must not be
+    exceeded the multiplier is never negative (DCA-NAS: Dutta et al., 2023, https://arxiv.org/abs/2307.04443).
+
+    Args:
+        error: To be small.
+        cost: Of the same space, positive.
+        limit: Of the cost, in its unit.
+        seed: Of the first policy.
+        settings: How to train; its tolerance plays no part.
+        on_progress: Called with the steps made and to make.
+
+    Returns:
+        Logarithms of the chances of each choice's options, and the multiplier in the end.
+
+    Raises:
+        UsageError: The tables are of different spaces, or the limit is not a positive number.
+    """
+    _require_limit(error, cost, limit)
+    scaled = _scaled(error.values)
+    generator = torch.Generator().manual_seed(seed)
+    logits = [(0.01 * torch.randn(options, generator=generator)).requires_grad_() for options in error.values.shape]
+    optimizer = torch.optim.Adam(logits, lr=settings.learning_rate)
+    multiplier = 0.0
+    for step in range(settings.steps):
+        heat = settings.hottest * (settings.coldest / settings.hottest) ** (step / max(1, settings.steps - 1))
+        likely = [(part / heat).softmax(0).unsqueeze(0) for part in logits]
+        over = expected(cost.values, likely)[0] / limit - 1
+        loss = expected(scaled, likely)[0] + multiplier * over
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        multiplier += settings.dual_rate * float(over.detach())
+        if not settings.equality:
+            multiplier = max(0.0, multiplier)
+        if on_progress is not None:
+            on_progress(step + 1, settings.steps)
+    return tuple((part.detach() / settings.coldest).log_softmax(0) for part in logits), multiplier
+
+
+def log_chances(
+    space: SearchSpace, architectures: Sequence[Architecture], chances: Sequence[Tensor]
+) -> NDArray[np.float64]:
+    """How likely architectures are where choices are independent.
+
+    Args:
+        space: Of independent choices.
+        architectures: Of it.
+        chances: Logarithms of the chances of each choice's options, shape ``(o_i,)``.
+
+    Returns:
+        Logarithms, shape ``(n,)``.
+    """
+    places = np.array([positions(space, one) for one in architectures], dtype=np.intp).reshape(-1, len(chances))
+    return np.asarray(_joint(chances).numpy()[tuple(places.T)], dtype=np.float64)
+
+
+def _require_limit(error: CostTensor, cost: CostTensor, limit: float) -> None:
+    if error.space != cost.space:
+        raise UsageError(f"expected a cost of space {error.space.name}, received one of {cost.space.name}")
+    if not np.isfinite(limit) or limit <= 0:
+        raise UsageError(f"expected a positive limit, received {limit:g}")
+
+
 def _scaled(errors: Tensor) -> Tensor:
     """From 0 for the best, in logarithms: what is hopeless must not rule the means of hot choices."""
     best, middle = errors.min(), errors.median()
     return torch.log1p((errors - best) / (middle - best).clamp_min(1e-12))
 
 
-def _joint(chances: tuple[Tensor, ...]) -> Tensor:
+def _joint(chances: Sequence[Tensor]) -> Tensor:
     """Logarithm of each architecture's chance, an axis a choice."""
     joint = torch.zeros(())
     for part in chances:

@@ -8,6 +8,8 @@ from hwnas.core import Architecture, Proposal, Searcher, Trial
 from hwnas.searchers.history import added
 from hwnas.searchers.problem import SearchProblem
 
+_AT_ONCE = 64  # designs that are looked at together; there may be as many as a space has networks
+
 
 class DesignsFirst:
     """Proposes designs that are given, as far as they are feasible and new, and then what a searcher does.
@@ -35,8 +37,14 @@ class DesignsFirst:
         """Proposes up to ``n`` new architectures."""
         taken = self._seen | {architecture.id for architecture in pending}
         left = [design for design in self._designs if design.architecture.id not in taken]
-        feasible = self._problem.feasible([design.architecture for design in left])
-        first = [design for design, good in zip(left, feasible, strict=True) if good][:n]
+        first: list[Proposal] = []
+        for start in range(0, len(left), _AT_ONCE):
+            some = left[start : start + _AT_ONCE]
+            feasible = self._problem.feasible([design.architecture for design in some])
+            first += [design for design, good in zip(some, feasible, strict=True) if good]
+            if len(first) >= n:
+                break
+        first = first[:n]
         if len(first) == n:
             return first
         waiting = [*pending, *(design.architecture for design in first)]

@@ -29,7 +29,8 @@ from hwnas.study.devices import Devices
 from hwnas.study.halving import require_halving
 from hwnas.study.lessons import lessons, lessons_sha256, require_lessons
 from hwnas.study.measuring import Doubts
-from hwnas.study.one_shot import MODNAS, modnas_searcher, require_one_shot, require_searcher
+from hwnas.study.one_shot import ONE_SHOTS, one_shot_searcher, require_one_shot, require_searcher
+from hwnas.study.policies import Learning
 from hwnas.study.precisions import FLOAT, require_precisions
 from hwnas.study.previewing import known_costs
 from hwnas.study.problem import problem_of
@@ -92,7 +93,9 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         targets: Costs to trade against accuracy: ``latency``, ``flops``, ``macs``, ``params``, ``memory``, ``energy``.
             A run goes on with further ones, since what they cost is known of the trials that are done.
         algorithm: One of ``hwnas.searchers.ALGORITHMS``: ``lamoo``, ``la-mcts``, ``lanas``, ``plalam``, ``alphax``, or
-            an inner searcher's name for it alone over the whole space; or ``modnas``, one policy for several devices.
+            an inner searcher's name for it alone over the whole space; or of those that learn from a table of all
+            accuracies ``modnas``, one policy for several devices, ``dca-nas``, which stays under one limit, or
+            ``lightnas``, which hits the middle of a band.
         inner: What proposes in a region, one of ``hwnas.searchers.INNERS``; by default the algorithm's own.
         trials: Architectures to evaluate.
         limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit; lower
@@ -160,7 +163,14 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     images = data if isinstance(data, ImageData) else load_data(data)
     family = _family(space, images, evaluator, computed_in)
     several = devices or Devices()
-    require_one_shot(algorithm, space=family.space, evaluator=evaluator, targets=targets, several=bool(several.all))
+    require_one_shot(
+        algorithm,
+        space=family.space,
+        evaluator=evaluator,
+        targets=targets,
+        limits=limits or {},
+        several=bool(several.all),
+    )
     learned = lessons(evaluator, learn_from, space=family.space.name, data_sha256=images.fingerprint, recipe=wanted)
     settings = RunSettings(
         space=family.space.name,
@@ -238,7 +248,8 @@ def _going_on(folder: Path, settings: RunSettings, start: str | None) -> RunSett
     opened.settings.require_same(settings, folder=str(folder))
     require_same_start(opened, start)
     targets, added = opened.settings.targets, opened.settings.added_targets(settings)
-    if added and settings.algorithm == MODNAS:
+    learned = ONE_SHOTS.get(settings.algorithm)
+    if added and learned is not None and learned.by_targets:
         raise UsageError(
             f"{folder} has a policy for the targets {', '.join(targets)}: begin a new run with another --out for "
             f"{', '.join(added)} besides"
@@ -351,14 +362,17 @@ def _work(  # noqa: PLR0913  (keywords, each a part that is put in)
 def _searcher(
     run: Run, devices: Devices, evaluator: Callable[[], Evaluator], problem: SearchProblem, progress: Progress
 ) -> Searcher:
-    """What proposes; a policy for several devices is learned first."""
+    """What proposes; a policy is learned first where the algorithm has one."""
     settings = run.settings
-    if settings.algorithm != MODNAS:
+    if settings.algorithm not in ONE_SHOTS:
         return make_searcher(settings.algorithm, problem, seed=settings.seed, inner=settings.inner)
     table = evaluator()
     if not isinstance(table, TabularEvaluator):  # refused before the run was begun
-        raise UsageError(f"algorithm {MODNAS} needs --evaluator tabular, received {settings.evaluator}")
-    return modnas_searcher(run, devices, table, problem, on_progress=partial(progress.steps, "policy"))
+        raise UsageError(f"algorithm {settings.algorithm} needs --evaluator tabular, received {settings.evaluator}")
+    learning = Learning(
+        run=run, devices=devices, evaluator=table, problem=problem, on_progress=partial(progress.steps, "policy")
+    )
+    return one_shot_searcher(settings.algorithm, learning)
 
 
 def _evaluator(

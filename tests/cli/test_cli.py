@@ -103,6 +103,19 @@ def test_the_help_names_every_recipe(hwnas: Hwnas) -> None:
             2,
             "expected --evaluator tabular, received trained",
         ),
+        (
+            ["search", "--algorithm", "lightnas", "--devices", "pixel3"],
+            2,
+            "--devices and --unseen are for --algorithm modnas: lightnas searches for one device",
+        ),
+        (["search", "--algorithm", "dca-nas", "--max-latency", "1ms"], 2, "expected a space of independent choices"),
+        (["search", "--algorithm", "dca-nas", "--inner", "random"], 2, "dca-nas takes no inner searcher"),
+        (
+            ["search", "--hit-latency", "8ms", "--max-latency", "9ms"],
+            2,
+            "--hit-latency 8ms is a band of its own: leave out --min-latency and --max-latency",
+        ),
+        (["search", "--hit-latency", "soon"], 2, "cannot read 'soon'"),
         (["search", "--target", "speed"], 2, "unknown target 'speed': expected one of energy, flops, latency, macs, "),
         (["search", "--target", "energy"], 2, "energy is known from a table alone.*`hwnas profile --energy`"),
         (["search", "--max-energy", "5mJ"], 2, "energy is known from a table alone"),
@@ -287,6 +300,7 @@ def test_a_preview_says_what_limits_leave_and_trains_nothing(hwnas: Hwnas, here_
     band = hwnas(*asked, "--min-latency", "20us", "--max-latency", "50us")
     assert "0.02 to" in band.out
     assert "from 0.02" in hwnas(*asked, "--min-latency", "20us").out
+    assert "0.0392 to 0.0408 ms" in hwnas(*asked, "--hit-latency", "40us").out
     beyond = hwnas(*asked, "--min-latency", "1s")
     assert beyond.status == 2
     assert "--min-latency 1000ms: the largest reachable value is" in beyond.err

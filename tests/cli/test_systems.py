@@ -14,7 +14,7 @@ import cli
 from hwnas.commands.systems import SYSTEMS, System
 from hwnas.evaluators import EVALUATORS
 from hwnas.searchers import ALGORITHMS, INNERS
-from hwnas.study.one_shot import MODNAS
+from hwnas.study.one_shot import ONE_SHOTS
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,6 +54,6 @@ def test_the_command_that_shows_a_system_is_one(system: System) -> None:
         assert set(options.get("--algorithms", "lamoo").split(",")) <= set(ALGORITHMS)
         return
     assert words[:2] == ["hwnas", "search"]
-    assert options.get("--algorithm", "lamoo") in {*ALGORITHMS, MODNAS}
+    assert options.get("--algorithm", "lamoo") in {*ALGORITHMS, *ONE_SHOTS}
     assert options.get("--inner", "random") in INNERS
     assert options.get("--evaluator", "trained") in EVALUATORS

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hwnas.core import Architecture, InfeasibleError, UsageError
-from hwnas.objectives import COSTS, Bound, KnownCosts, Limits, bounds_of, looking, parse_quantity
+from hwnas.objectives import COSTS, Bound, KnownCosts, Limits, band_about, bounds_of, looking, parse_quantity
 
 Values = dict[str, NDArray[np.float64]]
 NAMES = [cost.name for cost in COSTS.values()]
@@ -96,3 +96,10 @@ def test_bounds_are_called_as_the_command_line_calls_them() -> None:
     bound = Bound(cost="latency_ms", value=2.5, sign=-1)
     assert (bound.name, bound.option, str(bound)) == ("min_latency_ms", "--min-latency", "--min-latency 2.5ms")
     assert str(Bound(cost="params_m", value=0.3)) == "--max-params 0.3M"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_cost_that_is_to_be_hit_may_be_two_per_cent_off(name: str) -> None:
+    band = band_about(name, 50.0)
+    assert band == {f"min_{name}": pytest.approx(49.0), name: pytest.approx(51.0)}
+    assert [bound.sign for bound in bounds_of(band)] == [-1, 1]

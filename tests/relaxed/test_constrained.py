@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hwnas.core import InfeasibleError, UsageError
-from hwnas.relaxed import ConstrainedSettings, CostTensor, fit_constrained
+from hwnas.relaxed import ConstrainedSettings, CostTensor, constrained_chances, fit_constrained, log_chances
 from hwnas.spaces import nasbench201_space
 from tests.relaxed.made_up import ARCHITECTURES, SPACE, error, latencies
 
@@ -36,6 +36,22 @@ def test_more_to_spend_buys_less_error() -> None:
         for q in (0.05, 0.95)
     ]
     assert bought[1] < bought[0]
+
+
+@pytest.mark.parametrize("equality", [True, False])
+def test_the_architecture_is_the_likeliest_of_the_policy_that_keeps_to_the_limit(equality: bool) -> None:
+    rules = replace(QUICK, equality=equality)
+    seen: list[tuple[int, int]] = []
+    chances, multiplier = constrained_chances(
+        error(), COST, limit=1.0, seed=0, settings=rules, on_progress=lambda done, total: seen.append((done, total))
+    )
+    logs = log_chances(SPACE, ARCHITECTURES, chances)
+    keeps = np.abs(COSTS - 1) <= 0.1 if equality else COSTS <= 1
+    found = fit_constrained(error(), COST, limit=1.0, seed=0, settings=rules)
+    assert found.architecture == ARCHITECTURES[int(np.argmax(np.where(keeps, logs, -np.inf)))]
+    assert found.multiplier == multiplier
+    assert np.exp(logs).sum() == pytest.approx(1, abs=1e-5)
+    assert seen == [(step, rules.steps) for step in range(1, rules.steps + 1)]
 
 
 def test_one_seed_gives_one_result() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import replace
 
-from hwnas.core import Proposal, Searcher, Trial
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.core import Architecture, Proposal, Searcher, Trial
 from hwnas.searchers import DesignsFirst, SearchProblem, make_searcher
 from hwnas.spaces import mobilenet_space
 from hwnas.testing import SearcherConformance
@@ -33,3 +37,20 @@ def test_feasible_designs_come_in_their_order_and_nothing_twice() -> None:
     searcher.tell([Trial(number=0, architecture=allowed[0].architecture, failed="diverged")])
     rest = searcher.ask(2, pending=[allowed[1].architecture])
     assert not {one.architecture.id for one in rest} & {one.architecture.id for one in allowed[:2]}
+
+
+def test_of_many_designs_no_more_are_looked_at_than_it_takes() -> None:
+    problem = made_up_problem(mobilenet_space("tiny"))
+    looked: list[int] = []
+
+    def feasible(architectures: Sequence[Architecture]) -> NDArray[np.bool_]:
+        looked.append(len(architectures))
+        return np.ones(len(architectures), dtype=np.bool_)
+
+    wanted = designs(problem, n=200)
+    searcher = DesignsFirst(
+        make_searcher("random", problem, seed=0), wanted, problem=replace(problem, feasible=feasible)
+    )
+    assert searcher.ask(3, pending=[]) == wanted[:3]
+    assert sum(looked) < len(wanted)
+    assert searcher.ask(len(wanted), pending=[]) == wanted

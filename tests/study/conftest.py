@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hwnas.core import Architecture
+from hwnas.evaluators import TabularEvaluator
 from hwnas.networks import NetworkFamily
+from hwnas.spaces import SearchSpace, nasbench201_space
 from hwnas.study import Run, open_run, search
-from latency_tables import LatencyTable
+from hwnas.training import ImageData, Split
+from latency_tables import LatencyTable, open_shipped
 from tests.builders import made_up_table
 from tests.study.sources import accuracy_by_id
 
@@ -89,3 +93,38 @@ def searched(tiny_table: LatencyTable, tmp_path_factory: pytest.TempPathFactory)
 def finished(searched: Path, tmp_path: Path) -> Run:
     """That run where ``begin`` looks for it."""
     return open_run(shutil.copytree(searched, tmp_path / "run"))
+
+
+def small_space() -> SearchSpace:
+    """64 of the cells of NAS-Bench-201."""
+    whole = nasbench201_space()
+    return whole.restrict({choice.name: ("skip_connect", "nor_conv_3x3") for choice in whole.choices})
+
+
+@pytest.fixture(scope="module")
+def cells() -> Iterator[TabularEvaluator]:
+    """The accuracies of these, made up; while it lasts they are all of ``nasbench201``."""
+    space, rng = small_space(), np.random.default_rng(0)
+    convolutions = np.array([sum(value == "nor_conv_3x3" for value in dict(one).values()) for one in space.listed])
+    accuracy = 0.6 + 0.05 * convolutions + rng.uniform(0, 0.02, len(convolutions))
+    table = TabularEvaluator(space=space, architectures=space.listed, columns={"accuracy": accuracy})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hwnas.networks.catalog.nasbench201_space", small_space)
+        patch.setattr("hwnas.networks.nasbench201.NasBench201.covering", lambda self: list(self.space.listed))
+        patch.setattr("hwnas.evaluators.sources.published_accuracies", lambda space, data: table)
+        yield table
+
+
+@pytest.fixture(scope="module")
+def begin_cells(cells: TabularEvaluator) -> Callable[..., Run]:
+    """Begins or resumes a search of these cells by their accuracies."""
+    rng = np.random.default_rng(0)
+    part = Split(rng.integers(0, 255, (20, 32, 32, 3), dtype=np.uint8), np.arange(20) % 10)
+    names = tuple(map(str, range(10)))
+    settings: dict[str, Any] = {
+        "table": open_shipped("h100-ortcuda-nasbench201-fp32"),
+        "space": "nasbench201",
+        "data": ImageData(name="cifar10", class_names=names, train=part, validation=part, test=part),
+        "evaluator": "tabular",
+    }
+    return lambda out, **changes: search(**{**settings, "out": out, **changes})

@@ -21,25 +21,16 @@ from hwnas.predictors import LatencyPool
 from hwnas.predictors.pool_spaces import POOL_SPACES
 from hwnas.reports import report
 from hwnas.reports.commands import search_command
-from hwnas.spaces import SearchSpace, nasbench201_space
-from hwnas.study import Devices, Run, SearchProgress, one_shot, open_devices, open_run, search
-from hwnas.training import ImageData, Split
-from latency_tables import LatencyTable, open_shipped
+from hwnas.study import Devices, Run, SearchProgress, modnas, open_devices, open_run
 
 POOL = ("phone", "board", "server")
-QUICK = replace(one_shot.SETTINGS, steps=30, learning_rate=1e-2)
-
-
-def small_space() -> SearchSpace:
-    """64 of the cells."""
-    whole = nasbench201_space()
-    return whole.restrict({choice.name: ("skip_connect", "nor_conv_3x3") for choice in whole.choices})
+QUICK = replace(modnas.SETTINGS, steps=30, learning_rate=1e-2)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def small() -> Iterator[None]:
-    """The space, its pool and its accuracies, all small and made up."""
-    space, about = small_space(), POOL_SPACES["nasbench201"]
+def small(cells: TabularEvaluator) -> Iterator[None]:
+    """The space and its accuracies, and a pool of its latencies, all small and made up."""
+    space, about = cells.space, POOL_SPACES["nasbench201"]
     features, rng = about.features(space.listed), np.random.default_rng(0)
     prices = rng.uniform(0.1, 1, (len(POOL), features.shape[1]))
     pool = LatencyPool(
@@ -48,16 +39,10 @@ def small() -> Iterator[None]:
         architectures=space.listed,
         latency_ms=3 + prices @ features.T,
     )
-    convolutions = np.array([sum(value == "nor_conv_3x3" for value in dict(one).values()) for one in space.listed])
-    accuracy = 0.6 + 0.05 * convolutions + rng.uniform(0, 0.02, len(convolutions))
-    table = TabularEvaluator(space=space, architectures=space.listed, columns={"accuracy": accuracy})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hwnas.networks.catalog.nasbench201_space", small_space)
-        patch.setattr("hwnas.networks.nasbench201.NasBench201.covering", lambda self: list(self.space.listed))
         patch.setattr("hwnas.study.devices.read_pool", lambda name: pool)
         patch.setattr(LatencyPool, "choose", lambda self, n: list(self.architectures[1::6][:n]))
-        patch.setattr("hwnas.evaluators.sources.published_accuracies", lambda space, data: table)
-        patch.setattr(one_shot, "SETTINGS", QUICK)
+        patch.setattr(modnas, "SETTINGS", QUICK)
         yield
 
 
@@ -67,33 +52,14 @@ def family(small: None) -> NetworkFamily:
 
 
 @pytest.fixture(scope="module")
-def data() -> ImageData:
-    rng = np.random.default_rng(0)
-    part = Split(rng.integers(0, 255, (20, 32, 32, 3), dtype=np.uint8), np.arange(20) % 10)
-    names = tuple(map(str, range(10)))
-    return ImageData(name="cifar10", class_names=names, train=part, validation=part, test=part)
-
-
-@pytest.fixture(scope="module")
-def table() -> LatencyTable:
-    return open_shipped("h100-ortcuda-nasbench201-fp32")
-
-
-@pytest.fixture(scope="module")
 def devices(family: NetworkFamily) -> Devices:
     return open_devices(family, ["phone", "board"], unseen=["server"])
 
 
 @pytest.fixture(scope="module")
-def begin(table: LatencyTable, data: ImageData, devices: Devices) -> Callable[..., Run]:
-    def start(out: Path, **changes: Any) -> Run:
-        settings: dict[str, Any] = {
-            "table": table, "out": out, "space": "nasbench201", "data": data, "evaluator": "tabular",
-            "algorithm": "modnas", "devices": devices, "trials": 8,
-        }  # fmt: skip
-        return search(**{**settings, **changes})
-
-    return start
+def begin(begin_cells: Callable[..., Run], devices: Devices) -> Callable[..., Run]:
+    settings: dict[str, Any] = {"algorithm": "modnas", "devices": devices, "trials": 8}
+    return lambda out, **changes: begin_cells(out, **{**settings, **changes})
 
 
 @pytest.fixture(scope="module")
