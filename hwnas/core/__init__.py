@@ -16,13 +16,24 @@ from hwnas.core.errors import (
 )
 from hwnas.core.objective import Objective
 from hwnas.core.pace import Pace
-from hwnas.core.protocols import Evaluator, GradualEvaluator, LatencyMeter, Measurement, Predictor, Searcher
+from hwnas.core.protocols import (
+    Evaluator,
+    Finding,
+    GradualEvaluator,
+    LatencyMeter,
+    Measurement,
+    Predictor,
+    Searcher,
+    TellingEvaluator,
+    TellingGradualEvaluator,
+)
 from hwnas.core.trial import Proposal, Trial, cost_matrix
 
 __all__ = [
     "Architecture",
     "DataError",
     "Evaluator",
+    "Finding",
     "GradualEvaluator",
     "HwnasError",
     "InfeasibleError",
@@ -36,6 +47,8 @@ __all__ = [
     "RunMismatchError",
     "Searcher",
     "StudyError",
+    "TellingEvaluator",
+    "TellingGradualEvaluator",
     "Trial",
     "UsageError",
     "Value",

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 
 from hwnas.core import Evaluator, Pace, Trial
-from hwnas.evaluators import Outcome, outcome_of
+from hwnas.evaluators import COURSE, Outcome, outcome_of
 from hwnas.executors import AnyExecutor, TimeLimitError, WorkerLostError
 from hwnas.study.run import Run
 from hwnas.study.winners import most_left, next_winner
@@ -78,4 +78,4 @@ def _note(run: Run, number: int, future: Future[Outcome]) -> None:
     if outcome.failed is not None:
         run.note_untrainable(number, outcome.failed)
     else:
-        run.note_trained(number, outcome.values["accuracy"])
+        run.note_trained(number, outcome.values["accuracy"], course=outcome.notes.get(COURSE, ()))

@@ -9,7 +9,7 @@ import pytest
 
 from hwnas.evaluators import inherited
 from hwnas.study import Run
-from hwnas.training import Recipe
+from hwnas.training import Course, Recipe
 from tests.evaluators.test_conformance import few
 from tests.study.conftest import FakeTrainer
 
@@ -39,11 +39,11 @@ def test_children_inherit_winners_are_trained_from_scratch_and_a_search_that_was
 
     train, trained = inherited.train, list[int]()
 
-    def interrupted(*arguments: object, **named: object) -> None:
+    def interrupted(*arguments: object, **named: object) -> Course:
         trained.append(len(trained))
         if len(trained) == 12:
             raise KeyboardInterrupt
-        train(*arguments, **named)  # type: ignore[arg-type]
+        return train(*arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(inherited, "train", interrupted)
     with pytest.raises(KeyboardInterrupt):
