@@ -8,36 +8,13 @@ from pathlib import Path
 import pytest
 
 from hwnas.core import Architecture, Finding
-from hwnas.evaluators import COURSE, PARENT
+from hwnas.evaluators import COURSE
 from hwnas.executors import ExecutorSettings
-from hwnas.study import Run, search
-from hwnas.training import Course, Recipe
-from latency_tables import LatencyTable
+from hwnas.study import Run
 from tests.study.conftest import FakeTrainer
 from tests.study.sources import TellingSource, accuracy_by_id, told
-from tests.study.test_rungs import few
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 Begin = Callable[..., Run]
-RECIPE = Recipe(epochs=2, batch=32, device="cpu")
-
-
-def test_a_search_records_how_every_training_went_also_of_those_that_halted(
-    tiny_table: LatencyTable, tmp_path: Path
-) -> None:
-    common = {"table": tiny_table, "data": few(), "space": "mobilenet:tiny", "algorithm": "random", "recipe": RECIPE}
-    whole = search(**common, trials=2, out=tmp_path / "whole")
-    halting = search(**common, trials=2, out=tmp_path / "halting", halving=2)
-    for run in (whole, halting):
-        attributes = run.record.attributes()
-        for trial in run.trials():
-            course = Course.from_json(attributes[trial.number][COURSE])
-            assert [one.number for one in course.epochs] == [1, 2]
-            assert course.accuracies[2] == pytest.approx(trial.values["accuracy"], abs=1e-4)
-            assert COURSE not in trial.values
-    first, second = (run.record.attributes() for run in (whole, halting))
-    assert [one[COURSE] for one in first.values()] == [one[COURSE] for one in second.values()]
 
 
 def test_workers_deliver_courses_and_the_same_searches_without_them_have_the_same_trials(
@@ -69,20 +46,6 @@ def test_a_trial_that_is_stopped_early_keeps_its_course(begin: Begin, monkeypatc
     assert stopped
     assert all(attributes[trial.number][COURSE] == [[2, 2.0, 0.01]] for trial in stopped)
     assert all(attributes[trial.number][COURSE] == told(trial.values["accuracy"]) for trial in run.trials())
-
-
-def test_children_name_their_parents_and_winners_have_their_own_course(begin: Begin, trainer: FakeTrainer) -> None:
-    recipe = Recipe(epochs=1, batch=48, device="cpu")
-    run = begin(algorithm="lemonade", evaluator="inherited", data=few(), recipe=recipe, trials=12)
-    attributes = run.record.attributes()
-    numbers = {trial.architecture.id: trial.number for trial in run.trials()}
-    heirs = [trial for trial in run.trials() if "parent_distance" in trial.values]
-    assert heirs
-    assert all(numbers[attributes[trial.number][PARENT]] < trial.number for trial in heirs)
-    assert all(len(attributes[trial.number][COURSE]) == 1 for trial in run.trials())
-    assert run.courses() == {}  # what trained the winners here tells nothing
-    run.note_trained(3, 0.7, course=told(0.7))
-    assert run.courses() == {3: told(0.7)}
 
 
 def test_winners_of_a_search_by_estimates_have_the_course_of_their_training(
