@@ -16,7 +16,17 @@ from hwnas.core.errors import (
 )
 from hwnas.core.objective import Objective
 from hwnas.core.pace import Pace
-from hwnas.core.protocols import Evaluator, GradualEvaluator, LatencyMeter, Measurement, Predictor, Searcher
+from hwnas.core.protocols import (
+    Evaluator,
+    Finding,
+    GradualEvaluator,
+    LatencyMeter,
+    Measurement,
+    Predictor,
+    Searcher,
+    TellingEvaluator,
+    TellingGradualEvaluator,
+)
 from hwnas.core.remarks import without_remarks
 from hwnas.core.trial import Proposal, Trial, cost_matrix
 
@@ -24,6 +34,7 @@ __all__ = [
     "Architecture",
     "DataError",
     "Evaluator",
+    "Finding",
     "GradualEvaluator",
     "HwnasError",
     "InfeasibleError",
@@ -37,6 +48,8 @@ __all__ = [
     "RunMismatchError",
     "Searcher",
     "StudyError",
+    "TellingEvaluator",
+    "TellingGradualEvaluator",
     "Trial",
     "UsageError",
     "Value",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,35 @@ class GradualEvaluator(Evaluator, Protocol):
 
     def evaluate_at(self, architecture: Architecture, *, epochs: int) -> Mapping[str, float]:
         """Values by name after so many epochs, always the same for the same architecture, epochs and settings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What an evaluator can tell of an architecture.
+
+    Attributes:
+        values: By name, as of ``Evaluator.evaluate``.
+        notes: What else the record is to keep, by name, in JSON's terms; a few hundred bytes.
+    """
+
+    values: Mapping[str, float]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class TellingEvaluator(Evaluator, Protocol):
+    """Tells more of an evaluation than its values."""
+
+    def find(self, architecture: Architecture) -> Finding:
+        """What ``evaluate`` gives, and what is to be noted of it."""
+
+
+@runtime_checkable
+class TellingGradualEvaluator(GradualEvaluator, Protocol):
+    """Tells more of a training that halts than its values."""
+
+    def find_at(self, architecture: Architecture, *, epochs: int) -> Finding:
+        """What ``evaluate_at`` gives, and what is to be noted of it."""
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hwnas.evaluators.inherited import InheritedEvaluator
     from hwnas.evaluators.mixed import MixedEvaluator
     from hwnas.evaluators.ofa import LATENCY_FILE, PREDICTOR_FILE, OfaEvaluator, ofa_evaluator, ofa_space
-    from hwnas.evaluators.outcome import Outcome, outcome_of
+    from hwnas.evaluators.outcome import COURSE, PARENT, Outcome, outcome_of
     from hwnas.evaluators.predicted import Judgement, Lessons, PredictorEvaluator, require_teaching
     from hwnas.evaluators.proxy import DEFAULT_SCORES, PlacedProxy, ProxyEvaluator
     from hwnas.evaluators.proxy_scores import SCORES
@@ -43,12 +43,14 @@ if TYPE_CHECKING:
 _MODULES = {
     "ACCEL_DEVICES": "accel",
     "ACCEL_FILE": "accel",
+    "COURSE": "outcome",
     "DEFAULT_SCORES": "proxy",
     "ESTIMATES": "sources",
     "EVALUATORS": "sources",
     "LATENCY_FILE": "ofa",
     "MACRO_FILE": "tabular",
     "NASBENCH201_FILE": "tabular",
+    "PARENT": "outcome",
     "PREDICTOR_FILE": "ofa",
     "SCORES": "proxy_scores",
     "SHARING": "sources",
@@ -94,12 +96,14 @@ _MODULES = {
 __all__ = [
     "ACCEL_DEVICES",
     "ACCEL_FILE",
+    "COURSE",
     "DEFAULT_SCORES",
     "ESTIMATES",
     "EVALUATORS",
     "LATENCY_FILE",
     "MACRO_FILE",
     "NASBENCH201_FILE",
+    "PARENT",
     "PREDICTOR_FILE",
     "SCORES",
     "SHARING",

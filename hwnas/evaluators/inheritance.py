@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,12 +30,14 @@ class Kept:
         values: What was found of it.
         weights_sha256: Name of its weights.
         parent: The id of the network whose weights it began with; ``None`` where it began with none.
+        course: How its training went, as ``hwnas.training.Course`` is written; empty of what was kept without.
     """
 
     architecture: Architecture
     values: Mapping[str, float]
     weights_sha256: str
     parent: str | None = None
+    course: Sequence[Sequence[float]] = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class InheritanceStore:
         values: Mapping[str, float],
         *,
         parent: str | None = None,
+        course: Sequence[Sequence[float]] = (),
     ) -> Kept:
         """Keeps a network; equal weights are kept once.
 
@@ -73,10 +76,15 @@ class InheritanceStore:
         sha256 = hashlib.sha256(content).hexdigest()
         if not self._file(sha256).is_file():
             write_atomically(self._file(sha256), content)
-        kept = Kept(architecture=architecture, values=dict(values), weights_sha256=sha256, parent=parent)
-        entry = {"architecture": dict(architecture), "values": dict(values), "weights_sha256": sha256, "parent": parent}
-        write_atomically(self._entry(architecture.id), json.dumps(entry, indent=2, allow_nan=False) + "\n")
-        return kept
+        entry = {
+            "architecture": dict(architecture),
+            "values": dict(values),
+            "weights_sha256": sha256,
+            "parent": parent,
+            "course": course,
+        }
+        path = write_atomically(self._entry(architecture.id), json.dumps(entry, allow_nan=False) + "\n")
+        return _read(path)
 
     def find(self, architecture: Architecture) -> Kept | None:
         """A network that was kept; ``None`` where it was not.
@@ -157,6 +165,7 @@ def _read(path: Path) -> Kept:
             values={str(name): float(value) for name, value in held["values"].items()},
             weights_sha256=str(held["weights_sha256"]),
             parent=None if parent is None else str(parent),
+            course=held.get("course", ()),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StudyError(

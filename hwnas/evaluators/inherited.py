@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from hwnas.core import Architecture, StudyError
+from hwnas.core import Architecture, Finding, StudyError
 from hwnas.evaluators.inheritance import InheritanceStore, Kept
+from hwnas.evaluators.outcome import COURSE, PARENT
 from hwnas.evaluators.trained import checkpoint_of, training_seed
 from hwnas.networks import NetworkFamily
 from hwnas.networks.inheriting import inherit
@@ -79,9 +80,21 @@ class InheritedEvaluator:
             MachineError: The recipe wants a GPU and there is none, or memory does not do.
             OSError: The folder cannot be written.
         """
-        held = self.store.find(architecture)
-        if held is not None:
-            return held.values
+        return self.find(architecture).values
+
+    def find(self, architecture: Architecture) -> Finding:
+        """The same, with the course of the training, and the id of the parent where there is one.
+
+        Raises:
+            TrainingDivergedError: As of ``evaluate``; the others, too.
+        """
+        kept = self.store.find(architecture) or self._trained(architecture)
+        parent = {} if kept.parent is None else {PARENT: kept.parent}
+        course = {COURSE: kept.course} if kept.course else {}
+        return Finding(values=kept.values, notes={**parent, **course})
+
+    def _trained(self, architecture: Architecture) -> Kept:
+        """A network that is trained and kept now."""
         start = time.monotonic()
         seed = training_seed(self.seed, architecture)
         found = self._parent(architecture)
@@ -89,11 +102,12 @@ class InheritedEvaluator:
         size = self.family.resolution(architecture)
         under_way = self.folder / "trainings" / (found.kept.architecture.id if found.kept else "none")
         checkpoint = checkpoint_of(under_way, architecture)
-        train(module, self.data, recipe, size=size, seed=seed, teacher=teacher, checkpoint=checkpoint)
+        course = train(module, self.data, recipe, size=size, seed=seed, teacher=teacher, checkpoint=checkpoint)
         values["accuracy"] = accuracy(module, self.data.validation, self.data, size=size)
         values["train_s"] = round(time.monotonic() - start, 3)
         parent = found.kept.architecture.id if found.kept else None
-        return self.store.keep(architecture, module.state_dict(), values, parent=parent).values
+        told = course.judged(recipe.epochs, values["accuracy"]).brief().to_json()
+        return self.store.keep(architecture, module.state_dict(), values, parent=parent, course=told)
 
     def _parent(self, child: Architecture) -> _Found:
         """The nearest network whose weights can be read."""

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
 from hwnas.conversion import accuracy_in
-from hwnas.core import Architecture
-from hwnas.evaluators.trained import TrainedEvaluator
+from hwnas.core import Architecture, Finding
+from hwnas.evaluators.trained import TrainedEvaluator, noted
 from hwnas.spaces import precision_of, without_precision
-from hwnas.training import accuracy
+from hwnas.training import Course, accuracy, course_in
 from latency_tables import write_atomically
 
 
@@ -51,18 +51,27 @@ class MixedEvaluator:
             CheckpointError: What a training that was cut off left behind is damaged.
             OSError: The folder cannot be written.
         """
+        return self.find(architecture).values
+
+    def find(self, architecture: Architecture) -> Finding:
+        """The same, with the course of the training that twins share; its accuracies are those before any conversion.
+
+        Raises:
+            TrainingDivergedError: As of ``evaluate``; the others, too.
+        """
         start = time.monotonic()
         precision, network = precision_of(architecture), without_precision(architecture)
-        module = self._module(network)
+        module, course = self._module(network)
         data, size = self.trained.data, self.trained.family.resolution(network)
         before = accuracy(module, data.validation, data, size=size)
         found = before
         if precision != "fp32":
             found = accuracy_in(module, precision, data, size=size, symmetric=self.symmetric)
-        return {"accuracy": found, "float_accuracy": before, "train_s": round(time.monotonic() - start, 3)}
+        values = {"accuracy": found, "float_accuracy": before, "train_s": round(time.monotonic() - start, 3)}
+        return Finding(values=values, notes=noted(course.judged(self.trained.recipe.epochs, before)))
 
-    def _module(self, network: Architecture) -> nn.Module:
-        """The trained network, from the folder where a twin of it was evaluated."""
+    def _module(self, network: Architecture) -> tuple[nn.Module, Course]:
+        """The trained network and its course, from the folder where a twin of it was evaluated."""
         self.weights.mkdir(parents=True, exist_ok=True)
         file = self.weights / f"{network.id}.safetensors"
         with FileLock(f"{file}.lock"):
@@ -70,11 +79,13 @@ class MixedEvaluator:
                 module = self.trained.untrained(network)
                 try:
                     module.load_state_dict(load_file(file))
+                    with safe_open(file, framework="pt") as stored:
+                        course = course_in(stored.metadata() or {})
                 except (SafetensorError, RuntimeError, OSError):  # damaged: the training gives the same again
                     file.unlink(missing_ok=True)
                 else:
-                    return module.eval()
-            module = self.trained.module(network)
+                    return module.eval(), course
+            module, course = self.trained.module(network)
             held = {name: tensor.contiguous().cpu() for name, tensor in module.state_dict().items()}
-            write_atomically(file, save(held))
-        return module
+            write_atomically(file, save(held, metadata=course.metadata()))
+        return module, course

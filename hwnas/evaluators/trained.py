@@ -6,14 +6,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
-from hwnas.core import Architecture
+from hwnas.core import Architecture, Finding
+from hwnas.evaluators.outcome import COURSE
 from hwnas.networks import NetworkFamily
-from hwnas.training import ImageData, Recipe, Teacher, accuracy, train, train_to
-
-_RECALIBRATION = 512  # images, where a training is judged that is not at its end
+from hwnas.training import Course, ImageData, Recipe, Teacher, accuracy, train, train_to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,23 +47,32 @@ class TrainedEvaluator:
             CheckpointError: What a training that was cut off left behind is damaged.
             OSError: The folder cannot be written.
         """
+        return self.find(architecture).values
+
+    def find(self, architecture: Architecture) -> Finding:
+        """The same, with the course of the training.
+
+        Raises:
+            UsageError: As of ``evaluate``; the others, too.
+        """
         start = time.monotonic()
-        module = self.module(architecture)
+        module, course = self.module(architecture)
         found = accuracy(module, self.data.validation, self.data, size=self.family.resolution(architecture))
-        return {"accuracy": found, "train_s": round(time.monotonic() - start, 3)}
+        values = {"accuracy": found, "train_s": round(time.monotonic() - start, 3)}
+        return Finding(values=values, notes=noted(course.judged(self.recipe.epochs, found)))
 
     def untrained(self, architecture: Architecture) -> nn.Module:
         """The network as its training begins."""
         return self.family.module(architecture, seed=training_seed(self.seed, architecture))
 
-    def module(self, architecture: Architecture) -> nn.Module:
-        """The trained network, in evaluation mode.
+    def module(self, architecture: Architecture) -> tuple[nn.Module, Course]:
+        """The trained network, in evaluation mode, and how its training went.
 
         Raises:
             UsageError: As of ``evaluate``; the others, too.
         """
         module = self.untrained(architecture)
-        train(
+        course = train(
             module,
             self.data,
             self.recipe,
@@ -72,7 +81,7 @@ class TrainedEvaluator:
             teacher=self.teacher,
             checkpoint=checkpoint_of(self.folder, architecture),
         )
-        return module
+        return module, course
 
     def evaluate_at(self, architecture: Architecture, *, epochs: int) -> Mapping[str, float]:
         """The same after some of the recipe's epochs; with a folder, the training goes on from there the next time.
@@ -89,6 +98,14 @@ class TrainedEvaluator:
             UsageError: As of ``evaluate``, or the recipe has not so many epochs.
             TrainingDivergedError: As of ``evaluate``; the others, too.
         """
+        return self.find_at(architecture, epochs=epochs).values
+
+    def find_at(self, architecture: Architecture, *, epochs: int) -> Finding:
+        """The same, with the course of the training so far.
+
+        Raises:
+            UsageError: As of ``evaluate_at``; the others, too.
+        """
         start = time.monotonic()
         seed = training_seed(self.seed, architecture)
         training = train_to(
@@ -101,13 +118,18 @@ class TrainedEvaluator:
             teacher=self.teacher,
             checkpoint=checkpoint_of(self.folder, architecture),
         )
-        found = training.accuracy(self.data.validation, recalibration_images=_RECALIBRATION)
-        return {"accuracy": found, "train_s": round(time.monotonic() - start, 3)}
+        values = {"accuracy": training.judge(), "train_s": round(time.monotonic() - start, 3)}
+        return Finding(values=values, notes=noted(training.course))
 
 
 def checkpoint_of(folder: Path | None, architecture: Architecture) -> Path | None:
     """Where the training of an architecture is kept; ``None`` without a folder."""
     return folder / f"{architecture.id}.safetensors" if folder else None
+
+
+def noted(course: Course) -> dict[str, Any]:
+    """What the record keeps of a training; nothing of one that told nothing."""
+    return {COURSE: course.brief().to_json()} if course.epochs else {}
 
 
 def training_seed(seed: int, architecture: Architecture) -> int:

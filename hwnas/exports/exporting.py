@@ -104,7 +104,7 @@ def export(
     (folder / _ARCHITECTURES).mkdir(parents=True, exist_ok=True)
     data = _data_of(run)
     recipe = replace(run.settings.recipe, epochs=FULL_TRAINING * run.settings.recipe.epochs)
-    module = trained_module(run, trial, data, recipe, on_step)
+    module, course = trained_module(run, trial, data, recipe, on_step)
     size = run.family.resolution(trial.architecture)
     images = prepared(data.test.images[:_PARITY_SAMPLES], data, size=size)
     on_step(ExportStep(name="exporting", epoch=recipe.epochs, epochs=recipe.epochs))
@@ -116,6 +116,7 @@ def export(
         "validation": accuracy(module, data.validation, data, size=size),
         "test": accuracy(module, data.test, data, size=size),
     }
+    course = course.judged(recipe.epochs, found["validation"])
     conversion: Conversion | None = None
     if precision != PLAIN:
         on_step(ExportStep(name="converting", epoch=recipe.epochs, epochs=recipe.epochs))
@@ -126,7 +127,7 @@ def export(
     on_step(ExportStep(name="measuring", epoch=recipe.epochs, epochs=recipe.epochs))
     latency = _latency(predicted_ms(run, trial, precision), meter, model, latency_tolerance, no_meter)
     (folder / f"{name}.onnx").write_bytes(model)
-    save_weights(module, folder / f"{name}.safetensors", weights_id(run, trial, recipe))
+    save_weights(module, folder / f"{name}.safetensors", weights_id(run, trial, recipe) | course.metadata())
     preprocessing = preprocessing_of(data, size)
     _write_sources(run, trial, name, data, preprocessing)
     culprit = None if parity.passed else _culprit(folder / name, images)
@@ -140,6 +141,7 @@ def export(
         **form_of(asked),
         "accuracy": found,
         "recipe": recipe.to_json(),
+        "course": course.brief().to_json(),
         "costs": costs,
         "parity": parity.to_json(),
         "culprit": culprit.to_json() if culprit else None,

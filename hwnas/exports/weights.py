@@ -15,7 +15,7 @@ from hwnas.core import Trial
 from hwnas.evaluators import training_seed
 from hwnas.spaces import without_precision
 from hwnas.study import Run
-from hwnas.training import ImageData, Recipe, train
+from hwnas.training import Course, ImageData, Recipe, course_in, train, without_course
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,8 @@ class ExportStep:
 
 def trained_module(
     run: Run, trial: Trial, data: ImageData, recipe: Recipe, on_step: Callable[[ExportStep], None]
-) -> nn.Sequential:
-    """The fully trained network, from the run folder when it was trained before.
+) -> tuple[nn.Sequential, Course]:
+    """The fully trained network and how its training went, from the run folder when it was trained before.
 
     Raises:
         TrainingDivergedError: The loss became NaN or infinite.
@@ -50,12 +50,13 @@ def trained_module(
     module = run.family.module(network, seed=seed)
     wanted = weights_id(run, trial, recipe)
     for file in sorted((run.folder / "models").glob("*.safetensors")):
-        if stored_metadata(file) == wanted:
+        stored = stored_metadata(file) or {}
+        if without_course(stored) == wanted:
             module.load_state_dict(load_file(file))
-            return module.eval()
+            return module.eval(), course_in(stored)
     size = run.family.resolution(network)
     on_step(ExportStep(name="training", epoch=0, epochs=recipe.epochs))
-    train(
+    course = train(
         module,
         data,
         recipe,
@@ -64,7 +65,7 @@ def trained_module(
         checkpoint=run.trainings / f"{network.id}-full.safetensors",
         on_epoch=lambda epoch: on_step(ExportStep(name="training", epoch=epoch, epochs=recipe.epochs)),
     )
-    return module
+    return module, course
 
 
 def save_weights(module: nn.Module, file: Path, about: Mapping[str, str]) -> None:
@@ -73,7 +74,7 @@ def save_weights(module: nn.Module, file: Path, about: Mapping[str, str]) -> Non
     Args:
         module: The module.
         file: Where.
-        about: What they are, from ``weights_id``.
+        about: What they are, from ``weights_id``, and the course of their training.
 
     Raises:
         OSError: The file cannot be written.

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hwnas.reports.trials import course_of
+from hwnas.training import Course
+
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyOutcome:
@@ -81,6 +84,7 @@ class Card:
         measured_ms: Latency where it was measured and there is no prediction to compare it with.
         precision: What it computes in.
         files: File names and their SHA-256.
+        course: How the full training went; empty where nothing is on record.
     """
 
     pick: str
@@ -97,6 +101,7 @@ class Card:
     measured_ms: float | None
     precision: str
     files: tuple[tuple[str, str], ...]
+    course: Course
 
     @property
     def model(self) -> str:
@@ -157,6 +162,7 @@ def _card(value: Mapping[str, Any]) -> Card:
         measured_ms=float(latency["measured_ms"]) if "skipped" in latency and "measured_ms" in latency else None,
         precision=str(value.get("precision", "fp32")),
         files=tuple((str(name), str(digest)) for name, digest in sorted(value["files"].items())),
+        course=course_of(value.get("course", ())),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,14 +100,14 @@ def name_y(axes: Axes, name: str, shape: Shape) -> None:
     axes.set_title(name, loc="left", fontsize=shape.font, color=COLORS["ink"], pad=10)
 
 
-def joined(lines: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def joined(lines: Iterable[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Many lines as one that is lifted in between: a single path.
 
     Args:
-        lines: Shape ``(n, k, 2)``: ``n`` lines through ``k`` points.
+        lines: One at least; a line through ``k`` points has shape ``(k, 2)``.
 
     Returns:
-        ``x`` and ``y``, each of shape ``(n * (k + 1),)``, with NaN after each line.
+        ``x`` and ``y``, each of one dimension, with NaN after each line.
     """
-    lifted = np.concatenate([lines, np.full((len(lines), 1, 2), np.nan)], axis=1).reshape(-1, 2)
+    lifted = np.concatenate([piece for line in lines for piece in (line, [(np.nan, np.nan)])])
     return lifted[:, 0], lifted[:, 1]

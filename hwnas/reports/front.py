@@ -10,12 +10,12 @@ from matplotlib.ticker import FuncFormatter
 
 from hwnas.pareto import non_dominated
 from hwnas.reports.drawing import Drawing, Shape, drawn, joined, name_y
-from hwnas.reports.formats import percent, with_unit
+from hwnas.reports.formats import number_of, percent, with_unit
 from hwnas.reports.labels import place_labels
 from hwnas.reports.numbers import Numbers
 from hwnas.reports.svg import COLORS, Mark
 from hwnas.reports.thinning import TOLD, one_a_spot, spread
-from hwnas.reports.trials import COST_LABELS, COST_UNITS, TrialRow
+from hwnas.reports.trials import COST_LABELS, COST_UNITS, Lineage, TrialRow
 
 MARKERS: Mapping[str, str] = {"knee": "D", "fastest": "<", "best": "^"}
 SIZES: Mapping[str, float] = {"D": 10, "<": 13, "^": 13, "s": 9}  # of equal weight to the eye, in points
@@ -160,4 +160,12 @@ def told_trial(row: TrialRow) -> str:
     costs = [f"{COST_LABELS[name]} {with_unit(value, COST_UNITS[name])}" for name, value in row.costs.items()]
     place = ", ".join(row.roles) or ("on the front" if row.state == "front" else "dominated")
     chosen = [row.precision] if row.precision else []
-    return " · ".join([f"trial {row.number}", row.id, *chosen, f"accuracy {percent(row.accuracy)}", *costs, place])
+    line = [f"weights from {told_parent(row.lineage)}"] if row.lineage else []
+    told = [f"trial {row.number}", row.id, *chosen, f"accuracy {percent(row.accuracy)}", *costs, *line, place]
+    return " · ".join(told)
+
+
+def told_parent(lineage: Lineage) -> str:
+    """Where weights are from: the trial, and how near it is."""
+    parent = "a network" if lineage.parent is None else f"trial {lineage.parent},"
+    return f"{parent} {number_of(lineage.distance, 'choice')} away"

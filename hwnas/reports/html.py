@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.reports import commands
+from hwnas.reports.courses import Trainings, trainings_of
 from hwnas.reports.devices import fronts_elsewhere
 from hwnas.reports.drawing import Drawing
 from hwnas.reports.evaluations import evaluation_part
 from hwnas.reports.figures import hypervolume_figure, latency_figure
 from hwnas.reports.files import write_figures
-from hwnas.reports.front import front_figure
+from hwnas.reports.front import front_figure, told_parent
 from hwnas.reports.misled import misled_by_flops
 from hwnas.reports.numbers import Numbers, collect
 from hwnas.reports.parallel import parallel_figure
@@ -20,7 +21,7 @@ from hwnas.reports.scatter import checked_figure
 from hwnas.reports.spending import spending_figure
 from hwnas.reports.templates import environment, script_hash
 from hwnas.reports.thinning import LINES, LISTED, TOLD
-from hwnas.reports.trainings import trainings_figure
+from hwnas.reports.trainings import accuracy_figure, loss_figure
 from hwnas.reports.trials import COST_LABELS, COST_UNITS
 from hwnas.study import PICKS, Run
 from hwnas.training import preset_name
@@ -75,7 +76,7 @@ def _figures(content: dict[str, Any]) -> list[Drawing]:
 def _content(numbers: Numbers) -> dict[str, Any]:
     run = numbers.run
     folder, targets = str(run.folder), [objective.name for objective in run.objectives[1:]]
-    partition = partition_of(run)
+    partition, trainings = partition_of(run), trainings_of(numbers)
     recipe = run.settings.recipe
     preset = preset_name(recipe, but=commands.ON_THE_COMMAND_LINE)
     calibrations = {name: one.calibration for name, one in run.predictors.by_precision.items()}
@@ -93,7 +94,9 @@ def _content(numbers: Numbers) -> dict[str, Any]:
         "cost_units": COST_UNITS,
         "targets": targets,
         "target_labels": [COST_LABELS[name] for name in targets],
-        "drawings": _drawings(numbers),
+        "drawings": _drawings(numbers, trainings),
+        "trainings": trainings,
+        "told_parent": told_parent,
         "elsewhere": fronts_elsewhere(numbers),
         "partition": partition,
         "partition_drawing": partition_figure(partition) if partition else None,
@@ -115,7 +118,7 @@ def _content(numbers: Numbers) -> dict[str, Any]:
     }
 
 
-def _drawings(numbers: Numbers) -> dict[str, Any]:
+def _drawings(numbers: Numbers, trainings: Trainings) -> dict[str, Any]:
     """The drawings there is something to draw for."""
     fronts: dict[str, Drawing] = {}
     if numbers.valued:
@@ -127,7 +130,8 @@ def _drawings(numbers: Numbers) -> dict[str, Any]:
         "fronts": fronts,
         "parallel": parallel_figure(numbers) if many else None,
         "hypervolume": hypervolume_figure(numbers) if numbers.valued else None,
-        "trainings": trainings_figure(numbers),
+        "losses": loss_figure(trainings),
+        "trainings": accuracy_figure(trainings),
         "checked": checked_figure(numbers.checked) if numbers.checked else None,
         "latency": latency_figure(measured) if measured else None,
         "spending": spending_figure(numbers.networks) if numbers.networks else None,

@@ -103,16 +103,6 @@ class Numbers:
         return tuple(row for row in self.rows if row.state == state)[-LISTED:]
 
     @property
-    def halted(self) -> tuple[TrialRow, ...]:
-        """Trials whose training halted at rungs."""
-        return tuple(row for row in self.rows if row.rungs)
-
-    @property
-    def rung_epochs(self) -> tuple[int, ...]:
-        """Epochs at which trainings halted or ended."""
-        return tuple(sorted({epochs for row in self.halted for epochs, _ in row.rungs}))
-
-    @property
     def checked(self) -> tuple[TrialRow, ...]:
         """Trials whose network was measured in the course of the search."""
         return tuple(row for row in self.rows if row.predicted_ms is not None and "latency_ms" in row.costs)
@@ -126,6 +116,11 @@ class Numbers:
     def valued(self) -> tuple[TrialRow, ...]:
         """Trials that have an accuracy."""
         return tuple(row for row in self.rows if row.accuracy is not None)
+
+    @property
+    def inherits(self) -> bool:
+        """Whether any network began with the weights of another one."""
+        return any(row.lineage is not None for row in self.rows)
 
     def count(self, state: State) -> int:
         """How many trials ended that way."""

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hwnas.core import Trial
+from hwnas.core import DataError, Trial
+from hwnas.evaluators import COURSE, PARENT
 from hwnas.objectives import COSTS, latency_on
 from hwnas.spaces import PRECISION, precision_of
 from hwnas.study import Run
 from hwnas.study.record import RUNG_ACCURACY, RUNGS
+from hwnas.training import Course
 
 State = Literal["front", "dominated", "stopped", "failed", "unfinished"]
 COST_LABELS: Mapping[str, str] = {
@@ -22,6 +24,23 @@ COST_LABELS: Mapping[str, str] = {
     "energy_mj": "energy",
 }
 COST_UNITS: Mapping[str, str] = {cost.name: cost.unit for cost in COSTS.values()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """Where a network has its weights from.
+
+    Attributes:
+        parent: Number of the trial whose weights it began with; ``None`` where the record does not tell it.
+        distance: Choices in which the two differ.
+        exact: Whether it began as what its parent was.
+        epochs: Those of its line, its own among them.
+    """
+
+    parent: int | None
+    distance: int
+    exact: bool
+    epochs: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +63,9 @@ class TrialRow:
         predicted_ms: Of a network that was measured, what had been predicted; else ``None``.
         precision: What the search chose to compute it in; ``None`` where it had no such choice.
         elsewhere_ms: Latency on other devices, by their names.
+        course: How its training went; empty where it was not trained, or nothing is on record.
+        retrained: After a search by estimates, how the training went that its accuracy is from; else empty.
+        lineage: Where its weights are from; ``None`` where it began with none, or nothing is on record.
     """
 
     number: int
@@ -61,6 +83,9 @@ class TrialRow:
     predicted_ms: float | None
     precision: str | None
     elsewhere_ms: Mapping[str, float] = field(default_factory=dict)
+    course: Course = field(default_factory=Course)
+    retrained: Course = field(default_factory=Course)
+    lineage: Lineage | None = None
 
 
 def trial_rows(run: Run, trials: Sequence[Trial], front: set[int], picks: Mapping[str, Trial]) -> tuple[TrialRow, ...]:
@@ -86,6 +111,8 @@ def trial_rows(run: Run, trials: Sequence[Trial], front: set[int], picks: Mappin
     for number, architecture in run.record.unfinished():
         states.append((Trial(number=number, architecture=architecture), "unfinished"))
     predicted = _predictions(run, [trial for trial, _ in states])
+    retrained = run.courses()
+    numbers = {trial.architecture.id: trial.number for trial, _ in states}
     rows = (
         _row(
             trial,
@@ -95,6 +122,8 @@ def trial_rows(run: Run, trials: Sequence[Trial], front: set[int], picks: Mappin
             predicted_ms=predicted.get(trial.number),
             epochs=run.settings.recipe.epochs,
             devices=run.settings.other_devices,
+            retrained=retrained.get(trial.number, ()),
+            numbers=numbers,
         )
         for trial, state in states
     )
@@ -110,7 +139,7 @@ def _predictions(run: Run, trials: Sequence[Trial]) -> dict[int, float]:
     return {trial.number: float(ms) for trial, ms in zip(measured, latency_ms, strict=True)}
 
 
-def _row(
+def _row(  # noqa: PLR0913  (keywords, each something that is known of the trial)
     trial: Trial,
     state: State,
     recorded: Mapping[str, Any],
@@ -119,6 +148,8 @@ def _row(
     predicted_ms: float | None,
     epochs: int,
     devices: Sequence[str],
+    retrained: Any,
+    numbers: Mapping[str, int],
 ) -> TrialRow:
     known = {**{name: recorded[name] for name in COST_LABELS if name in recorded}, **trial.values}
     accuracy = trial.values.get("accuracy")
@@ -140,4 +171,32 @@ def _row(
         predicted_ms=predicted_ms,
         precision=precision_of(trial.architecture) if PRECISION in trial.architecture else None,
         elsewhere_ms={name: float(recorded[column]) for name, column in elsewhere.items() if column in recorded},
+        course=course_of(recorded.get(COURSE, ())),
+        retrained=course_of(retrained),
+        lineage=_lineage(recorded, numbers),
+    )
+
+
+def course_of(value: Any) -> Course:
+    """A course as it is on record; an empty one where nobody can read it, which must not cost the whole report."""
+    try:
+        return Course.from_json(value)
+    except DataError:
+        return Course()
+
+
+def _lineage(recorded: Mapping[str, Any], numbers: Mapping[str, int]) -> Lineage | None:
+    """What is on record of a parent.
+
+    Args:
+        recorded: With the trial.
+        numbers: Of all trials, by the ids of their networks.
+    """
+    if "parent_distance" not in recorded:
+        return None
+    return Lineage(
+        parent=numbers.get(str(recorded.get(PARENT))),
+        distance=int(recorded["parent_distance"]),
+        exact=bool(recorded.get("parent_exact")),
+        epochs=int(recorded.get("lineage_epochs", 0)),
     )

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 
 from hwnas.core import Evaluator, Pace, Trial
-from hwnas.evaluators import Outcome, outcome_of
+from hwnas.evaluators import COURSE, Outcome, outcome_of
 from hwnas.executors import AnyExecutor, TimeLimitError, WorkerLostError
 from hwnas.study.clearing import drop_training
 from hwnas.study.run import Run
@@ -81,4 +81,4 @@ def _note(run: Run, trial: Trial, future: Future[Outcome]) -> None:
         run.note_untrainable(trial.number, outcome.failed)
         drop_training(run, trial.architecture)
     else:
-        run.note_trained(trial.number, outcome.values["accuracy"])
+        run.note_trained(trial.number, outcome.values["accuracy"], course=outcome.notes.get(COURSE, ()))

@@ -26,6 +26,7 @@ from hwnas.networks import NetworkFamily, network_family
 from hwnas.objectives import COSTS, KnownCosts, Limits, latency_on, objectives
 from hwnas.pareto import hypervolume, knee, non_dominated
 from hwnas.predictors import Corrected, LatencyPredictors, MeasuredOrPredicted
+from hwnas.spaces import precision_of
 from hwnas.study.changes import TargetsAdded
 from hwnas.study.measurements import MeasuredNetworks
 from hwnas.study.record import EPOCHS_DONE, StudyRecord
@@ -36,7 +37,8 @@ from latency_tables import LatencyTable, read_table, write_atomically, write_tab
 
 SETTINGS_NOTE = "settings"  # of a study: what was searched, for those who have the storage and not the folder
 PICKS = ("knee", "fastest", "best")
-_TRAINED, _UNTRAINABLE = "trained_accuracy_", "training_failed_"  # begin the names of notes on the study
+# begin the names of notes on the study
+_TRAINED, _UNTRAINABLE, _COURSE = "trained_accuracy_", "training_failed_", "trained_course_"
 _JUDGEMENT = "predictor"  # the name of another
 _PACKAGES = ("hwnas", "torch", "onnx", "onnxruntime", "onnxruntime-gpu", "optuna", "scikit-learn", "numpy")
 
@@ -177,8 +179,14 @@ class Run:
         """Why the training of such trials failed."""
         return {number: str(value) for number, value in self._noted(_UNTRAINABLE).items()}
 
-    def note_trained(self, number: int, accuracy: float) -> None:
-        """Keeps the accuracy by real training of a trial that ended."""
+    def courses(self) -> dict[int, Any]:
+        """How those trainings went, as ``hwnas.training.Course`` is written, by the trial's number; not of all."""
+        return self._noted(_COURSE)
+
+    def note_trained(self, number: int, accuracy: float, *, course: Sequence[Sequence[float]] = ()) -> None:
+        """Keeps the accuracy by real training of a trial that ended, and how the training went where that is known."""
+        if course:
+            self.record.note(f"{_COURSE}{number}", course)
         self.record.note(f"{_TRAINED}{number}", accuracy)
 
     def note_untrainable(self, number: int, reason: str) -> None:
@@ -318,6 +326,8 @@ class Run:
     def write_front(self, device: str | None = None, *, front: Sequence[Trial] | None = None) -> Path:
         """Writes ``front.csv``: a line for each non-dominated trial, with its latency on every device.
 
+        Where the search chose precisions, it says that of each network.
+
         Args:
             device: One of ``devices``; the file of a named one is ``front@DEVICE.csv``.
             front: What ``front_on`` gives, where it is at hand.
@@ -330,10 +340,12 @@ class Run:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         columns = ["accuracy", "latency_ms", *elsewhere, "flops_m", "params_m"]
-        writer.writerow(["trial", "id", *columns, "architecture"])
+        chosen = ["precision"] if self.family.members else []
+        writer.writerow(["trial", "id", *chosen, *columns, "architecture"])
         for trial in trials:
+            named = [trial.number, trial.architecture.id, *(precision_of(trial.architecture) for _ in chosen)]
             figures = [trial.values[name] for name in columns]
-            writer.writerow([trial.number, trial.architecture.id, *figures, json.dumps(dict(trial.architecture))])
+            writer.writerow([*named, *figures, json.dumps(dict(trial.architecture))])
         file = "front.csv" if device is None else f"front@{device}.csv"
         return write_atomically(self.folder / file, text.getvalue())
 

@@ -165,6 +165,8 @@ class Work:
             outcome = Outcome(failed=f"{reason} ({task.attempt} attempts)")
         except TimeLimitError as error:
             outcome = Outcome(failed=str(error))
+        for name, value in outcome.notes.items():
+            self._run.record.mark(task.number, name, value)
         if task.rung is not None and outcome.failed is None:
             self._rungs.reach(task.number, task.architecture, epochs=task.rung, values=outcome.values)
             self._pace.halted(task.number)

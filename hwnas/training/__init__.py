@@ -3,6 +3,7 @@
 from hwnas.training.arrays import Split
 from hwnas.training.averaging import WeightAverage, recalibrate
 from hwnas.training.checkpoints import CheckpointError, TrainingState, read_checkpoint, write_checkpoint
+from hwnas.training.course import Course, Epoch, course_in, without_course
 from hwnas.training.data import ImageData
 from hwnas.training.devices import device_of
 from hwnas.training.judging import HeldImages, accuracy, logits, prepared
@@ -18,6 +19,8 @@ __all__ = [
     "PRESETS",
     "TRAINING_DEVICES",
     "CheckpointError",
+    "Course",
+    "Epoch",
     "HeldImages",
     "ImageData",
     "Recipe",
@@ -28,6 +31,7 @@ __all__ = [
     "TrainingState",
     "WeightAverage",
     "accuracy",
+    "course_in",
     "device_of",
     "load_data",
     "logits",
@@ -39,5 +43,6 @@ __all__ = [
     "require_teacher",
     "train",
     "train_to",
+    "without_course",
     "write_checkpoint",
 ]

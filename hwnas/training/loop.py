@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from hwnas.core import UsageError
 from hwnas.training.checkpoints import read_checkpoint, write_checkpoint
+from hwnas.training.course import Course
 from hwnas.training.data import ImageData
 from hwnas.training.losses import Teacher
 from hwnas.training.recipe import Recipe
@@ -28,8 +31,10 @@ def train(  # noqa: PLR0913  (keywords of the verb)
     teacher: Teacher | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[int], None] | None = None,
-) -> None:
+) -> Course:
     """Trains a module in place on the training images and leaves it in evaluation mode, on the device it was on.
+
+    Where that costs little it is judged on its way, which changes nothing of its course.
 
     Args:
         module: Maps ``(b, c, size, size)`` to logits ``(b, classes)``.
@@ -41,6 +46,9 @@ def train(  # noqa: PLR0913  (keywords of the verb)
         checkpoint: A file to go on from where it is there. It is written after an epoch, twice a minute at most, and
             removed when the training has ended.
         on_epoch: Called with the number of finished epochs.
+
+    Returns:
+        How it went, with what was before an interruption.
 
     Raises:
         UsageError: The recipe distils and there is no teacher, or the other way round.
@@ -55,6 +63,7 @@ def train(  # noqa: PLR0913  (keywords of the verb)
     training.finish()
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
+    return training.course
 
 
 def train_to(  # noqa: PLR0913  (keywords of the verb)
@@ -106,8 +115,12 @@ def _advance(training: Training, epochs: int, checkpoint: Path | None, on_epoch:
         if state.values.get("epochs_done", 0) <= epochs:
             training.load(state)
     written_s, moved = time.monotonic(), training.epochs_done < epochs
+    marks = training.marks
     while training.epochs_done < epochs:
         training.epoch()
+        if training.epochs_done in marks:
+            with suppress(torch.OutOfMemoryError):  # no training is to fail for a mark
+                training.judge()
         if checkpoint is not None and time.monotonic() - written_s >= _CHECKPOINT_EVERY_S:
             write_checkpoint(training.state(), checkpoint)
             written_s = time.monotonic()

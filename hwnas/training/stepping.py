@@ -83,6 +83,11 @@ class Stepper:
         self.scaler.update()
         return loss
 
+    @property
+    def learning_rate(self) -> float:
+        """Of the latest step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """What the optimiser remembers, by number of the parameter and name."""
         remembered = self.optimizer.state_dict()["state"]

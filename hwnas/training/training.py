@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from hwnas.core import RunMismatchError, UsageError
+from hwnas.core import DataError, RunMismatchError, UsageError
 from hwnas.training.arrays import Split
 from hwnas.training.augmentation import Augmentation
 from hwnas.training.averaging import WeightAverage, recalibrate
 from hwnas.training.checkpoints import CheckpointError, TrainingState
+from hwnas.training.course import Course, Epoch, marked_epochs
 from hwnas.training.data import ImageData
 from hwnas.training.devices import device_of, repeatable, torch_threads
 from hwnas.training.judging import HeldImages, accuracy, black, device_holding
@@ -21,6 +22,7 @@ from hwnas.training.recipe import Recipe
 from hwnas.training.stepping import Stepper
 
 _FINISHED = "is finished"
+_RECALIBRATION = 512  # images, where a training is judged that is not at its end
 
 
 class Training:
@@ -78,12 +80,24 @@ class Training:
         }
         self._device = device
         self._epochs_done = 0
+        self._course = Course()
         self._stopped = ""
 
     @property
     def epochs_done(self) -> int:
         """Finished epochs."""
         return self._epochs_done
+
+    @property
+    def course(self) -> Course:
+        """How it went so far; of epochs before a checkpoint that did not hold them, nothing."""
+        return self._course
+
+    @property
+    def marks(self) -> frozenset[int]:
+        """Epochs after which judging costs little of the whole, so that the course can tell how accuracy grew."""
+        judged = len(self._data.validation.labels) + min(_RECALIBRATION, len(self._images))
+        return marked_epochs(self.recipe.epochs, learned=self._steps * self._batch, judged=judged)
 
     def epoch(self) -> float:
         """Trains for one more epoch.
@@ -106,7 +120,9 @@ class Training:
             total = sum(self._step(order, step) for step in range(self._steps))
         self._epochs_done += 1
         self._stopped = ""
-        return total / self._steps
+        loss, rate = total / self._steps, self._stepper.learning_rate
+        self._course = self._course.then(Epoch(number=self._epochs_done, loss=loss, learning_rate=rate))
+        return loss
 
     def _step(self, order: torch.Tensor, step: int) -> float:
         number = self._epochs_done * self._steps + step
@@ -130,6 +146,19 @@ class Training:
         as_it_is = self._stopped == _FINISHED or not (self._average is not None or count)
         module = self.module if as_it_is else self._handed_over(recalibration_images=count)
         return accuracy(module, split, self._data, size=self._size)
+
+    def judge(self) -> float:
+        """Accuracy on the validation images, which the course then has; found once after an epoch.
+
+        Statistics of batch normalisation are taken anew from training images: in the first epochs those that run along
+        lag so far behind that networks cannot be ranked by them.
+        """
+        known = self._course.accuracies.get(self._epochs_done)
+        if known is not None:
+            return known
+        found = self.accuracy(self._data.validation, recalibration_images=_RECALIBRATION)
+        self._course = self._course.judged(self._epochs_done, found)
+        return found
 
     def finish(self) -> None:
         """Ends the training: the module has the weights to keep, is in evaluation mode and back on its device.
@@ -178,6 +207,7 @@ class Training:
             "epochs_done": self._epochs_done,
             "parts": self._stepper.parts,
             "scaler": self._stepper.scaler.state_dict(),
+            "course": self._course.to_json(),
         }
         return TrainingState(tensors=tensors, values=values)
 
@@ -198,7 +228,8 @@ class Training:
                 generator.set_state(state.tensors[f"generator/{name}"])
             self._stepper.load(state.part("optimizer"), parts=state.values["parts"], scaler=state.values["scaler"])
             self._epochs_done = int(state.values["epochs_done"])
-        except (KeyError, TypeError, RuntimeError, AttributeError) as error:
+            self._course = Course.from_json(state.values.get("course", []))  # of before it was kept: none
+        except (KeyError, TypeError, RuntimeError, AttributeError, DataError) as error:
             self._stopped = "took over half of a state"
             raise CheckpointError(
                 f"the checkpoint is of another network or incomplete ({error}): remove it to begin anew"

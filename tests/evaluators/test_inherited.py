@@ -15,7 +15,7 @@ from hwnas.evaluators.inherited import changed, child_recipe
 from hwnas.networks import network_family
 from hwnas.spaces import SearchSpace
 from hwnas.testing import EvaluatorConformance
-from hwnas.training import ImageData, Recipe, loop
+from hwnas.training import Course, ImageData, Recipe, loop
 from tests.evaluators.test_conformance import FAMILY, few
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -78,9 +78,10 @@ def test_a_child_begins_as_its_parent_and_learns_from_it_only_where_it_cannot(
 ) -> None:
     teachers: list[bool] = []
 
-    def untrained(module: torch.nn.Module, *_: object, teacher: object, **__: object) -> None:
+    def untrained(module: torch.nn.Module, *_: object, teacher: object, **__: object) -> Course:
         teachers.append(teacher is not None)
         module.eval()
+        return Course()
 
     held = evaluator(tmp_path)
     before = held.evaluate(PARENT)["accuracy"]

@@ -65,7 +65,7 @@ def test_twins_are_trained_once_and_each_is_judged_in_its_own_precision(
     assert trainings == [without_precision(plain).id]
     alone = evaluator.trained.evaluate(without_precision(plain))
     assert before["accuracy"] == before["float_accuracy"] == after["float_accuracy"] == alone["accuracy"]
-    module = evaluator.trained.module(without_precision(plain))
+    module, _ = evaluator.trained.module(without_precision(plain))
     model = model_in(module, "int8", calibration_images(DATA, size=8))
     assert b"QuantizeLinear" in model
     assert after["accuracy"] == onnx_accuracy(model, DATA.validation, DATA, size=8)

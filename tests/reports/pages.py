@@ -20,6 +20,7 @@ SECTIONS = (
     "winners",
     "front",
     "hypervolume",
+    "trainings",
     "latency",
     "architectures",
     "front-table",

@@ -1,8 +1,7 @@
-"""Parallel coordinates, training curves, and what was measured in the course of a search."""
+"""Parallel coordinates, and what was measured in the course of a search."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from hwnas.reports.numbers import collect
 from hwnas.study import Run
 from latency_tables import BlockRow, KernelRow, LatencyTable, NetworkRow, Row
 from tests.reports.conftest import MANIFEST, _timing, begin_trial, runs_in
-from tests.reports.pages import ACCURACIES, AddTrials, Draw, MakeRun, Read
+from tests.reports.pages import ACCURACIES, AddTrials, MakeRun, Read
 
 
 def test_three_objectives_are_parallel_coordinates(make_run: MakeRun, add_trials: AddTrials, read: Read) -> None:
@@ -30,31 +29,6 @@ def test_three_objectives_are_parallel_coordinates(make_run: MakeRun, add_trials
 
 def test_two_objectives_are_a_plane_and_no_more(run: Run, read: Read) -> None:
     assert "figure-parallel" not in read(run).source
-
-
-def test_trainings_that_halt_are_drawn_as_curves(
-    make_run: MakeRun, add_trials: AddTrials, begin: Callable[..., int], drawn: Draw, read: Read
-) -> None:
-    run = make_run(halving=3.0)
-    add_trials(run, ACCURACIES[:2])
-    fresh = drawn(9)
-    ended, stopped = begin(run, fresh[6]), begin(run, fresh[7])
-    for number, accuracy in ((ended, 0.7), (stopped, 0.4)):
-        run.record.mark(number, "rungs", {"2": {"accuracy": accuracy, "train_s": 1.0}})
-    known = {name: float(values[0]) for name, values in run.costs.values([fresh[6]]).items()}
-    run.record.finish(ended, {**known, "accuracy": 0.99})
-    run.record.stop(stopped, "after 2 of 6 epochs", {"epochs_done": 2, "rung_accuracy": 0.4})
-    rungs = {row.number: row.rungs for row in collect(run).halted}
-    assert rungs == {ended: ((2, 0.7), (6, 0.99)), stopped: ((2, 0.4),)}
-    said = read(run).said
-    assert f"trial {stopped} · {fresh[7].id} · 40.0 % after 2 · stopped early" in said
-    assert "70.0 % after 2, 99.0 % after 6" in said
-
-
-def test_without_halts_no_curve_is_promised(run: Run, read: Read) -> None:
-    page = read(run)
-    assert "Training curves" not in page.said
-    assert not page.having("section", id="trainings")
 
 
 def test_networks_measured_in_the_search_are_set_beside_their_predictions(run: Run, read: Read) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hwnas.core import Architecture
+from hwnas.core import Architecture, Finding
+from hwnas.evaluators import COURSE
 
 
 def accuracy_by_id(architecture: Architecture) -> float:
@@ -59,3 +60,26 @@ class FaultyEvaluator:
     def evaluate_at(self, architecture: Architecture, *, epochs: int) -> Mapping[str, float]:
         """Half of what it says at the end, less in earlier epochs."""
         return {"accuracy": self.evaluate(architecture)["accuracy"] * epochs / 12, "train_s": 0.25}
+
+
+@dataclass(frozen=True)
+class TellingSource:
+    """Makes an evaluator, in whatever process, that tells a made-up course."""
+
+    def __call__(self) -> TellingSource:
+        return self
+
+    def made(self, *_: object, **__: object) -> TellingSource:
+        return self
+
+    def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
+        return self.find(architecture).values
+
+    def find(self, architecture: Architecture) -> Finding:
+        accuracy = accuracy_by_id(architecture)
+        return Finding(values={"accuracy": accuracy}, notes={COURSE: told(accuracy)})
+
+
+def told(accuracy: float) -> list[list[float]]:
+    """The course of a training that came to an accuracy."""
+    return [[1, 2.0, 0.01], [2, 1.0, 0.005, accuracy]]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hwnas.evaluators import inherited
+from hwnas.evaluators import COURSE, PARENT, inherited
 from hwnas.study import Run
-from hwnas.training import Recipe
+from hwnas.training import Course, Recipe
 from tests.evaluators.test_conformance import few
 from tests.study.conftest import FakeTrainer
 
@@ -34,16 +34,19 @@ def test_children_inherit_winners_are_trained_from_scratch_and_a_search_that_was
     assert {file.stem for file in (evaluator / "networks").iterdir()} == ids
     assert all(trial.values["parent_distance"] == 1 for trial in trials[10:])
     assert trials[-1].values["lineage_epochs"] > 1
+    noted, numbers = run.record.attributes(), {trial.architecture.id: trial.number for trial in trials}
+    assert all(numbers[noted[trial.number][PARENT]] < trial.number for trial in trials[10:])
+    assert {len(noted[trial.number][COURSE]) for trial in trials} == {1}
     assert set(trainer.evaluated) == {run.pick(str(number)).architecture.id for number in run.trained()}
     assert {trial.number for trial in run.front()} <= set(run.trained())
 
     train, trained = inherited.train, list[int]()
 
-    def interrupted(*arguments: object, **named: object) -> None:
+    def interrupted(*arguments: object, **named: object) -> Course:
         trained.append(len(trained))
         if len(trained) == 12:
             raise KeyboardInterrupt
-        train(*arguments, **named)  # type: ignore[arg-type]
+        return train(*arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(inherited, "train", interrupted)
     with pytest.raises(KeyboardInterrupt):

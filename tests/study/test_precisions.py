@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -70,6 +71,14 @@ def test_networks_of_both_precisions_stand_in_one_front_each_with_the_costs_of_i
         assert trial.values["memory_mib"] == known["memory_mib"][0]
         assert trial.values["latency_ms"] == known["latency_ms"][0]
         assert mixed.predictors.for_(trial.architecture) is member
+
+
+def test_the_front_file_says_the_precision_of_each_network_where_there_is_a_choice(mixed: Run, finished: Run) -> None:
+    lines = csv.DictReader((mixed.folder / "front.csv").read_text().splitlines())
+    assert [(int(line["trial"]), line["precision"]) for line in lines] == [
+        (trial.number, precision_of(trial.architecture)) for trial in mixed.front()
+    ]
+    assert "precision" not in (finished.folder / "front.csv").read_text().splitlines()[0]
 
 
 def test_such_a_run_goes_on_and_another_choice_of_precisions_is_another_run(

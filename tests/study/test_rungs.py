@@ -9,6 +9,7 @@ import pytest
 
 from hwnas.commands.winners import front_parts, halving_row
 from hwnas.core import Architecture, RunMismatchError, Trial, UsageError
+from hwnas.evaluators import COURSE
 from hwnas.executors import ExecutorSettings
 from hwnas.networks import NetworkFamily
 from hwnas.pareto import non_dominated
@@ -16,7 +17,7 @@ from hwnas.reports import report
 from hwnas.study import Run, SearchProgress, open_run, search
 from hwnas.study.record import EPOCHS_DONE, RUNG_ACCURACY
 from hwnas.study.rungs import Rungs
-from hwnas.training import ImageData, Recipe, Split, load_data
+from hwnas.training import Course, ImageData, Recipe, Split, load_data
 from latency_tables import LatencyTable
 from tests.study.conftest import FakeTrainer
 from tests.study.sources import FaultySource, accuracy_by_id
@@ -254,6 +255,13 @@ def test_trainings_that_halt_come_to_the_accuracy_of_those_that_do_not(
     halting = search(**settings, trials=2, out=tmp_path / "halting", halving=2)
     assert [t.values["accuracy"] for t in halting.trials()] == [t.values["accuracy"] for t in whole.trials()]
     assert [len(marks) for _, _, marks in halting.record.marked("rungs")] == [1, 1]
+    first, second = (run.record.attributes() for run in (whole, halting))
+    for trial in whole.trials():
+        course = Course.from_json(first[trial.number][COURSE])
+        assert [epoch.number for epoch in course.epochs] == [1, 2]
+        assert course.accuracies == {2: pytest.approx(trial.values["accuracy"], abs=1e-4)}
+        assert second[trial.number][COURSE] == first[trial.number][COURSE]
+        assert COURSE not in trial.values
     assert list(halting.trainings.iterdir()) == []
     assert Rungs(halting).told(halting.record.finished()) == halting.record.finished()
 
