@@ -15,7 +15,8 @@ from hwnas.reports.trials import TrialRow
 from hwnas.training import Course
 
 _FULL = 24  # trainings of winners in a figure
-_FRONT = 20  # trainings of the front in that of a very long search; of the others there are three times as many
+_FRONT = 12  # trainings of the front in that of a very long search
+_OTHERS = 36  # and of the others
 
 Point = tuple[int, float]
 
@@ -98,7 +99,7 @@ def trainings_of(numbers: Numbers) -> Trainings:
     front = [curve for curve in candidates if curve.row.state == "front"]
     others = [curve for curve in candidates if curve.row.state != "front"]
     many = len(numbers.rows) > 2 * LISTED
-    front, others = spread(front, _FRONT if many else LINES // 2), spread(others, LINES // 2)
+    front, others = spread(front, _FRONT if many else LINES // 2), spread(others, _OTHERS if many else LINES // 2)
     full = [*spread(winners, _FULL), *spread(exported, _FULL)]
     cards = {winner.card.id: winner.card for winner in numbers.winners if winner.card and winner.card.course.epochs}
     count = len(candidates) + len(winners) + len(exported)

@@ -151,8 +151,8 @@ def test_of_very_many_trainings_some_are_told_and_others_drawn_in_one_piece(
     make_run: MakeRun, begin: Begin, drawn: Draw, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hwnas.reports.courses.LISTED", 4)
-    monkeypatch.setattr("hwnas.reports.courses.LINES", 10)
     monkeypatch.setattr("hwnas.reports.courses._FRONT", 2)
+    monkeypatch.setattr("hwnas.reports.courses._OTHERS", 5)
     run = make_run(trials=20)
     enter(run, begin, drawn(20))
     found = of(run)
