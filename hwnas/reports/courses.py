@@ -14,8 +14,10 @@ from hwnas.reports.thinning import LINES, LISTED, spread
 from hwnas.reports.trials import TrialRow
 from hwnas.training import Course
 
-_FULL = 24  # trainings of winners in a figure
-_FRONT = 20  # trainings of the front in that of a very long search; of the others there are three times as many
+# trainings in a figure, beside those of the knee, the fastest and the most accurate network
+_FULL = 24  # of exports, and of candidates after a search by estimates
+_FRONT = 12  # of either, and of the front, where the search was very long
+_OTHERS = 36  # and of all others then
 
 Point = tuple[int, float]
 
@@ -98,8 +100,8 @@ def trainings_of(numbers: Numbers) -> Trainings:
     front = [curve for curve in candidates if curve.row.state == "front"]
     others = [curve for curve in candidates if curve.row.state != "front"]
     many = len(numbers.rows) > 2 * LISTED
-    front, others = spread(front, _FRONT if many else LINES // 2), spread(others, LINES // 2)
-    full = [*spread(winners, _FULL), *spread(exported, _FULL)]
+    front, others = _some(front, _FRONT if many else LINES // 2), spread(others, _OTHERS if many else LINES // 2)
+    full = [*_some(winners, _FRONT if many else _FULL), *_some(exported, _FRONT if many else _FULL)]
     cards = {winner.card.id: winner.card for winner in numbers.winners if winner.card and winner.card.course.epochs}
     count = len(candidates) + len(winners) + len(exported)
     return Trainings(
@@ -109,6 +111,14 @@ def trainings_of(numbers: Numbers) -> Trainings:
         exports=tuple(cards.values()),
         missing="" if count else _why_none(numbers),
     )
+
+
+def _some(curves: Sequence[Curve], most: int) -> list[Curve]:
+    """Those of the winners, and of the others some."""
+    return [
+        *spread([curve for curve in curves if not curve.row.roles], most),
+        *(curve for curve in curves if curve.row.roles),
+    ]
 
 
 def _candidate(row: TrialRow) -> Curve | None:

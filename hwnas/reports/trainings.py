@@ -17,6 +17,7 @@ from hwnas.reports.svg import COLORS, Mark
 from hwnas.reports.thinning import spread
 
 _POINTS = 24  # of a curve
+_FEW = 8  # of one among many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ def _figure(trainings: Trainings, look: _Look) -> Drawing | None:
 
 def _crowd(axes: Axes, curves: Sequence[Curve], look: _Look) -> None:
     """Curves as one path, and the crosses of those that were stopped."""
-    lines = [np.array(_thinned(curve, look), dtype=np.float64) for curve in curves]
+    lines = [np.array(spread(look.points(curve), _FEW), dtype=np.float64) for curve in curves]
     axes.plot(*joined(lines), color=COLORS["pale"], linewidth=0.9, zorder=2, gid="crowd")
     ends = [line[-1] for line, curve in zip(lines, curves, strict=True) if curve.row.state == "stopped"]
     if ends:
@@ -104,7 +105,7 @@ def _crowd(axes: Axes, curves: Sequence[Curve], look: _Look) -> None:
 def _curve(axes: Axes, curve: Curve, look: _Look) -> Mark:
     row, full = curve.row, curve.kind != "candidate"
     front, role = row.state == "front", next(iter(row.roles), None)
-    points = _thinned(curve, look)
+    points = spread(look.points(curve), _POINTS)
     color = COLORS[role] if role else COLORS["accent"] if front or full else COLORS["pale"]
     axes.plot(
         *zip(*points, strict=True),
@@ -128,7 +129,3 @@ def _marked(curve: Curve, look: _Look, *, alone: bool) -> dict[str, Any]:
     if curve.kind == "export" and role:
         return {"marker": MARKERS[role], "markevery": [-1], "markersize": 9, "markeredgecolor": COLORS["paper"]}
     return {"marker": look.marker or ("o" if alone else None), "markersize": 3.5}
-
-
-def _thinned(curve: Curve, look: _Look) -> list[Point]:
-    return spread(look.points(curve), _POINTS)

@@ -73,12 +73,12 @@ def test_networks_of_both_precisions_stand_in_one_front_each_with_the_costs_of_i
         assert mixed.predictors.for_(trial.architecture) is member
 
 
-def test_the_front_file_says_the_precision_of_each_network_where_there_is_a_choice(mixed: Run, finished: Run) -> None:
+def test_the_front_file_says_the_precision_of_each_network_where_there_is_a_choice(mixed: Run, searched: Path) -> None:
     lines = csv.DictReader((mixed.folder / "front.csv").read_text().splitlines())
     assert [(int(line["trial"]), line["precision"]) for line in lines] == [
         (trial.number, precision_of(trial.architecture)) for trial in mixed.front()
     ]
-    assert "precision" not in (finished.folder / "front.csv").read_text().splitlines()[0]
+    assert "precision" not in (searched / "front.csv").read_text().splitlines()[0]
 
 
 def test_such_a_run_goes_on_and_another_choice_of_precisions_is_another_run(
