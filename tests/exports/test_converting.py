@@ -114,7 +114,7 @@ class Meter:
     ("found", "agreement", "passed"),
     [
         ([[1.0, 1.0 + 1e-6], [0.0, 2.0]], 1.0, True),  # of classes that tie either is the one
-        ([[1.0, 1.1], [0.0, 2.0]], 0.5, False),
+        ([[1.0, 1.0], [2.0001, 2.0]], 0.5, False),
         ([[np.nan, 1.0], [0.0, 2.0]], 0.5, False),
         ([[1.0, 1.0, 0.0], [0.0, 2.0, 0.0]], 0.0, False),
     ],
