@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from statistics import mean
 
 from hwnas.core import Architecture
 from hwnas.supernets import FewShot, OneShot, Supernet, recalibrate
@@ -30,17 +29,14 @@ class SupernetEvaluator(OneShot):
 
 
 class FewShotEvaluator(FewShot):
-    """Accuracy of a network with its weights in the supernet for its part of the space, and in that for all.
+    """Accuracy of a network with its weights in the supernet for its part of the space.
 
     Networks of which fewer share weights disturb each other less (Zhao et al., 2021, arXiv:2006.06863). All supernets
     together are trained for as many steps as the one of ``SupernetEvaluator``, and when they are.
-
-    Supernets of different parts are not equally far in their training, and what they say of networks of different parts
-    compares badly; what the supernet for all says, which they went on from, compares. So both are asked.
     """
 
     def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
-        """``accuracy`` on the validation images, 0 to 1: the mean of what the two supernets of a network come to.
+        """``accuracy`` on the validation images, 0 to 1.
 
         Raises:
             UsageError: The architecture is in no part, or the recipe has fewer steps than there are supernets.
@@ -49,8 +45,7 @@ class FewShotEvaluator(FewShot):
             StudyError: A file is damaged.
             OSError: The folder cannot be written.
         """
-        both = (self.supernet(architecture), self.parent)
-        return {"accuracy": mean(_judged(supernet, architecture, by=self) for supernet in both)}
+        return {"accuracy": _judged(self.supernet(architecture), architecture, by=self)}
 
 
 def _judged(supernet: Supernet, architecture: Architecture, *, by: OneShot | FewShot) -> float:

@@ -86,6 +86,8 @@ class FewShot:
         groups: Choices to split by, with the options of each part. By default the two choices whose halves pull the
             shared weights apart the most, which makes four parts; see ``hwnas.supernets.matching``.
         parent_share: Share of the steps that go into the supernet for all; the parts have the rest in equal shares.
+        part_rate: Largest learning rate of a part as a share of the recipe's. In so few steps the whole rate would undo
+            more of what the supernet for all has learned than it teaches.
     """
 
     family: NetworkFamily
@@ -96,12 +98,15 @@ class FewShot:
     on_progress: OnProgress | None = None
     groups: Groups | None = None
     parent_share: float = 0.75
+    part_rate: float = 0.25
 
     def __post_init__(self) -> None:
         if not 0 < self.parent_share < 1:
             raise UsageError(
                 f"few-shot: expected a parent_share between 0 and 1, both excluded, received {self.parent_share}"
             )
+        if not 0 < self.part_rate <= 1:
+            raise UsageError(f"few-shot: expected a part_rate above 0, and 1 at the most, received {self.part_rate}")
         if self.groups is not None:
             split_all(self.family.space, self.groups)  # refused before anything is trained
 
@@ -123,21 +128,16 @@ class FewShot:
         Raises:
             UsageError: The architecture is in no part.
         """
-        _, parts, supernets = self._trained
+        parts, supernets = self._trained
         return supernets[owner(parts, architecture)]
-
-    @property
-    def parent(self) -> Supernet:
-        """The supernet for the whole space that the parts go on from; raises what ``prepare`` does."""
-        return self._trained[0]
 
     @property
     def parts(self) -> list[SearchSpace]:
         """The parts of the space."""
-        return self._trained[1]
+        return self._trained[0]
 
     @cached_property
-    def _trained(self) -> tuple[Supernet, list[SearchSpace], list[Supernet]]:
+    def _trained(self) -> tuple[list[SearchSpace], list[Supernet]]:
         with _alone(self.folder):
             total = total_steps(self.recipe, self.data)
             steps = max(1, round(self.parent_share * total))
@@ -157,15 +157,16 @@ class FewShot:
                 stage = f"part {number + 1} of {len(parts)}"
                 telling = _telling(self.on_progress, stage, total=total, before=done)
                 supernets.append(self._part(parent, part, number=number, steps=share, on_epoch=telling))
-            return parent, parts, supernets
+            return parts, supernets
 
     def _part(
         self, parent: Supernet, part: SearchSpace, *, number: int, steps: int, on_epoch: Callable[[int], None]
     ) -> Supernet:
         supernet = Supernet(replace(self.family, space=part), seed=self.seed)
         supernet.load_state_dict(parent.state_dict())
+        recipe = replace(self.recipe, learning_rate=self.part_rate * self.recipe.learning_rate)
         learning = Learning(
-            space=part, data=self.data, recipe=self.recipe, steps=steps, seed=self.seed + 7919 * (number + 1)
+            space=part, data=self.data, recipe=recipe, steps=steps, seed=self.seed + 7919 * (number + 1)
         )
         file = self.folder / f"part-{number + 1}.safetensors" if self.folder else None
         about = {"parent_share": self.parent_share, "seed": self.seed}

@@ -15,7 +15,7 @@ from hwnas.training import ImageData, Split, accuracy, load_data
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_a_network_is_judged_by_its_part_and_by_the_supernet_for_all_in_equal_shares() -> None:
+def test_a_network_is_judged_by_the_supernet_of_its_part_and_not_by_that_for_all() -> None:
     """That for all is the one supernet of a recipe that ends where the parts begin."""
     whole = network_family("mobilenet:tiny", channels=1, classes=10)
     family = replace(whole, space=whole.space.restrict({"resolution": [8], "width": [1.0]}))
@@ -33,5 +33,5 @@ def test_a_network_is_judged_by_its_part_and_by_the_supernet_for_all_in_equal_sh
             module = supernet.materialize(one)
             recalibrate(module, data, size=8, images=30)
             said.append(accuracy(module, data.validation, data, size=8))
-        assert evaluator.evaluate(one)["accuracy"] == pytest.approx(sum(said[-2:]) / 2)
+        assert evaluator.evaluate(one)["accuracy"] == said[-2]
     assert any(part != whole for part, whole in zip(said[::2], said[1::2], strict=True))

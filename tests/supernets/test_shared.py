@@ -69,6 +69,15 @@ def test_parts_go_on_from_the_weights_of_the_whole_and_learn_their_networks_alon
     ]
 
 
+def test_parts_learn_at_their_own_rate_and_the_whole_does_not(smallest: NetworkFamily, few: ImageData) -> None:
+    """AdamW moves weights by the rate, whatever the gradients are."""
+    settings = {"family": smallest, "data": few, "recipe": QUICK, "seed": 0, "groups": GROUPS, "parent_share": 0.5}
+    one = smallest.space.sample(np.random.default_rng(0))
+    end = {rate: state(FewShot(**settings, part_rate=rate).supernet(one)) for rate in (1e-9, 0.25, 1.0)}  # type: ignore[arg-type]
+    moved = {rate: sum(float((end[rate][name] - end[1e-9][name]).abs().sum()) for name in end[rate]) for rate in end}
+    assert 0.2 * moved[1.0] < moved[0.25] < 0.35 * moved[1.0]
+
+
 def test_what_was_cut_off_anywhere_goes_on_to_the_same_weights(
     smallest: NetworkFamily, few: ImageData, tmp_path: Path
 ) -> None:
@@ -111,6 +120,8 @@ def test_what_cannot_be_trained_is_refused(smallest: NetworkFamily, few: ImageDa
     settings = {"family": smallest, "data": few, "recipe": replace(QUICK, epochs=1), "seed": 0}
     with pytest.raises(UsageError, match=r"parent_share between 0 and 1, both excluded, received 1"):
         FewShot(**settings, parent_share=1.0)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"part_rate above 0, and 1 at the most, received 0"):
+        FewShot(**settings, part_rate=0)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"unknown choice of space mobilenet:tiny 'act'"):
         FewShot(**settings, groups={"act": ((1,),)})  # type: ignore[arg-type]
     shared = FewShot(**settings, groups=GROUPS, parent_share=0.5)  # type: ignore[arg-type]
