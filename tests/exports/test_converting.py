@@ -92,6 +92,15 @@ def test_where_half_of_the_nodes_do_not_do_the_best_model_is_returned() -> None:
     assert found.accuracy < 1
 
 
+def test_weights_beside_unsigned_activations_have_seven_bits() -> None:
+    """Products in pairs overflow 16 bits with eight, on x86 CPUs without VNNI."""
+    graph = onnx.load_from_string(rounded(chain(), IMAGES)).graph
+    weights = [onnx.numpy_helper.to_array(one) for one in graph.initializer if one.data_type == onnx.TensorProto.INT8]
+    largest = [int(np.abs(one.astype(int)).max()) for one in weights if one.ndim == 4]
+    assert largest
+    assert all(one >= 60 and 2 * 255 * one < 2**15 for one in largest)
+
+
 def test_symmetric_activations_are_signed_and_lie_around_zero() -> None:
     graph = onnx.load_from_string(rounded(chain(), IMAGES, symmetric=True)).graph
     zeros = [onnx.numpy_helper.to_array(one) for one in graph.initializer if "zero_point" in one.name]
