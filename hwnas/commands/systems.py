@@ -111,7 +111,7 @@ SYSTEMS = (
         parts="exact expectations and a multiplier that ascends, for a latency that is hit",
         needs=_TABLES,
         command="hwnas search --algorithm lightnas --space nasbench201 --data cifar10 --evaluator tabular "
-        "--hit-latency 1ms",
+        "--hit-latency 1ms --table xeon-ort-nasbench201-fp32+int8 --allow-other-device --trials 8",
         page="docs/systems/lightnas.md",
     ),
     System(
@@ -120,7 +120,7 @@ SYSTEMS = (
         parts="the same, for a limit that is not exceeded",
         needs=_TABLES,
         command="hwnas search --algorithm dca-nas --space nasbench201 --data cifar10 --evaluator tabular "
-        "--max-latency 1ms",
+        "--max-latency 1ms --table xeon-ort-nasbench201-fp32+int8 --allow-other-device --trials 8",
         page="docs/systems/dca-nas.md",
     ),
     System(

@@ -22,6 +22,7 @@ _WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
 _ELEMENTWISE = frozenset(
     {"Add", "Mul", "Concat", "Sigmoid", "Softmax", "LeakyRelu", "AveragePool", "GlobalAveragePool"}
 )
+_WEIGHTS = 63  # seven bits: of x86 CPUs without VNNI, sums of two products of eight overflow 16 bits
 _POSITIVE = CLAMPING | {"Sigmoid", "HardSigmoid", "Softmax"}  # of a Clip, what all of the usual ones leave
 
 
@@ -155,7 +156,7 @@ class Quantiser(Rewriter):
         if (weight, axis) not in self.held:
             values = numpy_helper.to_array(self.weights[weight])
             others = tuple(i for i in range(values.ndim) if i != axis)
-            scale = _scale(np.abs(values).max(axis=others))  # (channels,)
+            scale = _scale(np.abs(values).max(axis=others), most=_WEIGHTS)  # (channels,)
             held = np.rint(values / np.expand_dims(scale, others)).astype(np.int8)
             self.held[weight, axis] = self._dequantised(weight, held, scale, axis=axis), scale
         node.input[1], scale = self.held[weight, axis]
@@ -169,7 +170,7 @@ class Quantiser(Rewriter):
     def _operand(self, tensor: str) -> str:
         """Quantises a constant that meets activations, in their type."""
         values = numpy_helper.to_array(self.weights[tensor])
-        scale = _scale(np.abs(values).max(initial=0))
+        scale = _scale(np.abs(values).max(initial=0), most=127)
         zero = np.int8(0) if self.symmetric else np.uint8(128)
         held = (np.rint(values / scale) + float(zero)).astype(zero.dtype)
         return self._dequantised(tensor, held, scale, zero=int(zero))
@@ -209,9 +210,9 @@ class Quantiser(Rewriter):
         return name
 
 
-def _scale(peak: NDArray[np.float32]) -> NDArray[np.float32]:
+def _scale(peak: NDArray[np.float32], *, most: int) -> NDArray[np.float32]:
     """The step between integers for values up to a peak; not so small that an int32 bias could not reach 16."""
-    return np.maximum(peak / 127, 1e-6).astype(np.float32)
+    return np.maximum(peak / most, 1e-6).astype(np.float32)
 
 
 def _axis(node: onnx.NodeProto) -> int:

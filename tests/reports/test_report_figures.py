@@ -35,7 +35,7 @@ def test_networks_measured_in_the_search_are_set_beside_their_predictions(run: R
     trial = run.trials()[1]
     predicted_ms = float(run.predictors.by_precision["fp32"].predict([trial.architecture])[0][0])
     row = NetworkRow(key=f"{trial.architecture.id}-1x10", blocks={}, timing=_timing(2 * predicted_ms))
-    run.measured.add(row)
+    run.measured.add(row, predicted_ms=predicted_ms)
     checked = collect(run).checked
     assert [(one.number, one.predicted_ms) for one in checked] == [(trial.number, pytest.approx(predicted_ms))]
     page = read(run)

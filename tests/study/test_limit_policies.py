@@ -14,14 +14,14 @@ import pytest
 from hwnas.core import InfeasibleError, Measurement, RunMismatchError, UsageError
 from hwnas.evaluators import TabularEvaluator
 from hwnas.networks import Workload
-from hwnas.relaxed import CostTensor, fit_constrained
+from hwnas.relaxed import CostTensor, fit_constrained, log_chances
 from hwnas.reports import report
 from hwnas.reports.commands import search_command
 from hwnas.study import Run, SearchProgress, limit_policies
 from hwnas.training import CheckpointError
 
 QUICK = replace(limit_policies.SETTINGS, steps=40)
-UNDER, BAND = {"latency_ms": 0.72}, {"min_latency_ms": 0.51, "latency_ms": 0.54}
+UNDER, BAND = {"latency_ms": 0.8}, {"min_latency_ms": 0.51, "latency_ms": 0.54}
 ASKED = {"dca-nas": UNDER, "lightnas": BAND}
 
 
@@ -59,10 +59,12 @@ def test_the_first_trial_is_what_a_training_for_the_limit_gives(
     error = CostTensor.of(cells.space, networks, 100 * (1 - cells.values("accuracy", networks)))
     cost = CostTensor.of(cells.space, networks, run.latency.predict(networks)[0])
     equality = algorithm == "lightnas"
-    limit = 0.525 if equality else 0.72
+    limit = 0.525 if equality else 0.8
     rules = replace(QUICK, equality=equality, tolerance=0.015 / limit)
     found = fit_constrained(error, cost, limit=limit, seed=0, settings=rules)
     assert run.trials()[0].architecture == found.architecture
+    (told, *_) = [entry["why"]["log_chance"] for entry in run.record.attributes().values()]
+    assert told == pytest.approx(log_chances(cells.space, [found.architecture], found.chances)[0], abs=1e-2)
 
 
 @pytest.mark.parametrize("algorithm", ASKED)
@@ -83,7 +85,15 @@ def test_the_policy_goes_towards_the_limit(begin: Callable[..., Run], runs: dict
     loose = begin(tmp_path / "loose", limits={"latency_ms": 100.0}, trials=1)
     (first,) = loose.trials()
     assert first.values["accuracy"] > runs["dca-nas"].trials()[0].values["accuracy"]
-    assert first.values["latency_ms"] > 0.72
+    assert first.values["latency_ms"] > 0.8
+
+
+def test_a_limit_above_all_costs_does_not_press(begin: Callable[..., Run], tmp_path: Path) -> None:
+    """One to be hit would: its multiplier becomes negative, and cost is rewarded the more, the nearer it is."""
+    found = [begin(tmp_path / str(limit), limits={"latency_ms": limit}, trials=2) for limit in (2.0, 100.0)]
+    whys = [[entry["why"] for entry in run.record.attributes().values()] for run in found]
+    assert trace(found[0]) == trace(found[1])
+    assert whys[0] == whys[1]
 
 
 def test_a_run_has_a_front_a_report_and_its_command(runs: dict[str, Run], tmp_path: Path) -> None:
@@ -114,7 +124,7 @@ def test_a_run_goes_on_with_further_targets_and_not_with_another_limit(
     more = begin(tmp_path / "run", targets=["latency", "params"], trials=5)
     assert trace(more) == trace(runs["dca-nas"])
     with pytest.raises(RunMismatchError, match="limits: recorded"):
-        begin(tmp_path / "run", targets=["latency", "params"], limits={"latency_ms": 0.8})
+        begin(tmp_path / "run", targets=["latency", "params"], limits={"latency_ms": 0.9})
 
 
 def test_a_damaged_policy_is_named(begin: Callable[..., Run], tmp_path: Path) -> None:
@@ -181,7 +191,7 @@ def test_where_a_device_can_measure_what_is_predicted_to_hit_is_measured_and_wha
         ("dca-nas", {"limits": BAND}, r"received --min-latency 0\.51ms and --max-latency 0\.54ms"),
         ("dca-nas", {"limits": {"latency_ms": 1.0, "params_m": 1.0}}, r"stay under one limit: .*and --max-params 1M"),
         ("lightnas", {"limits": None}, "expected --hit-latency, or a band of .*, received no limit"),
-        ("lightnas", {"limits": UNDER}, r"received --max-latency 0\.72ms\. To stay under a limit, take .* dca-nas"),
+        ("lightnas", {"limits": UNDER}, r"received --max-latency 0\.8ms\. To stay under a limit, take .* dca-nas"),
         ("lightnas", {"limits": {"min_latency_ms": 0.1, "params_m": 1.0}}, "learns to hit one cost"),
         ("lightnas", {"limits": {"min_latency_ms": 2.0, "latency_ms": 1.0}}, "nothing can keep .*Exchange the two"),
         ("lightnas", {"inner": "random"}, "algorithm lightnas takes no inner searcher"),
