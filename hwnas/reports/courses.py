@@ -14,7 +14,7 @@ from hwnas.reports.thinning import LINES, LISTED, spread
 from hwnas.reports.trials import TrialRow
 from hwnas.training import Course
 
-# trainings in a figure, beside those of the knee, the fastest and the most accurate network
+# trainings in a figure; those of the knee, the fastest and the most accurate network are always among them
 _FULL = 24  # of exports, and of candidates after a search by estimates
 _FRONT = 12  # of either, and of the front, where the search was very long
 _OTHERS = 36  # and of all others then
@@ -114,11 +114,10 @@ def trainings_of(numbers: Numbers) -> Trainings:
 
 
 def _some(curves: Sequence[Curve], most: int) -> list[Curve]:
-    """Those of the winners, and of the others some."""
-    return [
-        *spread([curve for curve in curves if not curve.row.roles], most),
-        *(curve for curve in curves if curve.row.roles),
-    ]
+    """As many, those of the winners among them."""
+    first = [curve for curve in curves if curve.row.roles]
+    others = [curve for curve in curves if not curve.row.roles]
+    return [*spread(others, max(0, most - len(first))), *first]
 
 
 def _candidate(row: TrialRow) -> Curve | None:
