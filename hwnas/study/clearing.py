@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hwnas.core import Architecture, Trial
 from hwnas.evaluators import WEIGHTS, checkpoint_of
+from hwnas.predictors import SURE
 from hwnas.spaces import PRECISION, without_precision
+from hwnas.study.measuring import LATENCY
 from hwnas.study.run import Run
 
 
@@ -17,7 +22,7 @@ def clear_after(run: Run, ended: Sequence[Trial], *, finished: Sequence[Trial]) 
     """Removes what some trials left behind.
 
     The training of one that failed or was stopped does not go on. The weights that a network has in common with its
-    twins in other precisions have done their work when each of these has ended or breaks a limit.
+    twins in other precisions have done their work when each of these has ended or is sure to break a limit.
 
     Args:
         run: The run, on which nothing else works.
@@ -56,4 +61,15 @@ def _is_wanted(run: Run, network: Architecture, known: Collection[str]) -> bool:
     """Whether a network can still be proposed in some precision."""
     twins = [Architecture({**network, PRECISION: precision}) for precision in run.settings.precisions]
     left = [twin for twin in twins if twin.id not in known]
-    return bool(left) and bool(run.possible.feasible(left).any())
+    return bool(left) and bool(_may_keep_limits(run, left).any())
+
+
+def _may_keep_limits(run: Run, architectures: Sequence[Architecture]) -> NDArray[np.bool_]:
+    """Which are not sure to break a limit, shape ``(n,)``: a latency counts at the better end of its 95 % interval.
+
+    What a search expects of them at the moment does not count: it moves with each measurement.
+    """
+    costs = run.costs.values(architectures)
+    latency_ms, spread_ms = run.latency.predict(architectures)
+    kept = [bound.kept({**costs, LATENCY: latency_ms - bound.sign * SURE * spread_ms}) for bound in run.settings.bounds]
+    return np.asarray(np.all([np.ones(len(architectures), dtype=np.bool_), *kept], axis=0))

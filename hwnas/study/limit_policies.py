@@ -23,7 +23,7 @@ SETTINGS = ConstrainedSettings()
 _DIGITS = 3  # of the logarithm of a chance, as trials record it
 
 
-def _require_one_at_most(asked: Asked) -> None:
+def _require_one_limit(asked: Asked) -> None:
     if [bound.sign for bound in asked.bounds] != [1]:
         each = ", ".join(f"--max-{target}" for target in COSTS)
         raise UsageError(
@@ -63,7 +63,7 @@ def _searcher(learning: Learning, *, equality: bool) -> Searcher:
         )
         for nth, place in enumerate(order, start=1)
     ]
-    # where a device can measure, doubts are settled one by one, of what is predicted to keep to the limit
+    # all are predicted to keep to the limit; where a device can measure, each is judged by its own measurement alone
     return learning.in_order(designs, feasible=run.limits.feasible)
 
 
@@ -81,5 +81,5 @@ def _learned(learning: Learning, cost: CostTensor, rules: ConstrainedSettings) -
 LIGHTNAS = OneShot(require=_require_a_band, searcher=partial(_searcher, equality=True))
 """A cost that is hit: the middle of a band."""
 
-DCA_NAS = OneShot(require=_require_one_at_most, searcher=partial(_searcher, equality=False))
+DCA_NAS = OneShot(require=_require_one_limit, searcher=partial(_searcher, equality=False))
 """A limit that is not exceeded."""

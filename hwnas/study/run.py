@@ -116,7 +116,7 @@ class Run:
         return Limits(self.settings.limits, self.costs)
 
     @cached_property
-    def possible(self) -> Limits:
+    def expected_limits(self) -> Limits:
         """The limits as they are expected to hold once a network is measured.
 
         What is expected to break one is not proposed though it might keep it: where predictions are poor, a search

@@ -326,7 +326,7 @@ def _work(  # noqa: PLR0913  (keywords, each a part that is put in)
     try:
         if not spent:
             doubts = Doubts(run, meter, executor.paused) if meter else None
-            problem = problem_of(run, feasible=run.possible.feasible if doubts else None)
+            problem = problem_of(run, feasible=run.expected_limits.feasible if doubts else None)
             evaluator = _evaluator(run, run.settings.evaluator, images, executor, progress, learned)
             searcher = _searcher(run, devices, evaluator, problem, progress)
             pace = progress.pace(workers=executor.workers)

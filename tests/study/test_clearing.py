@@ -11,6 +11,7 @@ import pytest
 from hwnas.core import Architecture, Proposal
 from hwnas.spaces import precision_of, without_precision
 from hwnas.study import Run, open_run
+from hwnas.study.clearing import clear_after
 from latency_tables import LatencyTable
 from tests.builders import with_int8
 from tests.study.conftest import FakeTrainer
@@ -92,6 +93,21 @@ def test_weights_do_not_stay_for_twins_that_break_a_limit(
     run = begin(**settings, limits={"latency_ms": limit})
     possible = {network for network, twin in missing_twins(run).items() if run.limits.feasible([twin])[0]}
     assert kept(run) == possible != missing_twins(run).keys()
+
+
+def test_weights_stay_though_the_twin_is_expected_to_break_a_limit_at_the_moment(
+    begin: Begin, both: LatencyTable, twins: FakeTrainer
+) -> None:
+    """Measurements of other networks move what is expected, and may move it back."""
+    settings: dict[str, Any] = {"table": both, "precisions": BOTH, "algorithm": "random", "trials": 6}
+    run = open_run(begin(**settings, limits={"latency_ms": 1e3}).folder)
+    there = kept(run)
+    assert there == missing_twins(run).keys() != set()
+    run.measured.errors += [20.0] * 50
+    assert not run.expected_limits.feasible(list(missing_twins(run).values())).any()
+    clear_after(run, run.record.finished(), finished=run.record.finished())
+    assert kept(run) == there
+    run.record.close()
 
 
 def test_a_network_without_twins_leaves_no_weights(begin: Begin, both: LatencyTable, twins: FakeTrainer) -> None:

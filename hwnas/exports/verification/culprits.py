@@ -168,8 +168,7 @@ def _of_inputs(
             a, b = weights[name], expected[theirs]
             if a.shape != b.shape:
                 found.append(f"{about} has the weight {name} of shape {a.shape}, the reference {b.shape}")
-            elif a.size and relative_difference(a.reshape(1, -1), b.reshape(1, -1)) > _CLOSE:
-                apart = relative_difference(a.reshape(1, -1), b.reshape(1, -1))
+            elif a.size and (apart := relative_difference(a.reshape(1, -1), b.reshape(1, -1))) > _CLOSE:
                 found.append(f"{about} has another weight {name}, by {apart:.3g} of its largest value")
         elif name in same and same[name] != theirs:
             found.append(f"{about} reads {name}, the reference {theirs}")
