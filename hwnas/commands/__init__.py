@@ -1,8 +1,8 @@
 """The command line's own room: what its commands share, and the commands that need no device.
 
-``cli.py`` puts the program together from it. This room is the highest of ``hwnas`` and the only one that knows how a
-terminal is read and written; nothing imports it but ``cli.py``. It never imports ``profilers``: where a command needs a
-device, ``cli.py`` opens it.
+``cli`` puts the program together from it. This room is the highest of ``hwnas`` and the only one that knows how a
+terminal is read and written; nothing imports it but ``cli``. It never imports ``profilers``: where a command needs a
+device, ``cli`` opens it.
 
 Contents:
     adapting: ``hwnas predictor choose`` and ``adapt``.

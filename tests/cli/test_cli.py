@@ -467,7 +467,7 @@ def test_ctrl_c_stops_cleanly_and_kill_9_loses_and_doubles_nothing(here_table: P
     """
     command = [sys.executable, "-m", "cli", "search", *TINY, *BRIEF, "--table", str(here_table), "--trials", "16",
                "--algorithm", "lamoo", "--out", str(tmp_path / "run"), "--allow-other-device"]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
     rng = np.random.default_rng(7)
     begun: dict[int, str] = {}
     for how in (signal.SIGINT, signal.SIGKILL, signal.SIGKILL, signal.SIGKILL):

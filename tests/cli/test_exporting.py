@@ -15,6 +15,7 @@ import pytest
 
 import cli
 import profilers
+from cli.measuring import engines_of
 from hwnas.commands.endings import ended
 from hwnas.exports import Exported
 from profilers.backends import Engine
@@ -104,7 +105,7 @@ def test_mistakes_about_exporting_are_one_message(
 def test_a_precision_that_the_device_computes_nothing_in_is_refused_before_anything_is_trained(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("cli._backend_of", lambda table: profilers.open_device("cpu"))
+    monkeypatch.setattr("cli.delivering.backend_of", lambda table: profilers.open_device("cpu"))
     monkeypatch.setattr("profilers.inspection.computes_in", lambda *_: False)
     assert status("export", str(folder), "--precision", "fp16") == 3
     said = capsys.readouterr().err
@@ -148,7 +149,7 @@ def test_a_bundle_for_tensorrt_holds_the_engine_that_was_measured(
     trt = FakeTensorRt(cuda=device)
     monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt(trt))
     backend = TensorRtBackend(cuda=CudaRuntime(device))
-    monkeypatch.setattr("cli._backend_of", lambda table: backend)
+    monkeypatch.setattr("cli.delivering.backend_of", lambda table: backend)
     monkeypatch.setattr(profilers, "DeviceMeter", partial(profilers.DeviceMeter, rounds=1, most_rounds=1))
     asked = ("export", str(folder), "--bundle", "--force", "--latency-tolerance", "1e9")
     assert status(*asked, "--json") == 0
@@ -175,8 +176,8 @@ def _lost(model: bytes) -> Engine:
 
 
 def test_where_nothing_is_compiled_there_is_no_engine() -> None:
-    assert cli._engines(None) is None
-    assert cli._engines(profilers.open_device("cpu")) is None
+    assert engines_of(None) is None
+    assert engines_of(profilers.open_device("cpu")) is None
 
 
 def test_tiers_become_a_hub_and_all_of_the_front_is_exported_at_once(

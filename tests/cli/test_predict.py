@@ -172,7 +172,7 @@ def test_a_table_that_is_not_the_users_to_grow_is_left_alone(
     whole = made_up_table(tiny_family)
     gone = tiny_family.block_keys(tiny_family.space.architecture(ONE))[0]
     write_table(LatencyTable.from_rows(whole.manifest, [r for r in whole.rows() if r.key != gone]), table)
-    monkeypatch.setattr("cli._backend_of", lambda *_, **__: None)
+    monkeypatch.setattr("cli.predicting.backend_of", lambda *_, **__: None)
     if not changes:
         monkeypatch.setattr("latency_tables.shipped", lambda: [type("Shipped", (), {"path": table})])
     content = table.read_bytes()

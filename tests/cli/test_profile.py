@@ -375,7 +375,7 @@ def test_affinity_stands_in_the_fingerprint_of_the_table(net: str, tmp_path: Pat
     """In a process of its own, under the protocol as it is."""
     last = max(os.sched_getaffinity(0))
     command = [sys.executable, "-m", "cli", "profile", net, *HERE, "--affinity", str(last), "--out", "t.jsonl"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
     subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
     fingerprint = read_table(tmp_path / "t.jsonl").manifest.fingerprint
     assert (fingerprint["affinity"], fingerprint["cpu_cores"]) == (str(last), 1)

@@ -1,0 +1,6 @@
+"""``python -m cli`` is ``hwnas``."""
+
+from cli.program import main
+
+if __name__ == "__main__":
+    main()
