@@ -45,7 +45,9 @@ def a_trial(**changes: Any) -> SearchProgress:
     return SearchProgress(**{**known, "found": found, **changes})
 
 
-def test_a_search_is_told_as_lines_of_json_and_nothing_else(hwnas: Hwnas, here_table: Path) -> None:
+def test_a_search_is_told_as_lines_of_json_and_nothing_else(
+    hwnas: Hwnas, here_table: Path, quick_exporter: None
+) -> None:
     answer = hwnas("search", *TINY, *BRIEF, "--table", str(here_table), "--trials", "2", "--allow-other-device",
                    "--max-latency", "50us", "--progress", "json", "--json")  # fmt: skip
     assert answer.status == 0
