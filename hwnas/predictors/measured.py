@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from hwnas.core import Architecture, Predictor
 
 SURE = 1.96  # half width of a 95 % interval in standard deviations
-_WITHOUT_ERROR = (0.0, 0.0)  # as if two predictions had come true before any was measured
+_WITHOUT_ERROR = 2  # as if so many predictions had come true before any was measured
 
 Latencies = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -44,7 +43,7 @@ class Corrected:
     """What is expected of a latency: a prediction, moved by how far off those were that have been measured since.
 
     A device may be slower now than when its table was made, or a table worse for the networks at a limit than for those
-    that it was calibrated by. It is the median that counts: one measurement that something disturbed moves nothing.
+    that it was calibrated by.
 
     Attributes:
         latencies: Measured or predicted. What was measured stays as it is.
@@ -57,6 +56,6 @@ class Corrected:
     def predict(self, architectures: Sequence[Architecture]) -> Latencies:
         """Latency and its standard deviation, both in milliseconds and of shape ``(n,)``."""
         latency_ms, spread_ms = self.latencies.predict(architectures)
-        factor = math.exp(statistics.median([*_WITHOUT_ERROR, *self.errors]))
+        factor = math.exp(math.fsum(self.errors) / (len(self.errors) + _WITHOUT_ERROR))
         known = np.array([a.id in self.latencies.measured for a in architectures], dtype=np.bool_)
         return np.where(known, latency_ms, factor * latency_ms), np.where(known, spread_ms, factor * spread_ms)

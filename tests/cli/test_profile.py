@@ -18,9 +18,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import onnx
 import psutil
-import numpy as np
 import pytest
 from onnx import TensorProto, helper
 

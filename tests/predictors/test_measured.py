@@ -41,16 +41,12 @@ def test_predictions_move_by_what_measurements_said_of_others_and_measurements_d
     errors: list[float] = []
     expected = Corrected(MeasuredOrPredicted(Fixed(), {NETWORKS[1].id: (2.5, 0.01)}), errors)
     assert expected.predict(NETWORKS)[0].tolist() == [1.0, 2.5, 3.0]
-    errors += [math.log(9.0)]  # something disturbed it
-    assert expected.predict(NETWORKS)[0].tolist() == [1.0, 2.5, 3.0]
-    errors[:] = [math.log(1.5)] * 2  # as many as what is taken for granted
+    errors += [math.log(1.5)] * 2  # as much as what is taken for granted
     latency_ms, spread_ms = expected.predict(NETWORKS)
     assert latency_ms.tolist() == pytest.approx([1.5**0.5, 2.5, 3 * 1.5**0.5])
     assert spread_ms.tolist() == pytest.approx([0.1 * 1.5**0.5, 0.01, 0.3 * 1.5**0.5])
-    errors += [math.log(1.5), math.log(0.01)]
-    assert expected.predict(NETWORKS[:1])[0].tolist() == pytest.approx([1.5**0.5])
-    errors += [math.log(1.5)] * 2
-    assert expected.predict(NETWORKS[:1])[0].tolist() == pytest.approx([1.5])
+    errors += [math.log(1.5)] * 996
+    assert expected.predict(NETWORKS[:1])[0].tolist() == pytest.approx([1.5], rel=0.001)
     assert expected.predict([])[0].shape == (0,)
 
 
