@@ -15,7 +15,9 @@ those of this training. The baseline, ``scaled``, is trained and measured likewi
 alike in all stages, at every combination of resolution, depth and filters, the one with the most operations that keeps
 the limit. (Of ``one run`` and ``scaled`` the limit alone is asked, not the lower end of the tier.)
 
-What was profiled, searched and trained is kept, and the same command goes on with it, or with other ``--ways``.
+What was profiled, and every search with its winners, is kept in ``runs/benchmarks/gpunet``, and the same command goes
+on with it, or with other ``--ways``. Only the uniform networks are trained anew. For another space, other tiers, epochs
+or another seed, remove the folder first.
 """
 
 from __future__ import annotations

@@ -359,7 +359,7 @@ def test_a_diagnosis_shows_brackets_as_they_are(capsys: pytest.CaptureFixture[st
 
 
 def test_profile_search_export_report_in_one_folder(hwnas: Hwnas, short_protocol: None, quick_exporter: None) -> None:
-    """The main job on the tiny space, for real: every command, its files, and the same commands again."""
+    """The main job on the tiny space, by the quick exporter: every command, its files, and all of them again."""
     profiled = hwnas("profile", "--device", "cpu", *TINY, "--out", "cpu.jsonl", "--no-steps", "--json")
     assert profiled.status == 0
     assert json.loads(profiled.out)["kernels"] == len(read_table("cpu.jsonl").kernels)
