@@ -32,8 +32,7 @@ def ended(app: typer.Typer, arguments: Sequence[str]) -> int:
     try:
         return _parse_and_run(app, [word for word in arguments if word != "--debug"])
     except KeyboardInterrupt:
-        say("Stopped; the same command goes on where it was.")
-        return EXIT_FAULT
+        return _stopped()
     except Exception as error:  # the last line of defence: whatever it is, a user's terminal sees one message
         if debug:
             raise
@@ -50,11 +49,22 @@ def _parse_and_run(app: typer.Typer, arguments: list[str]) -> int:
     return status
 
 
+def _stopped() -> int:
+    """Says that the user ended it; returns the exit status, and sees to it that it counts under ``python -m`` too.
+
+    CPython notes a Ctrl-C that leaves code compiled from a string, as the making of every dataclass is; at its end it
+    then kills itself by that signal, although the interrupt was handled and the status is another. The next code from
+    a string clears the note.
+    """
+    say("Stopped; the same command goes on where it was.")
+    exec("")  # noqa: S102
+    return EXIT_FAULT
+
+
 def _explain(error: Exception) -> int:
     """Prints what went wrong; returns the exit status."""
     if isinstance(error, typer.Abort):
-        say("Stopped; the same command goes on where it was.")
-        return EXIT_FAULT
+        return _stopped()
     if hasattr(error, "format_message"):  # wrong usage: click's own class in older versions of typer, a copy in newer
         say(f"Error: {_usage(error)}. `hwnas --help` and `hwnas COMMAND --help` say what there is.")
         return EXIT_USAGE

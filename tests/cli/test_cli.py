@@ -466,6 +466,24 @@ def test_a_latency_outside_the_tolerance_exits_4_with_everything_written(
     assert json.loads(Path("run/models/knee.json").read_text())["latency"]["passed"] is False
 
 
+def test_the_status_after_ctrl_c_counts_wherever_it_came(tmp_path: Path) -> None:
+    """Where code from a string was running, the making of a dataclass for one, Python kills itself at its end."""
+    (tmp_path / "interrupted.py").write_text(
+        "import sys, typer\n"
+        "from hwnas.commands.endings import ended\n"
+        "app = typer.Typer()\n"
+        "@app.command()\n"
+        "def search() -> None:\n"
+        "    exec('raise KeyboardInterrupt')\n"
+        "sys.exit(ended(app, []))\n"
+    )
+    paths = os.pathsep.join([str(tmp_path), str(Path(cli.__file__).parents[1])])
+    command = [sys.executable, "-m", "interrupted"]
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert (done.returncode, "Stopped" in done.stderr) == (1, True)
+
+
 def test_ctrl_c_stops_cleanly_and_kill_9_loses_and_doubles_nothing(
     hwnas: Hwnas, here_table: Path, tmp_path: Path, quick_exporter: None
 ) -> None:
