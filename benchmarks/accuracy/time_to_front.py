@@ -89,7 +89,7 @@ def course_of_winners(run: Run, clock: Clock) -> list[Step]:
 def newly_trained(folder: Path, before: set[int]) -> str:
     """The number of the winner that was trained last, which is then among those of ``before``."""
     run = hwnas.open_run(folder)
-    fresh = run.trained().keys() - before
+    fresh = run.retrained.accuracies().keys() - before
     run.record.close()
     before |= fresh
     return str(max(fresh)) if fresh else ""

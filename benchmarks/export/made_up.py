@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from hwnas.networks import network_family
 from hwnas.objectives import COSTS
 from hwnas.study import Run, RunSettings
-from hwnas.study.run import begin_run
+from hwnas.study.folders import begin_run
 from hwnas.study.storage import open_storage
 from hwnas.training import Course, Epoch, Recipe
 from latency_tables import open_shipped, shipped, table_sha256

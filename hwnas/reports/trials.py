@@ -111,7 +111,7 @@ def trial_rows(run: Run, trials: Sequence[Trial], front: set[int], picks: Mappin
     for number, architecture in run.record.unfinished():
         states.append((Trial(number=number, architecture=architecture), "unfinished"))
     predicted = _predictions(run, [trial for trial, _ in states])
-    retrained = run.courses()
+    retrained = run.retrained.courses()
     numbers = {trial.architecture.id: trial.number for trial, _ in states}
     rows = (
         _row(

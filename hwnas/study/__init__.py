@@ -2,10 +2,11 @@
 
 from hwnas.study.devices import Devices, open_devices
 from hwnas.study.evaluating import EvaluationPlan, plan_evaluation
+from hwnas.study.folders import open_run
 from hwnas.study.previewing import preview
 from hwnas.study.problem import problem_of
 from hwnas.study.progress import Found, SearchProgress
-from hwnas.study.run import PICKS, Run, open_run
+from hwnas.study.run import PICKS, Run
 from hwnas.study.searching import DEFAULT_TRIALS, search
 from hwnas.study.settings import RunSettings
 

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from hwnas.core import UsageError
 from hwnas.objectives import objectives
 from hwnas.study.changes import TargetsAdded
+from hwnas.study.folders import save_run
 from hwnas.study.reference import reference_point
 from hwnas.study.run import Run
 
@@ -43,5 +44,5 @@ def with_targets(run: Run, added: Sequence[str]) -> Run:
         reference={**run.reference, **further},
         changes=(*run.changes, change),
     )
-    changed.save()
+    save_run(changed)
     return changed

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hwnas.core import UsageError
 from hwnas.evaluators import Lessons, require_teaching
-from hwnas.study.run import open_run
+from hwnas.study.folders import open_run
 from hwnas.study.settings import RunSettings
 from hwnas.training import Recipe
 

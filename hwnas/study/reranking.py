@@ -10,6 +10,7 @@ from hwnas.core import Evaluator, Pace, Trial
 from hwnas.evaluators import COURSE, Outcome, outcome_of
 from hwnas.executors import AnyExecutor, TimeLimitError, WorkerLostError
 from hwnas.study.clearing import drop_training
+from hwnas.study.folders import write_front
 from hwnas.study.run import Run
 from hwnas.study.winners import most_left, next_winner
 
@@ -66,7 +67,7 @@ def rerank(
         further = most_left(run, finished, under_way=len(under_way) + len(lost)) if trial else 0
         on_trained(done, done + len(under_way) + further)
     for device in run.devices:
-        run.write_front(device)
+        write_front(run, device)
     if lost:
         raise next(iter(lost.values()))
 
@@ -78,7 +79,7 @@ def _note(run: Run, trial: Trial, future: Future[Outcome]) -> None:
     except TimeLimitError as error:
         outcome = Outcome(failed=str(error))
     if outcome.failed is not None:
-        run.note_untrainable(trial.number, outcome.failed)
+        run.retrained.note_failure(trial.number, outcome.failed)
         drop_training(run, trial.architecture)
     else:
-        run.note_trained(trial.number, outcome.values["accuracy"], course=outcome.notes.get(COURSE, ()))
+        run.retrained.note(trial.number, outcome.values["accuracy"], course=outcome.notes.get(COURSE, ()))

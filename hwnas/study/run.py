@@ -1,46 +1,33 @@
-"""A run: the folder a search leaves behind."""
+"""A run: what a search was asked, and what it has found."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import platform
-import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
-from sqlalchemy.exc import ArgumentError
 
-from hwnas.core import Architecture, Objective, Predictor, StudyError, Trial, UsageError, cost_matrix
+from hwnas.core import Architecture, Objective, Predictor, Trial, UsageError, cost_matrix
 from hwnas.evaluators import ESTIMATES, TRAININGS, Judgement
 from hwnas.networks import NetworkFamily, network_family
 from hwnas.objectives import COSTS, KnownCosts, Limits, latency_on, objectives
 from hwnas.pareto import hypervolume, knee, non_dominated
 from hwnas.predictors import Corrected, LatencyPredictors, MeasuredOrPredicted
-from hwnas.spaces import precision_of
 from hwnas.study.changes import TargetsAdded
 from hwnas.study.measurements import MeasuredNetworks
 from hwnas.study.record import EPOCHS_DONE, StudyRecord
-from hwnas.study.settings import OLDEST_VERSION, SETTINGS_VERSION, RunSettings
-from hwnas.study.storage import Place, require_url
+from hwnas.study.retrained import Retrained
+from hwnas.study.settings import RunSettings
+from hwnas.study.storage import Place
 from hwnas.study.warm import WarmStart
-from latency_tables import LatencyTable, read_table, write_atomically, write_table
+from latency_tables import LatencyTable
 
-SETTINGS_NOTE = "settings"  # of a study: what was searched, for those who have the storage and not the folder
 PICKS = ("knee", "fastest", "best")
-# begin the names of notes on the study
-_TRAINED, _UNTRAINABLE, _COURSE = "trained_accuracy_", "training_failed_", "trained_course_"
-_JUDGEMENT = "predictor"  # the name of another
-_PACKAGES = ("hwnas", "torch", "onnx", "onnxruntime", "onnxruntime-gpu", "optuna", "scikit-learn", "numpy")
+_JUDGEMENT = "predictor"  # name of a note on the study
 
 
 @dataclass(frozen=True)
@@ -138,6 +125,11 @@ class Run:
         values = self.costs.values([architecture])
         return {name: float(values[name][0]) for name in added}
 
+    @cached_property
+    def retrained(self) -> Retrained:
+        """What real training said of trials whose own accuracy is an estimate."""
+        return Retrained(self.record)
+
     def trials(self) -> list[Trial]:
         """Trials that were evaluated to their end, in order."""
         return [trial for trial in self.record.finished() if trial.complete]
@@ -159,7 +151,7 @@ class Run:
 
         See ``judged``.
         """
-        trained = self.trained() if self.settings.evaluator in ESTIMATES else {}
+        trained = self.retrained.accuracies() if self.settings.evaluator in ESTIMATES else {}
 
         def counted(trial: Trial) -> Trial | None:
             if not trial.complete or (trained and trial.number not in trained):
@@ -171,28 +163,6 @@ class Run:
 
         return counted
 
-    def trained(self) -> dict[int, float]:
-        """Accuracy by real training of trials whose own is an estimate, by the trial's number."""
-        return {number: float(value) for number, value in self._noted(_TRAINED).items()}
-
-    def untrainable(self) -> dict[int, str]:
-        """Why the training of such trials failed."""
-        return {number: str(value) for number, value in self._noted(_UNTRAINABLE).items()}
-
-    def courses(self) -> dict[int, Any]:
-        """How those trainings went, as ``hwnas.training.Course`` is written, by the trial's number; not of all."""
-        return self._noted(_COURSE)
-
-    def note_trained(self, number: int, accuracy: float, *, course: Sequence[Sequence[float]] = ()) -> None:
-        """Keeps the accuracy by real training of a trial that ended, and how the training went where that is known."""
-        if course:
-            self.record.note(f"{_COURSE}{number}", course)
-        self.record.note(f"{_TRAINED}{number}", accuracy)
-
-    def note_untrainable(self, number: int, reason: str) -> None:
-        """Keeps why the training of a trial that ended failed."""
-        self.record.note(f"{_UNTRAINABLE}{number}", reason)
-
     def note_judgement(self, judgement: Judgement) -> None:
         """Keeps how good the predictions are that the search goes by."""
         self.record.note(_JUDGEMENT, asdict(judgement))
@@ -201,10 +171,6 @@ class Run:
         """How good the predictions are that the search goes by; ``None`` where it goes by none, or not yet."""
         noted = self.record.notes().get(_JUDGEMENT)
         return None if noted is None else Judgement(**noted)
-
-    def _noted(self, prefix: str) -> dict[int, Any]:
-        notes = self.record.notes()
-        return {int(name.removeprefix(prefix)): value for name, value in notes.items() if name.startswith(prefix)}
 
     def cost_matrix(self, trials: list[Trial]) -> NDArray[np.float64]:
         """Costs of trials, shape ``(n, m)``, minimised."""
@@ -290,135 +256,6 @@ class Run:
         spent = spent_of(self.record.finished()) >= self.settings.trials and not self.record.unfinished()
         return spent or "exhausted" in self.record.notes()
 
-    def with_trials(self, trials: int) -> Run:
-        """The run with another budget, on disk first.
-
-        Raises:
-            UsageError: More trials are finished already.
-            OSError: The folder cannot be written.
-        """
-        done = spent_of(self.record.finished())
-        if trials < done:
-            raise UsageError(f"{self.folder} has {done} finished trials: expected at least as many, received {trials}")
-        run = replace(self, settings=replace(self.settings, trials=trials))
-        run.save()
-        return run
-
-    def save(self) -> None:
-        """Writes ``run.json``, whose presence makes a folder a run.
-
-        Raises:
-            OSError: The folder cannot be written.
-        """
-        kept_inside = self.place == Place.in_folder(self.folder)  # a folder can be moved
-        content = {
-            "schema": "hwnas-run",
-            "schema_version": SETTINGS_VERSION,
-            "settings": self.settings.to_json(),
-            "reference": dict(self.reference),
-            "begun": dict(self.begun),
-            "changes": [change.to_json() for change in self.changes],
-            "warm_start": None if self.warm is None else self.warm.to_json(),
-            "record": None if kept_inside else {"storage": self.place.public_url, "study": self.place.study},
-        }
-        write_atomically(self.folder / "run.json", json.dumps(content, indent=2) + "\n")
-
-    def write_front(self, device: str | None = None, *, front: Sequence[Trial] | None = None) -> Path:
-        """Writes ``front.csv``: a line for each non-dominated trial, with its latency on every device.
-
-        Where the search chose precisions, it says that of each network.
-
-        Args:
-            device: One of ``devices``; the file of a named one is ``front@DEVICE.csv``.
-            front: What ``front_on`` gives, where it is at hand.
-
-        Raises:
-            OSError: The folder cannot be written.
-        """
-        trials = self.front_on(device) if front is None else front
-        elsewhere = [latency_on(device).name for device in self.settings.other_devices]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        columns = ["accuracy", "latency_ms", *elsewhere, "flops_m", "params_m"]
-        chosen = ["precision"] if self.family.members else []
-        writer.writerow(["trial", "id", *chosen, *columns, "architecture"])
-        for trial in trials:
-            named = [trial.number, trial.architecture.id, *(precision_of(trial.architecture) for _ in chosen)]
-            figures = [trial.values[name] for name in columns]
-            writer.writerow([*named, *figures, json.dumps(dict(trial.architecture))])
-        file = "front.csv" if device is None else f"front@{device}.csv"
-        return write_atomically(self.folder / file, text.getvalue())
-
-
-def begin_run(
-    folder: Path,
-    settings: RunSettings,
-    table: LatencyTable,
-    reference: Mapping[str, float],
-    *,
-    storage: str | None = None,
-    prepare: Callable[[Run], Run] = lambda run: run,
-) -> Run:
-    """Makes a run folder.
-
-    Args:
-        folder: Where; may exist, but must not hold a run.
-        settings: What will be searched.
-        table: Copied into the folder.
-        reference: Reference point by objective name.
-        storage: URL of the storage; a file in the folder when left out.
-        prepare: Called with the run before it is one, to fill its record.
-
-    Raises:
-        UsageError: The folder's name will not do, or the URL.
-        MachineError: The record cannot be written.
-        OSError: The folder cannot be written.
-    """
-    if "?" in str(folder):
-        raise UsageError(f"the record cannot be kept in {folder}: choose an --out without a question mark")
-    write_table(table, folder / "latency_table.jsonl")
-    begun = {"python": platform.python_version(), "platform": platform.platform(), "versions": _versions()}
-    place = Place(require_url(storage), f"{folder.name}-{secrets.token_hex(4)}") if storage else Place.in_folder(folder)
-    run = Run(folder, settings, table, dict(reference), begun, place)
-    record = StudyRecord.create(place, run.family.space, run.objectives)
-    record.note(SETTINGS_NOTE, settings.to_json())
-    record.close()
-    run = prepare(run)
-    run.save()  # last: its presence makes it a run
-    return run
-
-
-def open_run(folder: str | Path) -> Run:
-    """Opens a run folder.
-
-    Raises:
-        UsageError: There is no run.
-        StudyError: What is there is damaged.
-        TableFormatError: Its latency table is.
-    """
-    path = Path(folder)
-    if not (path / "run.json").is_file():
-        raise UsageError(f"{path} is no run folder: it has no run.json. `hwnas search --out {path}` makes one")
-    try:
-        content = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        if content.get("schema_version") not in range(OLDEST_VERSION, SETTINGS_VERSION + 1):
-            raise StudyError(
-                f"{path / 'run.json'}: expected schema version {OLDEST_VERSION} to {SETTINGS_VERSION}, "
-                f"received {content.get('schema_version')!r}. Begin a new run with another --out."
-            )
-        settings = RunSettings.from_json(content["settings"])
-        reference, begun = content["reference"], content["begun"]
-        changes = tuple(TargetsAdded.from_json(entry) for entry in content.get("changes", ()))
-        started = content.get("warm_start")
-        warm = None if started is None else WarmStart.from_json(started)
-        record = content.get("record")
-        place = Place(record["storage"], record["study"]).with_secret() if record else Place.in_folder(path)
-    except UsageError:
-        raise
-    except (ValueError, KeyError, AttributeError, TypeError, ArgumentError) as error:
-        raise StudyError(f"{path / 'run.json'} is damaged ({error}). Begin a new run with another --out.") from error
-    return Run(path, settings, read_table(path / "latency_table.jsonl"), reference, begun, place, changes, warm)
-
 
 def fastest_first(trials: Iterable[Trial], device: str | None = None) -> list[Trial]:
     """Trials by their latency on a device, that of the table or one by its name, then by their numbers."""
@@ -429,35 +266,3 @@ def fastest_first(trials: Iterable[Trial], device: str | None = None) -> list[Tr
 def spent_of(finished: Sequence[Trial]) -> int:
     """Trials that count in the budget: those that were not taken over from another run."""
     return sum(trial.origin is None for trial in finished)
-
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Keeps two searches from working on one run.
-
-    Raises:
-        UsageError: Another process has it.
-        OSError: The folder cannot be written.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UsageError(
-            f"another process is working on {folder} at this moment: wait for it, or give another --out"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -26,6 +26,7 @@ from hwnas.searchers import DesignsFirst, SearchProblem, make_searcher
 from hwnas.study.changing import with_targets
 from hwnas.study.clearing import clear_after
 from hwnas.study.devices import Devices
+from hwnas.study.folders import begin_run, exclusive, open_run, with_trials, write_front
 from hwnas.study.halving import require_halving
 from hwnas.study.lessons import lessons, lessons_sha256, require_lessons
 from hwnas.study.measuring import Doubts
@@ -37,7 +38,7 @@ from hwnas.study.problem import problem_of
 from hwnas.study.progress import Progress, SearchProgress
 from hwnas.study.reference import reference_point
 from hwnas.study.reranking import rerank
-from hwnas.study.run import Run, begin_run, exclusive, open_run
+from hwnas.study.run import Run
 from hwnas.study.settings import RunSettings
 from hwnas.study.standing import Standing
 from hwnas.study.storage import Place, require_url
@@ -295,7 +296,7 @@ def _reopened(folder: Path, settings: RunSettings, storage: str | None) -> Run:
         )
     if storage:
         run = replace(run, place=Place(require_url(storage), run.place.study))  # with its password
-    return run if run.settings.trials == settings.trials else run.with_trials(settings.trials)
+    return run if run.settings.trials == settings.trials else with_trials(run, settings.trials)
 
 
 def _work(  # noqa: PLR0913  (keywords, each a part that is put in)
@@ -312,7 +313,7 @@ def _work(  # noqa: PLR0913  (keywords, each a part that is put in)
     """Evaluates until the budget is spent; the fronts on disk are those of the trials finished so far."""
     standing = Standing(run, run.record.finished())
     for device in run.devices:
-        run.write_front(device, front=standing.front_on(device))
+        write_front(run, device, front=standing.front_on(device))
     clear_after(run, standing.trials, finished=standing.trials)  # of those after which a process was killed
     progress = Progress(run, on_progress)
     spent = run.is_finished()

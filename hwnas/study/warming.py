@@ -11,8 +11,9 @@ from hwnas.evaluators import ESTIMATES
 from hwnas.networks import NetworkFamily
 from hwnas.objectives import objectives
 from hwnas.pareto import non_dominated
+from hwnas.study.folders import SETTINGS_NOTE, open_run
 from hwnas.study.record import StudyRecord
-from hwnas.study.run import SETTINGS_NOTE, Run, open_run
+from hwnas.study.run import Run
 from hwnas.study.settings import RunSettings
 from hwnas.study.storage import Place, require_url
 from hwnas.study.warm import WARM, WarmStart
@@ -72,7 +73,11 @@ def read_source(name: str, family: NetworkFamily) -> Source:
         _require_space(name, run.settings, family)
         try:
             return Source(
-                name=name, settings=run.settings, trials=run.trials(), front=run.front(), trained=run.trained()
+                name=name,
+                settings=run.settings,
+                trials=run.trials(),
+                front=run.front(),
+                trained=run.retrained.accuracies(),
             )
         finally:
             run.record.close()
@@ -135,7 +140,7 @@ def take_over(run: Run, warm: WarmStart, source: Source) -> WarmStart:
             origin=origin,
         )
         if trial.number in source.trained:
-            run.note_trained(number, source.trained[trial.number])
+            run.retrained.note(number, source.trained[trial.number])
     return WarmStart(source=warm.source, differences=(), results=len(wanted), designs={})
 
 

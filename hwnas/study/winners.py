@@ -37,7 +37,7 @@ _SLOPE = (0.0, 1.0)  # prior of the log of the variance that the estimate, or a 
 def begin_budget(run: Run) -> None:
     """Notes how many were trained before the present budget of trials, or its targets: ``MOST`` holds of each."""
     if run.settings.evaluator in ESTIMATES and _budget(run) not in run.record.notes():
-        run.record.note(_budget(run), len(run.trained()) + len(run.untrainable()))
+        run.record.note(_budget(run), len(run.retrained.accuracies()) + len(run.retrained.failures()))
 
 
 def _budget(run: Run) -> str:
@@ -48,7 +48,7 @@ def most_left(run: Run, finished: Sequence[Trial], *, under_way: int = 0) -> int
     """How many trainings there can be at the most, beside those that are under way."""
     if run.settings.evaluator not in ESTIMATES:
         return 0
-    done = len(run.trained()) + len(run.untrainable()) + under_way
+    done = len(run.retrained.accuracies()) + len(run.retrained.failures()) + under_way
     before = int(run.record.notes().get(_budget(run), 0))
     return max(0, min(MOST + before, sum(trial.complete for trial in finished)) - done)
 
@@ -68,7 +68,7 @@ def next_winner(run: Run, finished: Sequence[Trial], *, under_way: Collection[in
     """
     if not most_left(run, finished, under_way=len(under_way)):
         return None
-    trained, failed = run.trained(), run.untrainable()
+    trained, failed = run.retrained.accuracies(), run.retrained.failures()
     able = [trial for trial in finished if trial.complete and trial.number not in failed]
     (paid,) = (place for place, goal in enumerate(run.objectives) if goal.expensive)
     to_cost = run.objectives[paid].to_cost

@@ -18,6 +18,7 @@ from hwnas.core import Architecture, Evaluator, Pace, Proposal, Searcher, StudyE
 from hwnas.evaluators import Outcome, outcome_of
 from hwnas.executors import AnyExecutor, TimeLimitError, WorkerLostError
 from hwnas.study.clearing import clear_after
+from hwnas.study.folders import write_front
 from hwnas.study.measuring import Doubts
 from hwnas.study.run import Run
 from hwnas.study.rungs import Rungs
@@ -192,7 +193,7 @@ class Work:
         """What a trial that ended changes."""
         self._pace.ended(trial.number)  # with what had to be measured and written
         for device in self._standing.add(trial):
-            self._run.write_front(device, front=self._standing.front_on(device))
+            write_front(self._run, device, front=self._standing.front_on(device))
         clear_after(self._run, [trial], finished=self._standing.trials)
         self._on_end(trial, self._standing)
 

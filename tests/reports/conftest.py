@@ -20,7 +20,7 @@ from hwnas.core import Architecture, Proposal
 from hwnas.networks import NetworkFamily, network_family
 from hwnas.reports import report
 from hwnas.study import Run, RunSettings, open_run
-from hwnas.study.run import begin_run
+from hwnas.study.folders import begin_run
 from hwnas.training import Recipe
 from latency_tables import BlockRow, KernelRow, LatencyTable, Manifest, NetworkRow, Row, Timing, table_sha256
 

@@ -111,8 +111,8 @@ def test_after_a_search_by_estimates_the_trainings_of_winners_are_drawn(
     run = make_run(evaluator="supernet")
     add_trials(run, ACCURACIES)
     assert "accuracies of the candidates are those of the evaluator supernet" in read(run).said
-    run.note_trained(2, 0.9, course=course(0.9))
-    run.note_trained(5, 0.92)
+    run.retrained.note(2, 0.9, course=course(0.9))
+    run.retrained.note(5, 0.92)
     assert [(curve.kind, curve.row.number) for curve in of(run).shown] == [("winner", 2)]
     assert "trained as a winner · 30.0 % after 2, 90.0 % after 6" in read(run).said
 

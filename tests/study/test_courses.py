@@ -53,5 +53,6 @@ def test_winners_of_a_search_by_estimates_have_the_course_of_their_training(
 ) -> None:
     monkeypatch.setattr("hwnas.study.searching.EvaluatorSource", lambda **_: TellingSource())
     run = begin(evaluator="proxy", trials=4)
-    assert run.courses().keys() == run.trained().keys() != set()
-    assert all(run.courses()[number] == told(accuracy) for number, accuracy in run.trained().items())
+    assert run.retrained.courses().keys() == run.retrained.accuracies().keys() != set()
+    trained = run.retrained.accuracies()
+    assert all(run.retrained.courses()[number] == told(accuracy) for number, accuracy in trained.items())

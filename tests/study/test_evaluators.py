@@ -48,7 +48,7 @@ def guess(begin: Begin, trainer: FakeTrainer, monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_front_is_that_of_the_candidates_that_were_trained(guess: Begin, trainer: FakeTrainer) -> None:
     run = guess()
-    trained = run.trained()
+    trained = run.retrained.accuracies()
     assert {run.pick(str(number)).architecture.id for number in trained} == set(trainer.evaluated)
     assert len(trained) == len(trainer.evaluated) <= 24
     assert {trial.number for trial in run.front()} <= set(trained)
@@ -62,10 +62,10 @@ def test_the_front_is_that_of_the_candidates_that_were_trained(guess: Begin, tra
 def test_what_is_trained_is_not_trained_again_and_a_larger_budget_trains_what_is_new(
     guess: Begin, trainer: FakeTrainer
 ) -> None:
-    before = guess(trials=15).trained()
+    before = guess(trials=15).retrained.accuracies()
     guess(trials=15)
     assert len(trainer.evaluated) == len(before)
-    after = guess(trials=40).trained()
+    after = guess(trials=40).retrained.accuracies()
     assert before.items() <= after.items()
     assert len(trainer.evaluated) == len(set(trainer.evaluated)) == len(after)
 
@@ -82,9 +82,9 @@ def test_the_training_of_the_winners_goes_on_where_it_was_cut_off(guess: Begin, 
     trainer.accuracy = accuracy_by_id
     seen: list[SearchProgress] = []
     run = guess(on_progress=seen.append)
-    assert [progress.stage for progress in seen] == ["winners"] * (len(run.trained()) - 1)
-    assert [progress.done for progress in seen] == list(range(len(run.trained()) - 1))
-    assert len(set(trainer.evaluated)) == len(run.trained())
+    assert [progress.stage for progress in seen] == ["winners"] * (len(run.retrained.accuracies()) - 1)
+    assert [progress.done for progress in seen] == list(range(len(run.retrained.accuracies()) - 1))
+    assert len(set(trainer.evaluated)) == len(run.retrained.accuracies())
 
 
 def test_a_winner_that_cannot_be_trained_is_left_out_with_the_reason(guess: Begin, trainer: FakeTrainer) -> None:
@@ -95,16 +95,16 @@ def test_a_winner_that_cannot_be_trained_is_left_out_with_the_reason(guess: Begi
 
     trainer.accuracy = diverges
     run = guess()
-    assert list(run.untrainable().values()) == ["TrainingDivergedError: the loss became nan"]
-    assert not run.untrainable().keys() & {trial.number for trial in run.front()}
+    assert list(run.retrained.failures().values()) == ["TrainingDivergedError: the loss became nan"]
+    assert not run.retrained.failures().keys() & {trial.number for trial in run.front()}
     guess()
-    assert len(trainer.evaluated) == len(run.trained()) + 1
+    assert len(trainer.evaluated) == len(run.retrained.accuracies()) + 1
 
 
 def test_the_report_says_which_accuracies_are_estimates(guess: Begin) -> None:
     run = guess()
     page = report(run).read_text()
-    assert f"of {len(run.trained())} trials found by training, which alone make the front" in page
+    assert f"of {len(run.retrained.accuracies())} trials found by training, which alone make the front" in page
     assert "--evaluator supernet" in page
 
 
@@ -138,7 +138,7 @@ def test_a_search_by_scores_before_training_trains_its_winners(
     quick = partial(ProxyEvaluator, scores=("naswot",), sample=4)
     monkeypatch.setattr("hwnas.evaluators.sources.ProxyEvaluator", quick)
     run = begin(evaluator="proxy", algorithm="random", trials=6)
-    assert set(trainer.evaluated) == {run.pick(str(number)).architecture.id for number in run.trained()}
+    assert set(trainer.evaluated) == {run.pick(str(number)).architecture.id for number in run.retrained.accuracies()}
     for trial in run.front():
         assert trial.values["accuracy"] == accuracy_by_id(trial.architecture)
         assert 0 < trial.values["estimated_accuracy"] < 1
@@ -211,6 +211,6 @@ def test_a_search_by_a_table_is_refused_where_there_is_none(begin: Begin, monkey
 @pytest.mark.parametrize("name", ["supernet", "few-shot"])
 def test_a_search_by_shared_weights_runs_to_its_end_for_real(begin: Begin, name: str) -> None:
     run = begin(evaluator=name, supernet_epochs=1, algorithm="random", trials=4)
-    assert run.trained()
+    assert run.retrained.accuracies()
     assert (run.folder / name).is_dir()
     assert len(open_run(run.folder).front()) == len(run.front()) > 0

@@ -37,8 +37,8 @@ def test_children_inherit_winners_are_trained_from_scratch_and_a_search_that_was
     noted, numbers = run.record.attributes(), {trial.architecture.id: trial.number for trial in trials}
     assert all(numbers[noted[trial.number][PARENT]] < trial.number for trial in trials[10:])
     assert {len(noted[trial.number][COURSE]) for trial in trials} == {1}
-    assert set(trainer.evaluated) == {run.pick(str(number)).architecture.id for number in run.trained()}
-    assert {trial.number for trial in run.front()} <= set(run.trained())
+    assert set(trainer.evaluated) == {run.pick(str(number)).architecture.id for number in run.retrained.accuracies()}
+    assert {trial.number for trial in run.front()} <= set(run.retrained.accuracies())
 
     train, trained = inherited.train, list[int]()
 

@@ -51,14 +51,14 @@ def test_trials_are_predictions_and_the_front_is_trained(
     for trial in run.trials():
         assert trial.values["accuracy"] == pytest.approx(predictor.evaluate(trial.architecture)["accuracy"])
         assert trial.values["accuracy_deviation"] > 0
-    assert set(run.trained()) >= {trial.number for trial in run.front()}
-    assert len(trainer.evaluated) == len(run.trained()) <= 24
+    assert set(run.retrained.accuracies()) >= {trial.number for trial in run.front()}
+    assert len(trainer.evaluated) == len(run.retrained.accuracies()) <= 24
     assert all(trial.values["accuracy"] == by_size(trial.architecture) for trial in run.front())
     assert run.judgement() == predictor.judgement
     page = report(run).read_text()
     assert "predictor learned from 20 trials: Kendall&#39;s tau" in page
     assert f"--learn-from {taught.resolve()}" in page
-    assert predict().trained() == run.trained()
+    assert predict().retrained.accuracies() == run.retrained.accuracies()
 
 
 def test_predictions_are_made_in_other_processes_too(predict: Begin, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import hwnas.searchers.problem
+import hwnas.study.folders
 import hwnas.study.record
-import hwnas.study.run
 import hwnas.study.standing
 from hwnas.core import Architecture, Objective, Trial, cost_matrix
 from hwnas.pareto import non_dominated
@@ -149,7 +149,7 @@ def test_the_front_on_disk_is_at_every_moment_that_of_the_trials_that_ended(
 def work(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Counts what a search does that could grow with its trials."""
     count: Counter[str] = Counter()
-    honest_read, honest_write = StudyRecord._read, hwnas.study.run.write_atomically
+    honest_read, honest_write = StudyRecord._read, hwnas.study.folders.write_atomically
 
     def opened(place: Place) -> optuna.storages.BaseStorage:
         storage = open_storage(place)
@@ -180,7 +180,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     monkeypatch.setattr(StudyRecord, "_read", read)
     monkeypatch.setattr(hwnas.study.standing, "cost_matrix", costs)
     monkeypatch.setattr(hwnas.searchers.problem, "cost_matrix", costs)
-    monkeypatch.setattr(hwnas.study.run, "write_atomically", written)
+    monkeypatch.setattr(hwnas.study.folders, "write_atomically", written)
     return count
 
 

@@ -91,7 +91,7 @@ def test_a_process_killed_while_it_takes_over_loses_and_doubles_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(StudyRecord, "adopt", until)
-        patch.setattr(Run, "save", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("hwnas.study.folders.save_run", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             anew()
     run = anew()
@@ -104,7 +104,7 @@ def test_what_is_left_of_a_beginning_with_another_run_is_refused(
 ) -> None:
     other = begin(out=tmp_path / "other", seed=7, **ANEW)
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "save", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("hwnas.study.folders.save_run", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             anew()
     with pytest.raises(StudyError, match="holds trials of another run that never began: give another --out"):

@@ -17,6 +17,7 @@ from hwnas.networks import NetworkCosts, NetworkFamily
 from hwnas.pareto import hypervolume, levels, non_dominated
 from hwnas.spaces import ArchitectureCodes
 from hwnas.study import Run
+from hwnas.study.folders import with_trials
 from hwnas.study.winners import FIRST, MOST, Contest, begin_budget, most_left, next_winner
 from tests.study.conftest import FakeTrainer
 
@@ -132,8 +133,8 @@ def test_estimates_that_are_right_settle_the_front_before_all_that_can_be_traine
 ) -> None:
     run = searched_by(by_width)
     finished = run.record.finished()
-    assert 1 < len(run.trained()) < MOST
-    assert most_left(run, finished) == MOST - len(run.trained())
+    assert 1 < len(run.retrained.accuracies()) < MOST
+    assert most_left(run, finished) == MOST - len(run.retrained.accuracies())
     assert next_winner(run, finished) is None
     of_all = [trial for trial, good in zip(finished, non_dominated(run.cost_matrix(finished)), strict=True) if good]
     assert run.hypervolume(run.front()) > 0.99 * run.hypervolume(of_all)
@@ -144,12 +145,12 @@ def test_of_several_trainings_at_once_each_is_another_one_and_no_budget_has_more
 ) -> None:
     run = searched_by(lambda architecture: 1 - by_width(architecture))  # wrong, and so long in doubt
     finished = run.record.finished()
-    for number in run.trained():
+    for number in run.retrained.accuracies():
         run.record.note(f"trained_accuracy_{number}", 0.1)  # worse than anything else is believed to be
     left, busy = most_left(run, finished), list[int]()
     while (trial := next_winner(run, finished, under_way=busy)) is not None:
-        assert trial.number not in {*busy, *run.trained()}
+        assert trial.number not in {*busy, *run.retrained.accuracies()}
         busy.append(trial.number)
     assert len(busy) <= left
-    begin_budget(run.with_trials(80))
-    assert most_left(run.with_trials(80), finished) == MOST
+    begin_budget(with_trials(run, 80))
+    assert most_left(with_trials(run, 80), finished) == MOST
