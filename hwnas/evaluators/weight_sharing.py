@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hwnas.core import Architecture
-from hwnas.supernets import FewShot, OneShot, Supernet, recalibrate
-from hwnas.training import accuracy
+from hwnas.supernets import FewShot, OneShot
 
 
 class SupernetEvaluator(OneShot):
@@ -25,14 +24,15 @@ class SupernetEvaluator(OneShot):
             StudyError: Its file is damaged.
             OSError: The folder cannot be written.
         """
-        return {"accuracy": _judged(self.supernet(architecture), architecture, by=self)}
+        return {"accuracy": self.accuracy(architecture)}
 
 
 class FewShotEvaluator(FewShot):
     """Accuracy of a network with its weights in the supernet for its part of the space.
 
     Networks of which fewer share weights disturb each other less (Zhao et al., 2021, arXiv:2006.06863). All supernets
-    together are trained for as many steps as the one of ``SupernetEvaluator``, and when they are.
+    together are trained for as many steps as the one of ``SupernetEvaluator``, and when they are. Networks of one part
+    are told apart by the probability that they give the right classes, parts by the supernet for all.
     """
 
     def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
@@ -45,10 +45,4 @@ class FewShotEvaluator(FewShot):
             StudyError: A file is damaged.
             OSError: The folder cannot be written.
         """
-        return {"accuracy": _judged(self.supernet(architecture), architecture, by=self)}
-
-
-def _judged(supernet: Supernet, architecture: Architecture, *, by: OneShot | FewShot) -> float:
-    module, size = supernet.materialize(architecture), by.family.resolution(architecture)
-    recalibrate(module, by.data, size=size, images=by.recipe.calibration_images)
-    return accuracy(module, by.data.validation, by.data, size=size)
+        return {"accuracy": self.accuracy(architecture)}

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock
 
 from hwnas.core import Architecture, UsageError
 from hwnas.networks import NetworkFamily
 from hwnas.spaces import SearchSpace
+from hwnas.supernets.calibration import recalibrate
 from hwnas.supernets.learning import Learning, learn
 from hwnas.supernets.matching import halves_of_least_match
 from hwnas.supernets.recipe import OnProgress, SupernetProgress, SupernetRecipe
+from hwnas.supernets.scale import Scale
 from hwnas.supernets.splitting import Groups, owner, split_all
 from hwnas.supernets.supernet import Supernet
-from hwnas.training import ImageData
+from hwnas.training import ImageData, judged
 from latency_tables import write_atomically
 
 _HALVINGS = 2  # choices that the space is split by, where nothing is said: four parts
-PARENT_FILE, SPLIT_FILE = "supernet.safetensors", "split.json"
+PARENT_FILE, SPLIT_FILE, SCALE_FILE = "supernet.safetensors", "split.json", "scale.json"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,6 +66,10 @@ class OneShot:
         """The supernet that an architecture is judged by, trained if it was not; raises what ``prepare`` does."""
         return self._trained
 
+    def accuracy(self, architecture: Architecture) -> float:
+        """Accuracy on the validation images, 0 to 1, with the shared weights; raises what ``prepare`` does."""
+        return _judged(self._trained, architecture, of=self)[0]
+
     @cached_property
     def _trained(self) -> Supernet:
         with _alone(self.folder):
@@ -88,6 +95,8 @@ class FewShot:
         parent_share: Share of the steps that go into the supernet for all; the parts have the rest in equal shares.
         part_rate: Largest learning rate of a part as a share of the recipe's. In so few steps the whole rate would undo
             more of what the supernet for all has learned than it teaches.
+        judged_twice: Networks of each part that the supernet for all judges too, so that judgements of all parts are on
+            one scale.
     """
 
     family: NetworkFamily
@@ -99,6 +108,7 @@ class FewShot:
     groups: Groups | None = None
     parent_share: float = 0.75
     part_rate: float = 0.25
+    judged_twice: int = 8
 
     def __post_init__(self) -> None:
         if not 0 < self.parent_share < 1:
@@ -107,6 +117,8 @@ class FewShot:
             )
         if not 0 < self.part_rate <= 1:
             raise UsageError(f"few-shot: expected a part_rate above 0, and 1 at the most, received {self.part_rate}")
+        if self.judged_twice < 1:
+            raise UsageError(f"few-shot: expected judged_twice of 1 or more, received {self.judged_twice}")
         if self.groups is not None:
             split_all(self.family.space, self.groups)  # refused before anything is trained
 
@@ -128,16 +140,23 @@ class FewShot:
         Raises:
             UsageError: The architecture is in no part.
         """
-        parts, supernets = self._trained
-        return supernets[owner(parts, architecture)]
+        return self._trained.supernets[owner(self.parts, architecture)]
+
+    def accuracy(self, architecture: Architecture) -> float:
+        """Accuracy on the validation images, 0 to 1, by the supernet of its part, on the scale of that for all.
+
+        Raises what ``supernet`` does.
+        """
+        confidence = _judged(self.supernet(architecture), architecture, of=self)[1]
+        return self._trained.scale.accuracy(owner(self.parts, architecture), confidence)
 
     @property
     def parts(self) -> list[SearchSpace]:
         """The parts of the space."""
-        return self._trained[0]
+        return self._trained.parts
 
     @cached_property
-    def _trained(self) -> tuple[list[SearchSpace], list[Supernet]]:
+    def _trained(self) -> _Trained:
         with _alone(self.folder):
             total = total_steps(self.recipe, self.data)
             steps = max(1, round(self.parent_share * total))
@@ -157,7 +176,7 @@ class FewShot:
                 stage = f"part {number + 1} of {len(parts)}"
                 telling = _telling(self.on_progress, stage, total=total, before=done)
                 supernets.append(self._part(parent, part, number=number, steps=share, on_epoch=telling))
-            return parts, supernets
+            return _Trained(parts, supernets, self._scale(parent, parts, supernets, groups=groups, steps=steps))
 
     def _part(
         self, parent: Supernet, part: SearchSpace, *, number: int, steps: int, on_epoch: Callable[[int], None]
@@ -174,17 +193,59 @@ class FewShot:
         return supernet
 
     def _found(self, parent: Supernet, *, steps: int) -> Groups:
-        """Where to split, found once and kept, for people to read too."""
-        about = _learning(self, steps=steps).to_json()
-        recorded = _recorded(self.folder / SPLIT_FILE) if self.folder else {}
-        if recorded.get("about") == about:
-            kept: Groups = recorded["groups"]
-            return kept
-        groups = halves_of_least_match(parent, self.family.space, self.data, halvings=_HALVINGS, seed=self.seed)
+        """Where to split."""
+
+        def find() -> Groups:
+            return halves_of_least_match(parent, self.family.space, self.data, halvings=_HALVINGS, seed=self.seed)
+
+        found: Groups = self._once(SPLIT_FILE, "groups", find, about=_learning(self, steps=steps).to_json())
+        return found
+
+    def _scale(
+        self,
+        parent: Supernet,
+        parts: Sequence[SearchSpace],
+        supernets: Sequence[Supernet],
+        *,
+        groups: Groups,
+        steps: int,
+    ) -> Scale:
+        """One scale for the judgements of all parts."""
+
+        def find() -> dict[str, Any]:
+            rng = np.random.default_rng([self.seed % 2**32, len(parts)])
+            whole, own = np.empty((2, len(parts), self.judged_twice))
+            for number, (part, supernet) in enumerate(zip(parts, supernets, strict=True)):
+                for i in range(self.judged_twice):
+                    one = part.sample(rng)
+                    whole[number, i] = _judged(parent, one, of=self)[0]
+                    own[number, i] = _judged(supernet, one, of=self)[1]
+            return Scale.of(whole, own).to_json()
+
+        settings = {"groups": groups, "part_rate": self.part_rate, "judged_twice": self.judged_twice}
+        about = {**_learning(self, steps=steps).to_json(), **settings}
+        return Scale.from_json(self._once(SCALE_FILE, "scale", find, about=about))
+
+    def _once(self, file: str, name: str, find: Callable[[], Any], *, about: Mapping[str, Any]) -> Any:
+        """What is found once and kept in the folder, for people to read too; anew where it was of other settings."""
+        settings = json.loads(json.dumps(about))  # as it is read
+        recorded = _recorded(self.folder / file) if self.folder else {}
+        if recorded.get("about") == settings and name in recorded:
+            return recorded[name]
+        found = find()
         if self.folder:
-            text = json.dumps({"groups": groups, "about": about}, indent=2)
-            write_atomically(self.folder / SPLIT_FILE, text + "\n")
-        return groups
+            text = json.dumps({name: found, "about": settings}, indent=2)
+            write_atomically(self.folder / file, text + "\n")
+        return found
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What few-shot training makes."""
+
+    parts: list[SearchSpace]
+    supernets: list[Supernet]
+    scale: Scale
 
 
 def total_steps(recipe: SupernetRecipe, data: ImageData) -> int:
@@ -198,6 +259,13 @@ def trained_parent(of: OneShot | FewShot, *, steps: int, on_epoch: Callable[[int
     checkpoint = of.folder / PARENT_FILE if of.folder else None
     learn(supernet, _learning(of, steps=steps), checkpoint=checkpoint, on_epoch=on_epoch)
     return supernet
+
+
+def _judged(supernet: Supernet, architecture: Architecture, *, of: OneShot | FewShot) -> tuple[float, float]:
+    """Accuracy of a network on the validation images, and mean probability of the right class."""
+    module, size = supernet.materialize(architecture), of.family.resolution(architecture)
+    recalibrate(module, of.data, size=size, images=of.recipe.calibration_images)
+    return judged(module, of.data.validation, of.data, size=size)
 
 
 def _learning(of: OneShot | FewShot, *, steps: int) -> Learning:

@@ -6,7 +6,7 @@ from hwnas.training.checkpoints import CheckpointError, TrainingState, read_chec
 from hwnas.training.course import Course, Epoch, course_in, without_course
 from hwnas.training.data import ImageData
 from hwnas.training.devices import device_of
-from hwnas.training.judging import HeldImages, accuracy, logits, prepared
+from hwnas.training.judging import HeldImages, accuracy, judged, logits, prepared
 from hwnas.training.loop import train, train_to
 from hwnas.training.losses import Teacher, require_teacher
 from hwnas.training.presets import PRESETS, preset, preset_name
@@ -33,6 +33,7 @@ __all__ = [
     "accuracy",
     "course_in",
     "device_of",
+    "judged",
     "load_data",
     "logits",
     "prepared",

@@ -90,14 +90,21 @@ def logits(module: nn.Module, images: torch.Tensor, *, batch: int = _BATCH) -> t
 
 def accuracy(module: nn.Module, split: Split, data: ImageData, *, size: int) -> float:
     """Share of the images whose largest logit is at the right class; computed where the module is."""
+    return judged(module, split, data, size=size)[0]
+
+
+def judged(module: nn.Module, split: Split, data: ImageData, *, size: int) -> tuple[float, float]:
+    """The accuracy, and the mean probability that the right class is given; computed where the module is."""
     device = device_holding(module)
-    right = 0
+    right, given = 0, 0.0
     for i in range(0, len(split.images), _BATCH):
         images = prepared(split.images[i : i + _BATCH], data, size=size).to(device)
         with repeatable(device):
-            found = logits(module, images).argmax(dim=1).cpu().numpy()
-        right += int((found == split.labels[i : i + _BATCH]).sum())
-    return right / len(split.images)
+            found = logits(module, images).cpu()
+        labels = torch.from_numpy(split.labels[i : i + _BATCH])
+        right += int((found.argmax(dim=1) == labels).sum())
+        given += float(found.double().softmax(dim=1).gather(1, labels[:, None]).sum())
+    return right / len(split.images), given / len(split.images)
 
 
 def device_holding(module: nn.Module) -> torch.device:

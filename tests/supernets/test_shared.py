@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+import hwnas.supernets.shared
 from hwnas.core import UsageError
 from hwnas.networks import NetworkFamily
 from hwnas.supernets import FewShot, OneShot, SupernetProgress
@@ -116,12 +118,33 @@ def test_by_default_the_space_is_split_into_four_where_gradients_match_least_and
     assert FewShot(**settings).parts == first  # type: ignore[arg-type]
 
 
+def test_the_scale_of_all_parts_is_found_once_and_anew_for_other_settings(
+    smallest: NetworkFamily, few: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"family": smallest, "data": few, "recipe": QUICK, "seed": 0, "folder": tmp_path, "groups": GROUPS}
+    one = smallest.space.sample(np.random.default_rng(0))
+    before = FewShot(**settings, judged_twice=3).accuracy(one)  # type: ignore[arg-type]
+    counted, honest = [0], hwnas.supernets.shared._judged
+
+    def judged(*arguments: Any, **named: Any) -> tuple[float, float]:
+        counted[0] += 1
+        return honest(*arguments, **named)
+
+    monkeypatch.setattr(hwnas.supernets.shared, "_judged", judged)
+    assert FewShot(**settings, judged_twice=3).accuracy(one) == before  # type: ignore[arg-type]
+    assert counted == [1]
+    FewShot(**settings, judged_twice=2).prepare()  # type: ignore[arg-type]
+    assert counted == [1 + 2 * 2 * 2]
+
+
 def test_what_cannot_be_trained_is_refused(smallest: NetworkFamily, few: ImageData) -> None:
     settings = {"family": smallest, "data": few, "recipe": replace(QUICK, epochs=1), "seed": 0}
     with pytest.raises(UsageError, match=r"parent_share between 0 and 1, both excluded, received 1"):
         FewShot(**settings, parent_share=1.0)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"part_rate above 0, and 1 at the most, received 0"):
         FewShot(**settings, part_rate=0)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"judged_twice of 1 or more, received 0"):
+        FewShot(**settings, judged_twice=0)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"unknown choice of space mobilenet:tiny 'act'"):
         FewShot(**settings, groups={"act": ((1,),)})  # type: ignore[arg-type]
     shared = FewShot(**settings, groups=GROUPS, parent_share=0.5)  # type: ignore[arg-type]
