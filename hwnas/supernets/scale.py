@@ -35,7 +35,7 @@ class Scale:
         """The scale from networks that were judged twice.
 
         The slope is that of least squares within parts. What a supernet for all knows little of the order within parts
-        makes it small, and differences between parts count for more.
+        makes it small, and differences between parts count for more. It is 1 where either judges all alike.
 
         Args:
             accuracies: By the supernet for all, shape ``(parts, networks)``.
@@ -45,12 +45,11 @@ class Scale:
         accuracy, confidence = (
             found - mean[:, None] for found, mean in zip((accuracies, confidences), means, strict=True)
         )
-        spread = float((confidence**2).sum())
-        if spread < _NO_SPREAD:
+        spread, known = float((confidence**2).sum()), float((accuracy**2).sum())
+        if min(spread, known) < _NO_SPREAD:
             slope = 1.0
         else:
-            least = _LEAST_SLOPE * float(np.sqrt((accuracy**2).sum() / spread))
-            slope = max(float((accuracy * confidence).sum()) / spread, least)
+            slope = max(float((accuracy * confidence).sum()) / spread, _LEAST_SLOPE * float(np.sqrt(known / spread)))
         return cls(accuracies=tuple(means[0].tolist()), confidences=tuple(means[1].tolist()), slope=slope)
 
     def accuracy(self, part: int, confidence: float) -> float:

@@ -59,8 +59,9 @@ def test_a_supernet_that_ranks_a_part_the_other_way_round_does_not_turn_its_orde
 
 
 def test_networks_that_are_all_judged_alike_leave_confidences_as_they_differ() -> None:
-    scale = Scale.of(np.full((2, 3), 0.4), np.full((2, 3), 0.1 + 0.2))
-    assert scale.accuracy(1, 0.35) == pytest.approx(0.45)
+    for confidences in (np.full((2, 3), 0.1 + 0.2), np.tile([0.1, 0.3, 0.5], (2, 1))):
+        scale = Scale.of(np.full((2, 3), 0.4), confidences)
+        assert scale.accuracy(1, 0.35) == pytest.approx(0.45)
 
 
 def test_it_is_the_same_after_a_file() -> None:
