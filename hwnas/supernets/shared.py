@@ -147,8 +147,9 @@ class FewShot:
 
         Raises what ``supernet`` does.
         """
-        confidence = _judged(self.supernet(architecture), architecture, of=self)[1]
-        return self._trained.scale.accuracy(owner(self.parts, architecture), confidence)
+        part = owner(self.parts, architecture)
+        confidence = _judged(self._trained.supernets[part], architecture, of=self)[1]
+        return self._trained.scale.accuracy(part, confidence)
 
     @property
     def parts(self) -> list[SearchSpace]:
