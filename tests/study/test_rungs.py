@@ -19,7 +19,7 @@ from hwnas.study.record import EPOCHS_DONE, RUNG_ACCURACY
 from hwnas.study.rungs import Rungs
 from hwnas.training import Course, ImageData, Recipe, Split, load_data
 from latency_tables import LatencyTable
-from tests.study.conftest import FakeTrainer
+from tests.study.conftest import FakeTrainer, in_a_journal
 from tests.study.sources import FaultySource, accuracy_by_id
 from tests.study.test_search import trace
 
@@ -38,7 +38,8 @@ def halved_once(tiny_table: LatencyTable, tmp_path_factory: pytest.TempPathFacto
     out = tmp_path_factory.mktemp("halved") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hwnas.evaluators.sources.TrainedEvaluator", fake)
-        search(table=tiny_table, out=out, space="mobilenet:tiny", trials=30, algorithm="random", halving=3)
+        settings = {"table": tiny_table, "out": out, "space": "mobilenet:tiny", "trials": 30, "algorithm": "random"}
+        search(**in_a_journal({**settings, "halving": 3}))
     return out, fake
 
 
@@ -251,8 +252,8 @@ def test_trainings_that_halt_come_to_the_accuracy_of_those_that_do_not(
 ) -> None:
     recipe = Recipe(epochs=2, batch=32, device="cpu")
     settings = {"table": tiny_table, "data": few(), "space": "mobilenet:tiny", "algorithm": "random", "recipe": recipe}
-    whole = search(**settings, trials=2, out=tmp_path / "whole")
-    halting = search(**settings, trials=2, out=tmp_path / "halting", halving=2)
+    whole = search(**in_a_journal({**settings, "trials": 2, "out": tmp_path / "whole"}))
+    halting = search(**in_a_journal({**settings, "trials": 2, "out": tmp_path / "halting", "halving": 2}))
     assert [t.values["accuracy"] for t in halting.trials()] == [t.values["accuracy"] for t in whole.trials()]
     assert [len(marks) for _, _, marks in halting.record.marked("rungs")] == [1, 1]
     first, second = (run.record.attributes() for run in (whole, halting))

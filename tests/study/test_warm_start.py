@@ -106,9 +106,9 @@ def test_what_is_left_of_a_beginning_with_another_run_is_refused(
     with monkeypatch.context() as patch:
         patch.setattr("hwnas.study.folders.save_run", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            anew()
+            anew(storage=None)
     with pytest.raises(StudyError, match="holds trials of another run that never began: give another --out"):
-        anew(warm_start=other.folder)
+        anew(storage=None, warm_start=other.folder)
 
 
 def test_results_that_break_a_limit_are_left_out(finished: Run, anew: Begin) -> None:
