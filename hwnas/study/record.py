@@ -37,6 +37,7 @@ class StudyRecord:
         space: Turns recorded parameters back into architectures.
         objectives: What each trial is valued by, as the study was created.
         further: Gives costs of an architecture that are wanted of every trial and perhaps not recorded, by name.
+        opened: The storage and the study in it, where they are open already.
 
     Raises:
         MachineError: The place cannot be opened or written.
@@ -52,7 +53,7 @@ class StudyRecord:
             StudyError: What is there is damaged, or no study of these objectives.
         """
 
-        def make() -> None:
+        def make() -> tuple[optuna.storages.BaseStorage, optuna.Study]:
             storage = open_storage(place)
             study = optuna.create_study(
                 storage=storage,
@@ -63,10 +64,9 @@ class StudyRecord:
             with warnings.catch_warnings():  # the names are for people; should this interface change, nothing else does
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 study.set_metric_names([objective.name for objective in objectives])
-            close_storage(storage)
+            return storage, study
 
-        patiently(place, make)
-        return cls(place, space, objectives)
+        return cls(place, space, objectives, opened=patiently(place, make))
 
     def __init__(
         self,
@@ -75,6 +75,7 @@ class StudyRecord:
         objectives: Sequence[Objective],
         *,
         further: Callable[[Architecture], Mapping[str, float]] = lambda _: {},
+        opened: tuple[optuna.storages.BaseStorage, optuna.Study] | None = None,
     ) -> None:
         self._place, self._further = place, further
         self._space = space
@@ -87,7 +88,7 @@ class StudyRecord:
             raise StudyError(
                 f"{place.shown} is missing: the run has lost its record. Begin a new run with another --out"
             )
-        self._storage, self._study = self._do(self._opened)
+        self._storage, self._study = opened or self._do(self._opened)
 
     def begin(self, proposal: Proposal, known: Mapping[str, float]) -> int:
         """Enters a trial as running.

@@ -143,13 +143,12 @@ class FewShot:
         return self._trained.supernets[owner(self.parts, architecture)]
 
     def accuracy(self, architecture: Architecture) -> float:
-        """Accuracy on the validation images, 0 to 1, by the supernet of its part, on the scale of that for all.
+        """Accuracy on the validation images, 0 to 1, by the supernet of its part, on one scale for all parts.
 
         Raises what ``supernet`` does.
         """
         part = owner(self.parts, architecture)
-        confidence = _judged(self._trained.supernets[part], architecture, of=self)[1]
-        return self._trained.scale.accuracy(part, confidence)
+        return self._trained.scale.accuracy(part, *_judged(self._trained.supernets[part], architecture, of=self))
 
     @property
     def parts(self) -> list[SearchSpace]:
@@ -215,17 +214,17 @@ class FewShot:
 
         def find() -> dict[str, Any]:
             rng = np.random.default_rng([self.seed % 2**32, len(parts)])
-            whole, own = np.empty((2, len(parts), self.judged_twice))
+            whole, own, confidences = np.empty((3, len(parts), self.judged_twice))
             for number, (part, supernet) in enumerate(zip(parts, supernets, strict=True)):
                 for i in range(self.judged_twice):
                     one = part.sample(rng)
                     whole[number, i] = _judged(parent, one, of=self)[0]
-                    own[number, i] = _judged(supernet, one, of=self)[1]
-            return Scale.of(whole, own).to_json()
+                    own[number, i], confidences[number, i] = _judged(supernet, one, of=self)
+            return Scale.of(whole, own, confidences).to_json()
 
         settings = {"groups": groups, "part_rate": self.part_rate, "judged_twice": self.judged_twice}
         about = {**_learning(self, steps=steps).to_json(), **settings}
-        return Scale.from_json(self._once(SCALE_FILE, "scale", find, about=about))
+        return Scale.from_json(self._once(SCALE_FILE, "parts", find, about=about))
 
     def _once(self, file: str, name: str, find: Callable[[], Any], *, about: Mapping[str, Any]) -> Any:
         """What is found once and kept in the folder, for people to read too; anew where it was of other settings."""
