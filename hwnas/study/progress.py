@@ -11,7 +11,7 @@ from hwnas.evaluators import ESTIMATES
 from hwnas.study.run import Run
 from hwnas.study.standing import Standing
 
-TRIALS, WINNERS = "trials", "winners"  # names of stages
+SCALE, TRIALS, WINNERS = "scale", "trials", "winners"  # names of stages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +42,10 @@ class SearchProgress:
     """How far a search is.
 
     Attributes:
-        stage: What goes on: ``"trials"``; before them, where weights are shared, ``"supernet"`` and ``"part 2 of 4"``,
-            or ``"policy"``; after such a search by shared weights ``"winners"``, the training of the best.
-        done: Trials finished, steps of shared weights, or winners trained; those of an earlier process included.
+        stage: What goes on: ``"trials"``; before them, where weights are shared, ``"supernet"``, ``"part 2 of 4"`` and
+            ``"scale"``, or ``"policy"``; after such a search by shared weights ``"winners"``, the training of the best.
+        done: Trials finished, steps of shared weights, networks judged for the scale, or winners trained; those of an
+            earlier process included.
         total: Of the stage.
         eta_s: Seconds until the search is over, as far as known; ``None`` before this process has done anything.
         unit_s: Seconds that one of what ``done`` counts takes; likewise.
@@ -79,7 +80,7 @@ class Progress:
     ) -> None:
         self._run, self._tell, self._clock = run, tell, clock
         self._steps = Pace(clock=clock)
-        self._stage, self._done = "", 0
+        self._stage, self._done, self._total = "", 0, 0
 
     def pace(self, *, workers: int) -> Pace:
         """Times units of work that several workers do."""
@@ -89,11 +90,15 @@ class Progress:
         """To be called while shared weights or a policy are learned; a stage's first call tells its beginning."""
         if stage == self._stage:
             self._steps.advanced(done - self._done)
-        else:
+        elif total == self._total:
             self._steps.paused()
-        self._stage, self._done = stage, done
-        ahead = (TRIALS, WINNERS) if self._run.settings.evaluator in ESTIMATES else (TRIALS,)
-        self._say(stage, done, total, self._steps, ahead=ahead)
+        else:  # units of another kind
+            self._steps = Pace(clock=self._clock)
+        self._stage, self._done, self._total = stage, done, total
+        evaluator = self._run.settings.evaluator
+        ahead = [SCALE] if evaluator == "few-shot" and stage != SCALE else []
+        ahead += [TRIALS, WINNERS] if evaluator in ESTIMATES else [TRIALS]
+        self._say(stage, done, total, self._steps, ahead=tuple(ahead))
 
     def trained(self, done: int, total: int, pace: Pace) -> None:
         """To be called when winners are about to be trained, and after each."""

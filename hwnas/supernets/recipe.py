@@ -62,11 +62,11 @@ class SupernetRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class SupernetProgress:
-    """How far the training is.
+    """How far the training is, or the judging that follows.
 
     Attributes:
-        stage: What is trained: ``"supernet"``, or ``"part 2 of 4"``.
-        done: Steps of all stages.
+        stage: What is trained: ``"supernet"``, or ``"part 2 of 4"``; then ``"scale"``, where networks are judged.
+        done: Steps of all stages of training; networks judged.
         total: Likewise, to the end.
     """
 

@@ -89,7 +89,7 @@ class FewShot:
         recipe: How; its epochs are those of the supernet for all and of the parts together.
         seed: Of weights, images and networks drawn.
         folder: Where the weights are kept and gone on from; with ``None`` they live as long as this object.
-        on_progress: Told after every epoch.
+        on_progress: Told after every epoch, and after every network that is judged for the scale.
         groups: Choices to split by, with the options of each part. By default the two choices whose halves pull the
             shared weights apart the most, which makes four parts; see ``hwnas.supernets.matching``.
         parent_share: Share of the steps that go into the supernet for all; the parts have the rest in equal shares.
@@ -214,12 +214,15 @@ class FewShot:
 
         def find() -> dict[str, Any]:
             rng = np.random.default_rng([self.seed % 2**32, len(parts)])
+            told = _telling(self.on_progress, "scale", total=len(parts) * self.judged_twice)
+            told(0)
             whole, own, confidences = np.empty((3, len(parts), self.judged_twice))
             for number, (part, supernet) in enumerate(zip(parts, supernets, strict=True)):
                 for i in range(self.judged_twice):
                     one = part.sample(rng)
                     whole[number, i] = _judged(parent, one, of=self)[0]
                     own[number, i], confidences[number, i] = _judged(supernet, one, of=self)
+                    told(number * self.judged_twice + i + 1)
             return Scale.of(whole, own, confidences).to_json()
 
         settings = {"groups": groups, "part_rate": self.part_rate, "judged_twice": self.judged_twice}
@@ -282,11 +285,11 @@ def _recorded(file: Path) -> Mapping[str, Any]:
 
 
 def _telling(tell: OnProgress | None, stage: str, *, total: int, before: int = 0) -> Callable[[int], None]:
-    def on_epoch(done: int) -> None:
+    def told(done: int) -> None:
         if tell is not None:
             tell(SupernetProgress(stage=stage, done=before + done, total=total))
 
-    return on_epoch
+    return told
 
 
 @contextmanager

@@ -71,3 +71,19 @@ def test_steps_of_learning_are_timed_from_where_a_stage_begins(
         progress.steps(stage, done, 1000)
     assert [told.eta_s for told in seen] == [None, 200.0, 100.0, 50.0]
     assert all(told.ahead == ahead and told.found is None for told in seen)
+
+
+def test_networks_judged_for_the_scale_of_few_supernets_have_a_pace_of_their_own(finished: Run) -> None:
+    clock, seen = Clock(), list[SearchProgress]()
+    run = replace(finished, settings=replace(finished.settings, evaluator="few-shot"))
+    progress = Progress(run, seen.append, clock=clock)
+    for stage, done, total, seconds in (
+        ("part 4 of 4", 900, 1000, 0),
+        ("part 4 of 4", 1000, 1000, 100),
+        ("scale", 0, 64, 0),
+        ("scale", 1, 64, 2),
+    ):
+        clock.now += seconds
+        progress.steps(stage, done, total)
+    assert [told.eta_s for told in seen] == [None, 0.0, None, 126.0]
+    assert [told.ahead[0] for told in seen] == ["scale", "scale", "trials", "trials"]
