@@ -31,8 +31,8 @@ class FewShotEvaluator(FewShot):
     """Accuracy of a network with its weights in the supernet for its part of the space.
 
     Networks of which fewer share weights disturb each other less (Zhao et al., 2021, arXiv:2006.06863). All supernets
-    together are trained for as many steps as the one of ``SupernetEvaluator``, and when they are. The
-    judgements of all parts are put on one scale; see ``hwnas.supernets.scale``.
+    together are trained for as many steps as the one of ``SupernetEvaluator``, and when they are. The judgements of
+    all parts are put on one scale; see ``hwnas.supernets.scale``.
     """
 
     def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
