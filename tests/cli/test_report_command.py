@@ -39,7 +39,7 @@ def hwnas(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.fixture
 def run(tmp_path: Path, table: LatencyTable) -> Run:
-    with runs_in(tmp_path, table) as make:
+    with runs_in(tmp_path, table, journal=False) as make:
         made = make(trials=2)
         enter_trials(made, (0.9, 0.8))
     return made

@@ -92,8 +92,11 @@ def drawn() -> Callable[[int], list[Architecture]]:
 
 
 @contextmanager
-def runs_in(parent: Path, table: LatencyTable) -> Iterator[Callable[..., Run]]:
-    """What begins runs in a folder; whatever is given replaces a setting."""
+def runs_in(parent: Path, table: LatencyTable, *, journal: bool = True) -> Iterator[Callable[..., Run]]:
+    """What begins runs in a folder; whatever is given replaces a setting.
+
+    Their records are journal files beside them, which are written several times as fast as SQLite's; or else SQLite's.
+    """
     made: list[Run] = []
 
     def make(*, device_name: str = "Test device", folder: str = "run", **changes: Any) -> Run:
@@ -117,8 +120,8 @@ def runs_in(parent: Path, table: LatencyTable) -> Iterator[Callable[..., Run]]:
             *({"latency": "latency_ms", "flops": "flops_m", "params": "params_m"}[t] for t in settings.targets),
         ]
         known = {name: reference[name] for name in names}
-        # A journal file is written forty times as fast as SQLite's.
-        run = begin_run(parent / folder, settings, named, known, storage=f"journal:{parent / folder}.log")
+        storage = f"journal:{parent / folder}.log" if journal else None
+        run = begin_run(parent / folder, settings, named, known, storage=storage)
         made.append(run)
         return run
 

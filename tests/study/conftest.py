@@ -67,7 +67,7 @@ def tiny_table(tiny_family: NetworkFamily) -> LatencyTable:
 def begin(tiny_table: LatencyTable, trainer: FakeTrainer, tmp_path: Path) -> Callable[..., Run]:
     """Begins or resumes a search of ``mobilenet:tiny`` in a temporary folder.
 
-    Where it is not said otherwise the record is a journal file, which is written forty times as fast as SQLite's.
+    Where it is not said otherwise the record is a journal file, which is written several times as fast as SQLite's.
     """
 
     def start(**changes: Any) -> Run:
