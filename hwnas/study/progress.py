@@ -80,7 +80,7 @@ class Progress:
     ) -> None:
         self._run, self._tell, self._clock = run, tell, clock
         self._steps = Pace(clock=clock)
-        self._stage, self._done, self._total = "", 0, 0
+        self._stage, self._done = "", 0
 
     def pace(self, *, workers: int) -> Pace:
         """Times units of work that several workers do."""
@@ -90,11 +90,11 @@ class Progress:
         """To be called while shared weights or a policy are learned; a stage's first call tells its beginning."""
         if stage == self._stage:
             self._steps.advanced(done - self._done)
-        elif total == self._total:
-            self._steps.paused()
-        else:  # units of another kind
+        elif stage == SCALE:  # networks, not steps
             self._steps = Pace(clock=self._clock)
-        self._stage, self._done, self._total = stage, done, total
+        else:
+            self._steps.paused()
+        self._stage, self._done = stage, done
         evaluator = self._run.settings.evaluator
         ahead = [SCALE] if evaluator == "few-shot" and stage != SCALE else []
         ahead += [TRIALS, WINNERS] if evaluator in ESTIMATES else [TRIALS]
