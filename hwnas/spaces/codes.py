@@ -41,6 +41,8 @@ class ArchitectureCodes:
         Raises:
             UsageError: An architecture has a choice or an option that the space has not.
         """
+        if self.space.is_listing(architectures):
+            return self.enumerate()
         codes = np.full((len(architectures), len(self.space.choices)), INACTIVE, dtype=np.int8)
         columns, positions = self._columns, self._positions
         for row, architecture in zip(codes, architectures, strict=True):

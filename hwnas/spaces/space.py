@@ -229,6 +229,10 @@ class SearchSpace:
         """
         return tuple(self.enumerate())
 
+    def is_listing(self, architectures: Sequence[Architecture]) -> bool:
+        """Whether these are ``listed`` itself, of which much is known together that else is found one by one."""
+        return architectures is vars(self).get("listed")
+
     def restrict(self, kept: Mapping[str, Iterable[Value]]) -> SearchSpace:
         """The part of the space in which some choices have fewer options.
 

@@ -36,6 +36,7 @@ def test_all_codes_are_those_of_all_architectures_in_their_order(space: SearchSp
     assert codes.decode(every) == architectures
     np.testing.assert_array_equal(codes.encode(architectures), every)
     assert len(every) == space.size == len({tuple(row) for row in every.tolist()})
+    np.testing.assert_array_equal(codes.encode(space.listed), every)
 
 
 @given(spaces(), st.integers(0, 5))

@@ -101,8 +101,8 @@ class GreyBoxInner:
     def _everything(model: Model, request: Request) -> Pool:
         everything = listing(request.history.problem.space)
         free = np.flatnonzero(~np.isin(everything.ids, sorted(request.taken)))
-        architectures = [everything.architectures[int(i)] for i in free]
-        return Pool(architectures, model.score(model.describe(architectures, known=everything.described[free])))
+        scores = model.score(model.describe_some(everything, free))
+        return Pool([everything.architectures[int(i)] for i in free], scores)
 
     def _best(self, pool: Pool, most: int, request: Request) -> list[Architecture]:
         """The acceptable candidates with the largest scores above 0, which is all that is asked to be acceptable."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hwnas.core import Architecture
 from hwnas.pareto import Boxes, non_dominated_boxes
+from hwnas.searchers.greybox.candidates import Listing
 from hwnas.searchers.greybox.improvement import Belief, expected_improvement
 from hwnas.searchers.history import History
 from hwnas.searchers.problem import SearchProblem
@@ -77,10 +78,16 @@ class Model:
         """The region that is not dominated."""
         return self._boxes(self._costs)
 
-    def describe(self, architectures: Sequence[Architecture], *, known: Matrix | None = None) -> Candidates:
-        """Candidates of architectures; ``known`` is how they are described, where that is at hand."""
-        exact = self._description.exact(architectures)
-        known = described(self._problem.space, architectures) if known is None else known
+    def describe(self, architectures: Sequence[Architecture]) -> Candidates:
+        """Candidates of architectures."""
+        return self._candidates(described(self._problem.space, architectures), self._description.exact(architectures))
+
+    def describe_some(self, everything: Listing, places: NDArray[np.intp]) -> Candidates:
+        """Candidates of some architectures of a listing: costs of all at once are had sooner than those of most."""
+        exact = self._description.exact(self._problem.space.listed)
+        return self._candidates(everything.described[places], exact[places])
+
+    def _candidates(self, known: Matrix, exact: Matrix) -> Candidates:
         return Candidates(self._description.rows(self._description.fixed(known), exact), exact)
 
     def beliefs(self, candidates: Candidates) -> list[Belief]:
