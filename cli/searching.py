@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -45,15 +46,17 @@ from hwnas.commands.search_progress import search_progress
 from hwnas.commands.winners import cards_of, export_winners, front_parts, front_rows, halving_row
 
 if TYPE_CHECKING:
-    from hwnas.networks import NetworkFamily
+    from hwnas.objectives import Feasibility
     from hwnas.study import Run
-    from latency_tables import LatencyTable
 
 
 def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the command)
     target: Annotated[
         list[str] | None,
-        typer.Option(help="Cost to trade: latency, flops, macs, params, memory, energy. May be repeated."),
+        typer.Option(
+            help="Cost to trade: latency, flops, macs, params, memory, energy, or latency@NAME on one of --devices. "
+            "May be repeated."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="The run folder; the same command goes on with an unfinished run.")] = Path(
         "runs/search"
@@ -106,9 +109,13 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     learn_from: Annotated[
         Path | None, typer.Option(help="The earlier run whose trials the evaluator predictor learns from.")
     ] = None,
-    max_latency: Annotated[str | None, typer.Option(help="Limit, for example 5ms or 300us.")] = None,
+    max_latency: Annotated[
+        list[str] | None,
+        typer.Option(help="Limit, for example 5ms or 300us; NAME=8ms on one of --devices. May be repeated."),
+    ] = None,
     min_latency: Annotated[
-        str | None, typer.Option(help="What it has to be at least: with --max-latency the band of a tier.")
+        list[str] | None,
+        typer.Option(help="What it has to be at least, likewise: with --max-latency the band of a tier."),
     ] = None,
     hit_latency: Annotated[
         str | None, typer.Option(help="What it has to be within 2 %, for example 8ms, in place of the two.")
@@ -167,8 +174,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     targets = target or ["latency"]
     _require_names(targets, algorithm=algorithm, inner=inner, evaluator=evaluator, missing=missing, train_on=train_on)
     trackers = require_trackers(words_of(tracker or []))
-    given = {"epochs": epochs, "channels_last": channels_last}
-    training = preset(recipe, device=train_on, **{name: value for name, value in given.items() if value is not None})
+    training = preset(recipe, device=train_on, **_given(epochs=epochs, channels_last=channels_last))
     require_lessons(evaluator, learn_from)
     require_halving(halving, evaluator=evaluator, epochs=training.epochs)
     precisions = require_precisions(
@@ -222,10 +228,11 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     rows, backend = table_for(
         out, family, device=device, table=table, other=allow_other_device, grow=missing == MEASURE
     )
+    look = partial(hwnas.study.preview, family, table=rows, limits=limits, missing=policy, devices=several)
     if preview:
-        _preview(family, rows, limits, missing=policy, as_json=as_json)
+        _preview(look(), as_json=as_json)
         return
-    offered = _said_before(family, rows, limits, missing=policy)
+    offered = _said_before(look) if limits else {}
     tracking = Tracking(trackers, folder=out, say=say)
     try:
         with search_progress(trains=evaluator == "trained", also=tracking) as on_progress:
@@ -266,6 +273,11 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     render({**_found(run, page), **offered}, lambda: front_parts(run, page), as_json=as_json)
     if failures:
         raise failures[0]
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _require_names(
@@ -314,34 +326,23 @@ def _found(run: Run, page: Path) -> dict[str, Any]:
     return found
 
 
-def _preview(
-    family: NetworkFamily, table: LatencyTable, limits: Mapping[str, float], *, missing: Any, as_json: bool
-) -> None:
+def _preview(found: Feasibility, *, as_json: bool) -> None:
     """Shows how far a space reaches and what limits leave of it; impossible ones are refused, after that.
 
     Raises:
         InfeasibleError: No architecture satisfies them.
     """
-    from hwnas.study import preview as preview_of
-
-    found = preview_of(family, table=table, limits=limits, missing=missing)
     render(found.to_json(), lambda: feasibility_parts(found), as_json=as_json)
     found.require()
 
 
-def _said_before(
-    family: NetworkFamily, table: LatencyTable, limits: Mapping[str, float], *, missing: Any
-) -> dict[str, Any]:
-    """Shows what limits leave of a space where there are any, as the beginning of the result; refuses impossible ones.
+def _said_before(look: Callable[..., Feasibility]) -> dict[str, Any]:
+    """Shows what limits leave of a space, as the beginning of the result; refuses impossible ones.
 
     Raises:
         InfeasibleError: No architecture satisfies them.
     """
-    from hwnas.study import preview as preview_of
-
-    if not limits:
-        return {}
-    found = preview_of(family, table=table, limits=limits, also=(), missing=missing)
+    found = look(also=())
     found.require()
     told = found.to_json()
     if form.get() == "json":

@@ -18,8 +18,9 @@ DeviceNames = Annotated[
     list[str] | None,
     typer.Option(
         "--devices",
-        help="For modnas: devices to learn from beside that of --table, each with a front: names of the pool, tables, "
-        "or MEASURED.csv; several with commas.",
+        help="Devices beside that of --table, each with a front, several with commas: tables, NAME=TABLE, and in "
+        "nasbench201 names of its pool or MEASURED.csv. Latency there is a target as latency@NAME, a limit as "
+        "--max-latency NAME=8ms.",
     ),
 ]
 UnseenNames = Annotated[
@@ -45,8 +46,11 @@ def devices_of(  # noqa: PLR0913  (keywords, each an option of the command)
         UsageError: The search is not for several devices, one of them is unknown or lacks reference latencies, or the
             algorithm cannot learn from what else is asked for.
     """
+    from hwnas.core import UsageError
+    from hwnas.objectives import bounds_of, objectives, require_devices
+    from hwnas.predictors import device_name
     from hwnas.study import open_devices
-    from hwnas.study.one_shot import require_one_shot
+    from hwnas.study.one_shot import describes_devices, require_one_shot
 
     named, others = words_of(learned), words_of(unseen)
     require_one_shot(
@@ -57,7 +61,17 @@ def devices_of(  # noqa: PLR0913  (keywords, each an option of the command)
         limits=limits,
         several=bool(named or others),
     )
-    return open_devices(family, named, unseen=others, missing=missing)
+    described = describes_devices(algorithm)
+    if others and not described:
+        raise UsageError(
+            f"--unseen is for an algorithm that learns from other devices, such as modnas; {algorithm} takes all of "
+            "them as --devices"
+        )
+    require_devices(
+        [*(goal.name for goal in objectives(targets)), *(bound.cost for bound in bounds_of(limits))],
+        [device_name(source) for source in (*named, *others)],
+    )
+    return open_devices(family, named, unseen=others, described=described, missing=missing)
 
 
 def device_rows(run: Run) -> dict[str, list[dict[str, Any]]]:
@@ -81,7 +95,9 @@ def device_rows(run: Run) -> dict[str, list[dict[str, Any]]]:
 def device_parts(run: Run) -> list[Any]:
     """A line for each other device; nothing where there is none."""
     from hwnas.predictors import device_name
+    from hwnas.study.one_shot import describes_devices
 
+    describes = describes_devices(run.settings.algorithm)
     unseen = {device_name(source) for source in run.settings.unseen}
     lines = []
     for device, rows in device_rows(run).items():
@@ -89,6 +105,7 @@ def device_parts(run: Run) -> list[Any]:
             continue
         first, last = rows[0], rows[-1]
         reach = [f"{ms(one['latency_ms'])} ms at {one['accuracy']:.1%}" for one in (first, last)]
-        lines.append((device, "never seen" if device in unseen else "learned from", str(len(rows)), *reach))
-    columns = ["device", "", "networks", "fastest", "most accurate"]
+        known = ["never seen" if device in unseen else "learned from"] if describes else []
+        lines.append((device, *known, str(len(rows)), *reach))
+    columns = ["device", *([""] if describes else []), "networks", "fastest", "most accurate"]
     return [grid("Fronts on other devices", columns, lines)] if lines else []

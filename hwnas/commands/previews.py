@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hwnas.commands.printing import grid
 
 if TYPE_CHECKING:
     from hwnas.objectives import Feasibility
-    from hwnas.objectives.feasibility import Share
+    from hwnas.objectives.feasibility import Reach, Share
 
 
 def limits_of(
-    given: Mapping[str, str | None], *, at_least: Mapping[str, str | None], about: Mapping[str, str | None]
+    given: Mapping[str, str | Sequence[str] | None],
+    *,
+    at_least: Mapping[str, Sequence[str] | None],
+    about: Mapping[str, str | None],
 ) -> dict[str, float]:
     """The limits of ``--max-latency 5ms``, ``--min-latency 2ms`` and the like, by name and in the cost's unit.
 
     Args:
-        given: Texts by the target's name; ``None`` for a limit that was not given.
+        given: Texts by the target's name, several where it can be limited on several devices (``jetson=8ms``); ``None``
+            for a limit that was not given.
         at_least: Likewise, of what the cost has to be at least.
         about: Likewise, of what it has to be within two per cent: a band, for one that is not limited otherwise.
 
     Raises:
-        UsageError: A text is no quantity, a lower limit is above the upper one, or a band has a limit beside it.
+        UsageError: A text is no quantity, a device is limited twice, a lower limit is above the upper one, or a band
+            has a limit beside it.
     """
     from hwnas.core import UsageError
-    from hwnas.objectives import COSTS, Bound, band_about, bounds_of, parse_quantity
+    from hwnas.objectives import COSTS, Bound, band_about, bounds_of, latency_on, parse_quantity
 
     found: dict[str, float] = {}
     for sign, side in ((1, given), (-1, at_least)):
-        for target, text in side.items():
-            if text is not None:
-                value = parse_quantity(text, unit=COSTS[target].unit)
-                found[Bound(cost=COSTS[target].name, value=value, sign=sign).name] = value
+        for target, texts in side.items():
+            for typed in [texts] if isinstance(texts, str) else texts or ():
+                device, _, quantity = typed.rpartition("=") if target == "latency" else ("", "", typed)
+                cost = latency_on(device.strip()) if device else COSTS[target]
+                bound = Bound(cost=cost.name, value=parse_quantity(quantity, unit=cost.unit), sign=sign)
+                if bound.name in found:
+                    raise UsageError(
+                        f"{bound.option} is given twice{f' for {bound.device}' if bound.device else ''}: expected one "
+                        f"limit for each device, such as {bound.option} 5ms {bound.option} jetson=8ms"
+                    )
+                found[bound.name] = bound.value
     for target, text in about.items():
         if text is not None:
             if given.get(target) or at_least.get(target):
@@ -46,6 +58,10 @@ def limits_of(
     return found
 
 
+def _cost(reach: Reach) -> str:
+    return reach.target if reach.device is None else f"{reach.target} on {reach.device}"
+
+
 def feasibility_parts(found: Feasibility) -> list[Any]:
     """A line for each cost, one for all limits together, and how it is known."""
     several = len(found.bounds) > 1
@@ -56,7 +72,7 @@ def feasibility_parts(found: Feasibility) -> list[Any]:
         limit = " to ".join(f"{bound.value:.4g}" for bound in reach.bounds) + (f" {unit}" if reach.bounds else "")
         if reach.limit is None and reach.floor is not None:
             limit = f"from {limit}"
-        line = [reach.target, limit, f"{reach.least:.4g} {unit}", f"{reach.most:.4g} {unit}"]
+        line = [_cost(reach), limit, f"{reach.least:.4g} {unit}", f"{reach.most:.4g} {unit}"]
         line.append(_share(found, reach.share) if reach.bounds else "")
         if several:
             line.append("none" if reach.within is None else f"{reach.within:.4g} {unit}")

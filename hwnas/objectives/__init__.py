@@ -1,7 +1,16 @@
 """What a search trades: accuracy and costs, their units, and limits on them."""
 
 from hwnas.objectives.bounds import Bound, band_about, bounds_of
-from hwnas.objectives.catalog import ACCURACY, COSTS, KnownCosts, latency_on, objectives
+from hwnas.objectives.catalog import (
+    ACCURACY,
+    COSTS,
+    KnownCosts,
+    device_of_cost,
+    is_latency,
+    latency_on,
+    objectives,
+    require_devices,
+)
 from hwnas.objectives.descent import lowest
 from hwnas.objectives.feasibility import Feasibility
 from hwnas.objectives.limits import Limits
@@ -16,8 +25,11 @@ __all__ = [
     "Limits",
     "band_about",
     "bounds_of",
+    "device_of_cost",
+    "is_latency",
     "latency_on",
     "lowest",
     "objectives",
     "parse_quantity",
+    "require_devices",
 ]

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.core import UsageError, unknown
-from hwnas.objectives.catalog import COSTS
+from hwnas.objectives.catalog import AT, COSTS, device_of_cost
 
 Values = Mapping[str, NDArray[np.float64]]
 
 _TARGETS = {cost.name: target for target, cost in COSTS.items()}
+_LOWER = "min_"  # begins the name of a bound from below
 _HIT = 0.02  # how far a cost that is to be hit may be from it, relative
 
 
@@ -23,7 +24,7 @@ class Bound:
     """One side of what a cost may be.
 
     Attributes:
-        cost: Its name, such as ``"latency_ms"``.
+        cost: Its name, such as ``"latency_ms"``, or on another device ``"latency_ms@DEVICE"``.
         value: In the cost's unit.
         sign: 1 where the cost may be so much at most, -1 where it has to be so much at least.
     """
@@ -35,20 +36,33 @@ class Bound:
     @property
     def name(self) -> str:
         """The cost's name, of a lower bound after ``min_``: how limits call it."""
-        return self.cost if self.sign > 0 else f"min_{self.cost}"
+        return self.cost if self.sign > 0 else f"{_LOWER}{self.cost}"
+
+    @property
+    def device(self) -> str | None:
+        """The device that it holds on; ``None`` for that of the run's table."""
+        return device_of_cost(self.cost)
 
     @property
     def option(self) -> str:
         """The bound as the command line names it, such as ``"--max-latency"``."""
-        return f"--{'max' if self.sign > 0 else 'min'}-{_TARGETS[self.cost]}"
+        return f"--{'max' if self.sign > 0 else 'min'}-{target_of(self.cost)}"
 
     @property
     def unit(self) -> str:
         """Unit of the cost."""
-        return COSTS[_TARGETS[self.cost]].unit
+        return COSTS[target_of(self.cost)].unit
+
+    def argument(self, number: str) -> str:
+        """What stands behind the option for a value: ``5ms``, or ``DEVICE=5ms``.
+
+        Args:
+            number: The value in the cost's unit, as it is to be written.
+        """
+        return f"{'' if self.device is None else f'{self.device}='}{number}{self.unit}"
 
     def __str__(self) -> str:
-        return f"{self.option} {self.value:g}{self.unit}"
+        return f"{self.option} {self.argument(f'{self.value:g}')}"
 
     def kept(self, values: Values) -> NDArray[np.bool_]:
         """Where it holds, shape ``(n,)``."""
@@ -60,16 +74,19 @@ class Bound:
 
 
 def bounds_of(limits: Mapping[str, float]) -> tuple[Bound, ...]:
-    """Limits as bounds, in the order of the costs, a lower one before the upper one.
+    """Limits as bounds, in the order of the costs, a lower one before the upper one, those on other devices behind.
 
     Args:
         limits: Values by the names of the bounds, in the unit of the cost: ``{"latency_ms": 2.0}`` for 2 ms at most,
-            ``{"min_latency_ms": 1.0}`` for 1 ms at least.
+            ``{"min_latency_ms": 1.0}`` for 1 ms at least, ``{"latency_ms@jetson": 8.0}`` for 8 ms on a jetson.
 
     Raises:
         UsageError: No such bound, or the smallest value of a cost is above its largest.
     """
-    every = [Bound(cost=cost, value=0.0, sign=sign) for cost in _TARGETS for sign in (-1, 1)]
+    elsewhere = [name.removeprefix(_LOWER) for name in limits if device_of_cost(name.removeprefix(_LOWER))]
+    every = [
+        Bound(cost=cost, value=0.0, sign=sign) for cost in (*_TARGETS, *dict.fromkeys(elsewhere)) for sign in (-1, 1)
+    ]
     known = {bound.name: bound for bound in every}
     for name in limits:
         if name not in known:
@@ -82,6 +99,11 @@ def bounds_of(limits: Mapping[str, float]) -> tuple[Bound, ...]:
                 "Exchange the two, or leave one out"
             )
     return tuple(found)
+
+
+def target_of(cost: str) -> str:
+    """The cost as the command line names it, on whatever device: ``latency`` of ``latency_ms@DEVICE``."""
+    return _TARGETS[cost.partition(AT)[0]]
 
 
 def band_about(cost: str, value: float) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -25,24 +25,64 @@ COSTS: Mapping[str, Objective] = {
 }
 
 
+_LATENCY = COSTS["latency"]
+AT = "@"  # between a cost and the device that it is of, where that is not the device of the run's table
+
+
 def objectives(targets: Sequence[str]) -> tuple[Objective, ...]:
     """Accuracy and the targets, in the order given and each once.
 
     Args:
-        targets: Names of costs, those of ``COSTS``.
+        targets: Names of costs, those of ``COSTS``, and ``latency@DEVICE`` for the latency on another device.
 
     Raises:
         UsageError: No such target.
     """
-    for name in targets:
-        if name not in COSTS:
-            raise unknown("target", name, COSTS)
-    return (ACCURACY, *(COSTS[name] for name in dict.fromkeys(targets)))
+    return (ACCURACY, *map(_target, dict.fromkeys(targets)))
+
+
+def _target(name: str) -> Objective:
+    cost, at, device = name.partition(AT)
+    if name in COSTS:
+        return COSTS[name]
+    if at and device and COSTS.get(cost) is _LATENCY:
+        return latency_on(device)
+    raise unknown("target", name, (*COSTS, f"latency{AT}DEVICE"))
 
 
 def latency_on(device: str) -> Objective:
     """The latency on a device other than that of the run's table; its name is ``latency_ms@DEVICE``."""
-    return replace(COSTS["latency"], name=f"{COSTS['latency'].name}@{device}")
+    return replace(_LATENCY, name=f"{_LATENCY.name}{AT}{device}")
+
+
+def is_latency(cost: str) -> bool:
+    """Whether a cost is the latency, on whatever device."""
+    return cost == _LATENCY.name or device_of_cost(cost) is not None
+
+
+def device_of_cost(name: str) -> str | None:
+    """The device in the name of a cost; ``None`` for one on the device of the run's table, or on none."""
+    cost, _, device = name.partition(AT)
+    return device if device and cost == _LATENCY.name else None
+
+
+def require_devices(costs: Iterable[str], known: Collection[str]) -> None:
+    """Checks that the latency is known wherever it is traded or limited.
+
+    Args:
+        costs: Their names.
+        known: Names of the devices beside that of the run's table.
+
+    Raises:
+        UsageError: It is asked for on a device that nobody named.
+    """
+    for device in filter(None, map(device_of_cost, costs)):
+        if device not in known:
+            named = f"; named are {', '.join(known)}" if known else ""
+            raise UsageError(
+                f"nothing says how long networks take on {device}: expected its latency table, --devices "
+                f"{device}=TABLE.jsonl{named}"
+            )
 
 
 @dataclass(frozen=True)
@@ -86,8 +126,10 @@ class KnownCosts:
             names: Of costs, such as ``"energy_mj"``.
 
         Raises:
-            UsageError: The energy is asked for and the table does not tell it.
+            UsageError: The energy is asked for and the table does not tell it, or the latency on an unknown device.
         """
+        names = list(names)
+        require_devices(names, self.elsewhere)
         if self.energy is None and COSTS["energy"].name in names:
             raise UsageError(
                 "the latency table holds the energy of too few networks to predict it: make a table with "

@@ -9,10 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from hwnas.core import Architecture, InfeasibleError
-from hwnas.objectives.bounds import Bound
-from hwnas.objectives.catalog import COSTS
-
-_TARGETS = {cost.name: target for target, cost in COSTS.items()}
+from hwnas.objectives.bounds import Bound, target_of
+from hwnas.objectives.catalog import COSTS, device_of_cost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +66,12 @@ class Reach:
     @property
     def target(self) -> str:
         """The cost as the command line names it, such as ``"latency"``."""
-        return _TARGETS[self.cost]
+        return target_of(self.cost)
+
+    @property
+    def device(self) -> str | None:
+        """The device that it is of, where that is not the one of the table."""
+        return device_of_cost(self.cost)
 
     @property
     def unit(self) -> str:
@@ -139,7 +142,7 @@ class Feasibility:
         reachable = {bound.name: self._end(bound) for bound in self.bounds}
         lines = [
             f"{bound}: the {'smallest' if bound.sign > 0 else 'largest'} reachable value is "
-            f"{_written(bound, reachable[bound.name])}"
+            f"{_rounded(bound, reachable[bound.name])}{bound.unit}"
             for bound in self.bounds
         ]
         raise InfeasibleError(
@@ -195,8 +198,13 @@ class Feasibility:
 
 
 def _written(bound: Bound, value: float) -> str:
-    """A value to put behind an option, with its unit; rounded so that what it names can be reached."""
-    return f"{round_up(value) if bound.sign > 0 else round_down(value):g}{bound.unit}"
+    """A value to put behind an option."""
+    return bound.argument(_rounded(bound, value))
+
+
+def _rounded(bound: Bound, value: float) -> str:
+    """A value in the cost's unit, rounded so that what it names can be reached."""
+    return f"{round_up(value) if bound.sign > 0 else round_down(value):g}"
 
 
 def round_up(value: float) -> float:

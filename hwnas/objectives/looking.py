@@ -40,7 +40,9 @@ def feasibility(
     Raises:
         MissingRowError: The latency table lacks a block of the space.
     """
-    names = [cost.name for cost in COSTS.values() if cost.name in {*(b.cost for b in bounds), *also}]
+    asked = dict.fromkeys([*(bound.cost for bound in bounds), *also])
+    plain = [cost.name for cost in COSTS.values()]
+    names = [*(name for name in plain if name in asked), *(name for name in asked if name not in plain)]
     codes = ArchitectureCodes(space)
     if space.size <= MOST_COUNTED:
         pool = list(space.listed)

@@ -7,7 +7,7 @@ from hwnas.predictors.bounds import Gate, gates
 from hwnas.predictors.breakdown import Part, Prediction, explain
 from hwnas.predictors.calibration import Calibration
 from hwnas.predictors.counts import KernelCounts
-from hwnas.predictors.devices import REFERENCES, NamedDevice, device_name, open_device_named
+from hwnas.predictors.devices import REFERENCES, NamedDevice, device_name, needs_pool, open_device_named
 from hwnas.predictors.evaluation import Accuracy, Estimate, GroupAccuracy, accuracy, compare, fitted_line
 from hwnas.predictors.fresh import chosen_networks, random_networks, signature
 from hwnas.predictors.judging import Subject, judge
@@ -59,6 +59,7 @@ __all__ = [
     "gates",
     "judge",
     "left_out",
+    "needs_pool",
     "open_device_named",
     "random_networks",
     "read_architectures",

@@ -14,6 +14,7 @@ from hwnas.predictors.adaptation import Array
 from hwnas.predictors.adaptation_files import read_measured
 from hwnas.predictors.adapted import AdaptedPredictor
 from hwnas.predictors.mixed import Family, LatencyPredictors
+from hwnas.predictors.pool_spaces import POOL_SPACES
 from hwnas.predictors.pools import LatencyPool
 from hwnas.predictors.rows import Missing
 from latency_tables import UnknownTableError, read_table, resolve, table_sha256
@@ -42,8 +43,35 @@ class NamedDevice:
 
 
 def device_name(source: str) -> str:
-    """What the column of a device is called that was asked for by a name or a file."""
-    return Path(source).name.removesuffix(".csv").removesuffix(".jsonl")
+    """What the column of a device is called: its own name, or that of the file; ``NAME=FILE`` gives it another one."""
+    return _named(source)[0]
+
+
+def _named(source: str) -> tuple[str, str]:
+    """The name of a device, and what it was asked for by."""
+    name, given, what = source.partition("=")
+    if given and name and what and not Path(source).is_file():
+        return name, what
+    return Path(source).name.removesuffix(".csv").removesuffix(".jsonl"), source
+
+
+def needs_pool(sources: Sequence[str], *, space: str) -> bool:
+    """Whether devices of a space are known from its pool of latencies alone.
+
+    Args:
+        sources: How they were asked for, as of ``open_device_named``.
+        space: The name of the space; where it has no pool, only files of timed networks need one.
+    """
+    asked = [_named(source)[1] for source in sources]
+    return any(what.endswith(".csv") or (space in POOL_SPACES and not _is_table(what)) for what in asked)
+
+
+def _is_table(what: str) -> bool:
+    try:
+        resolve(what)
+    except UnknownTableError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -70,15 +98,20 @@ class Lookup:
 
 
 def open_device_named(
-    source: str, *, pool: LatencyPool, references: Sequence[Architecture], networks: Family, missing: Missing = "error"
+    source: str,
+    *,
+    pool: LatencyPool | None,
+    references: Sequence[Architecture] = (),
+    networks: Family,
+    missing: Missing = "error",
 ) -> NamedDevice:
     """A device by name.
 
     Args:
         source: ``"pixel3"``, one of the pool; a latency table's file or the name of a shipped one; or a CSV file of
             networks that were timed on a device without either, as ``hwnas predictor choose`` begins it. What is not
-            known of the first and the last is predicted from the pool.
-        pool: Of the space.
+            known of the first and the last is predicted from the pool. ``NAME=`` before it gives it another name.
+        pool: Of the space; ``None`` where a latency table is all that can be named.
         references: What describes a device.
         networks: The space, at one batch and precision.
         missing: What to do where a table lacks a row.
@@ -89,24 +122,26 @@ def open_device_named(
         MissingRowError: A table lacks kernels of the space.
         TableMismatchError: It holds nothing for the batch or the precision.
     """
-    if source.endswith(".csv"):
-        return _timed(source, read_measured(source, pool.about), pool, references)
-    if source in pool.devices and not Path(source).is_file():
-        row = pool.latency_ms[pool.devices.index(source)]
+    what = _named(source)[1]
+    if pool is not None and what.endswith(".csv"):
+        return _timed(source, read_measured(what, pool.about), pool, references)
+    if pool is not None and what in pool.devices and not Path(what).is_file():
+        row = pool.latency_ms[pool.devices.index(what)]
         known = {one: float(ms) for one, ms in zip(pool.architectures, row, strict=True) if np.isfinite(ms) and ms > 0}
         return _timed(source, known, pool, references)
     try:
-        path = resolve(source)
+        path = resolve(what)
     except UnknownTableError as error:
-        others = ("TABLE.jsonl", "MEASURED.csv")
-        raise unknown("device", source, (*pool.devices, *error.shipped, *others)) from error
+        others = ("TABLE.jsonl", "MEASURED.csv") if pool else ("TABLE.jsonl",)
+        raise unknown("device", what, (*(pool.devices if pool else ()), *error.shipped, *others)) from error
     table = read_table(path)
-    latency = LatencyPredictors.of(table, networks, missing=missing).latency
+    predictors = LatencyPredictors.of(table, networks, missing=missing)
+    predictors.require_coverage(networks.covering())
     return NamedDevice(
         name=device_name(source),
         source=source,
-        latency=latency,
-        reference_ms=latency.predict(references)[0],
+        latency=predictors.latency,
+        reference_ms=predictors.latency.predict(references)[0],
         sha256=table_sha256(table),
     )
 

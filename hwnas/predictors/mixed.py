@@ -30,6 +30,9 @@ class Family(Networks, Protocol):
     def members(self) -> Mapping[str, Networks]:
         """The networks at each precision that they may choose; empty where there is one precision."""
 
+    def covering(self) -> Sequence[Architecture]:
+        """Architectures that together contain every block of the space."""
+
 
 @dataclass(frozen=True)
 class ByPrecision:

@@ -45,7 +45,7 @@ def search_command(run: Run, *, out: str) -> str:
     options += [("--seed", str(settings.seed))]
     for bound in settings.bounds:
         # repr: the shortest text that gives exactly this number back
-        options.append((bound.option, f"{float(bound.value)!r}{bound.unit}"))
+        options.append((bound.option, bound.argument(f"{float(bound.value)!r}")))
     options += [("--warm-start", run.warm.source)] if run.warm is not None else []
     options += [("--table", str(run.folder / "latency_table.jsonl")), ("--out", out)]
     order = _ORDERS[settings.recipe.channels_last]

@@ -16,7 +16,7 @@ from hwnas.reports.drawing import Drawing, Shape, drawn, name_y
 from hwnas.reports.formats import percent, with_unit
 from hwnas.reports.svg import COLORS, Mark
 from hwnas.reports.templates import environment, script_hash
-from hwnas.reports.trials import COST_LABELS
+from hwnas.reports.trials import label_of
 from latency_tables import write_atomically
 
 ACCURACY = "accuracy"
@@ -50,7 +50,7 @@ class ComparisonPart:
 
     def label(self, name: str) -> str:
         """What an objective is called."""
-        return COST_LABELS.get(name, name)
+        return label_of(name)
 
 
 def comparison_page(comparison: Comparison, out: Path) -> Path:
@@ -113,16 +113,16 @@ def _fronts(comparison: Comparison, runs: list[ComparedRun], looks: dict[str, Li
             at = points[:, position], points[:, accuracy]
             axes.plot(*at, marker=marker, markersize=5, drawstyle="steps-post", linewidth=1.4, gid=f"r{i}", **style)
             marks[f"r{i}"] = Mark(title=f"{run.name} · {len(points)} on its front", kind="curve")
-        name = COST_LABELS.get(goal.name, goal.name)
+        name = label_of(goal.name)
         axes.set_xlabel(f"{name[0].upper()}{name[1:]} [{goal.unit}]", labelpad=8)
         name_y(axes, "Validation accuracy", shape)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
         axes.margins(x=0.05, y=0.08)
         return marks
 
-    name = COST_LABELS.get(goal.name, goal.name)
+    name = label_of(goal.name)
     label = f"The fronts of {len(runs)} runs over one another: validation accuracy against {name}."
-    return drawn(f"fronts-{name.lower()}", label, draw)
+    return drawn(f"fronts-{name.lower().replace(' ', '-')}", label, draw)
 
 
 def _style(line: Line) -> dict[str, Any]:

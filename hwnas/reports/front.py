@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
+from hwnas.objectives import latency_on
 from hwnas.pareto import non_dominated
 from hwnas.reports.drawing import Drawing, Shape, drawn, joined, name_y
 from hwnas.reports.formats import number_of, percent, with_unit
@@ -28,8 +29,7 @@ def front_figure(numbers: Numbers, cost: str, *, device: str = "") -> Drawing:
     Args:
         numbers: With at least one trial that has a value.
         cost: Name of the cost, for example ``latency_ms``.
-        device: The other device that the numbers are of (``Numbers.on``), on which no limit holds; empty for that of
-            the run's table.
+        device: The other device that the numbers are of (``Numbers.on``); empty for that of the run's table.
     """
     what, unit = COST_LABELS[cost] + f" on {device}" * bool(device), COST_UNITS[cost]
     rows = [row for row in numbers.valued if cost in row.costs]
@@ -49,9 +49,9 @@ def front_figure(numbers: Numbers, cost: str, *, device: str = "") -> Drawing:
         bottom, top = axes.get_ylim()
         axes.set_yticks([tick for tick in axes.get_yticks() if max(bottom, 0.0) <= tick <= min(top, 1.0)])
         axes.set_ylim(bottom, top)
-        bounds = () if device else numbers.run.settings.bounds
-        for bound in bounds:
-            if bound.cost == cost:
+        limited = latency_on(device).name if device else cost
+        for bound in numbers.run.settings.bounds:
+            if bound.cost == limited:
                 _limit(axes, bound.value, rows, cost, shape)
         seen = [*alone, *(row for crowd in crowds.values() for row in crowd)]
         places = {row.number: (row.costs[cost], row.accuracy or 0.0) for row in seen}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hwnas.objectives import device_of_cost
 from hwnas.reports import commands
 from hwnas.reports.courses import Trainings, trainings_of
 from hwnas.reports.devices import fronts_elsewhere
@@ -22,8 +23,9 @@ from hwnas.reports.spending import spending_figure
 from hwnas.reports.templates import environment, script_hash
 from hwnas.reports.thinning import LINES, LISTED, TOLD
 from hwnas.reports.trainings import accuracy_figure, loss_figure
-from hwnas.reports.trials import COST_LABELS, COST_UNITS
+from hwnas.reports.trials import COST_LABELS, COST_UNITS, label_of
 from hwnas.study import PICKS, Run
+from hwnas.study.one_shot import describes_devices
 from hwnas.training import preset_name
 from latency_tables import write_atomically
 
@@ -75,7 +77,7 @@ def _figures(content: dict[str, Any]) -> list[Drawing]:
 
 def _content(numbers: Numbers) -> dict[str, Any]:
     run = numbers.run
-    folder, targets = str(run.folder), [objective.name for objective in run.objectives[1:]]
+    folder, targets = str(run.folder), [goal.name for goal in run.objectives[1:]]
     partition, trainings = partition_of(run), trainings_of(numbers)
     recipe = run.settings.recipe
     preset = preset_name(recipe, but=commands.ON_THE_COMMAND_LINE)
@@ -93,7 +95,9 @@ def _content(numbers: Numbers) -> dict[str, Any]:
         "cost_labels": COST_LABELS,
         "cost_units": COST_UNITS,
         "targets": targets,
-        "target_labels": [COST_LABELS[name] for name in targets],
+        "target_labels": [label_of(name) for name in targets],
+        "label_of": label_of,
+        "describes": describes_devices(run.settings.algorithm),
         "drawings": _drawings(numbers, trainings),
         "trainings": trainings,
         "told_parent": told_parent,
@@ -122,8 +126,8 @@ def _drawings(numbers: Numbers, trainings: Trainings) -> dict[str, Any]:
     """The drawings there is something to draw for."""
     fronts: dict[str, Drawing] = {}
     if numbers.valued:
-        costs = dict.fromkeys(["latency_ms", *(objective.name for objective in numbers.run.objectives[1:])])
-        fronts = {cost: front_figure(numbers, cost) for cost in costs}
+        here = (goal.name for goal in numbers.run.objectives[1:] if device_of_cost(goal.name) is None)
+        fronts = {cost: front_figure(numbers, cost) for cost in dict.fromkeys(["latency_ms", *here])}
     measured = [card for card in numbers.cards if card.latency is not None]
     many = len(numbers.run.objectives) > 2 and bool(numbers.front)
     return {

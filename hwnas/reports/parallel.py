@@ -10,13 +10,14 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from hwnas.core import Objective
+from hwnas.objectives import latency_on
 from hwnas.reports.drawing import Drawing, Shape, drawn, joined
 from hwnas.reports.formats import percent, with_unit
 from hwnas.reports.front import told_trial
 from hwnas.reports.numbers import Numbers
 from hwnas.reports.svg import COLORS, Mark
 from hwnas.reports.thinning import LINES, TOLD, spread
-from hwnas.reports.trials import COST_LABELS, TrialRow
+from hwnas.reports.trials import TrialRow, label_of
 
 
 def parallel_figure(numbers: Numbers) -> Drawing:
@@ -65,7 +66,14 @@ def parallel_figure(numbers: Numbers) -> Drawing:
 
 def _costs(rows: Sequence[TrialRow], goals: Sequence[Objective]) -> NDArray[np.float64]:
     """Shape ``(n, m)``, minimised."""
-    known = [{"accuracy": row.accuracy or 0.0, **row.costs} for row in rows]
+    known = [
+        {
+            "accuracy": row.accuracy or 0.0,
+            **row.costs,
+            **{latency_on(device).name: latency_ms for device, latency_ms in row.elsewhere_ms.items()},
+        }
+        for row in rows
+    ]
     return np.array([[goal.to_cost(values[goal.name]) for goal in goals] for values in known])
 
 
@@ -88,7 +96,7 @@ def _rulers(
 
 
 def _name(goal: Objective) -> str:
-    return COST_LABELS.get(goal.name, goal.name)
+    return label_of(goal.name)
 
 
 def _value(goal: Objective, value: float) -> str:

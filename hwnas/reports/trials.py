@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from hwnas.core import DataError, Trial
 from hwnas.evaluators import COURSE, PARENT
-from hwnas.objectives import COSTS, latency_on
+from hwnas.objectives import COSTS, device_of_cost, latency_on
 from hwnas.spaces import PRECISION, precision_of
 from hwnas.study import Run
 from hwnas.study.record import RUNG_ACCURACY, RUNGS
@@ -24,6 +24,12 @@ COST_LABELS: Mapping[str, str] = {
     "energy_mj": "energy",
 }
 COST_UNITS: Mapping[str, str] = {cost.name: cost.unit for cost in COSTS.values()}
+
+
+def label_of(cost: str) -> str:
+    """What a cost is called, and the device it is on where that is another one than the table's."""
+    device = device_of_cost(cost)
+    return COST_LABELS.get(cost, cost) if device is None else f"{COST_LABELS['latency_ms']} on {device}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ def with_targets(run: Run, added: Sequence[str]) -> Run:
         added: Names of costs that are no targets of it yet.
 
     Raises:
-        UsageError: The run's table does not tell one of them.
+        UsageError: The run's table does not tell one of them, or it is of a device that the run does not know.
         OSError: The folder cannot be written.
     """
     if "energy" in added and run.costs.energy is None:
@@ -30,6 +30,7 @@ def with_targets(run: Run, added: Sequence[str]) -> Run:
             f"{run.folder} cannot go on with the target energy: its latency table, which a run keeps, holds the energy "
             "of too few networks. Begin a new run with another --out and a table made with `hwnas profile --energy`"
         )
+    run.costs.require_known(goal.name for goal in objectives(added))
     change = TargetsAdded(
         when=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         before=run.settings.targets,

@@ -1,4 +1,4 @@
-"""The devices of a search that finds a front for each of several."""
+"""The devices of a search beside that of its table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cached_property
 
 from hwnas.core import Architecture, Predictor, UsageError
 from hwnas.networks import NetworkFamily
-from hwnas.predictors import REFERENCES, Missing, NamedDevice, open_device_named, read_pool
+from hwnas.predictors import REFERENCES, Missing, NamedDevice, needs_pool, open_device_named, read_pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +18,8 @@ class Devices:
     """Devices beside that of a run's table, and how devices are described.
 
     Attributes:
-        references: Networks by whose latencies a device is described; none where there is but the table's.
-        learned: To learn from.
+        references: Networks by whose latencies a device is described; none where nothing learns from descriptions.
+        learned: Whose latencies a search goes by.
         unseen: To find a front for, from their description alone.
     """
 
@@ -45,26 +45,37 @@ class Devices:
 
 
 def open_devices(
-    family: NetworkFamily, learned: Sequence[str] = (), *, unseen: Sequence[str] = (), missing: Missing = "error"
+    family: NetworkFamily,
+    learned: Sequence[str] = (),
+    *,
+    unseen: Sequence[str] = (),
+    described: bool = True,
+    missing: Missing = "error",
 ) -> Devices:
-    """Devices by name, each with the latencies that describe it.
+    """Devices by name.
 
     Args:
         family: The space and its networks.
-        learned: Devices to learn from, as ``hwnas.predictors.open_device_named`` takes them.
+        learned: Devices by whose latencies to search: latency tables; and of a space with a pool of devices, names of
+            the pool and files of timed networks, as ``hwnas.predictors.open_device_named`` takes them.
         unseen: Devices to find a front for without learning from them, likewise.
+        described: Whether something learns from descriptions of devices: each then needs the latencies of some
+            reference networks, which a pool says.
         missing: What to do where a table lacks a row.
 
     Raises:
-        UsageError: No pool of the space, no such device, one twice, or one that lacks latencies of reference networks.
+        UsageError: No pool of the space where one is needed, no such device, one twice, or one that lacks latencies of
+            reference networks.
         MachineError: ``HWNAS_DATA`` is not set, or its folder lacks the pool.
         DataError: A file cannot be read.
         MissingRowError: A table lacks kernels of the space.
+        TableMismatchError: A table holds nothing for the batch or the precision.
     """
     if not (learned or unseen):
         return Devices()
-    pool = read_pool(family.space.name)
-    references = tuple(pool.choose(REFERENCES))
+    described = described or needs_pool((*learned, *unseen), space=family.space.name)
+    pool = read_pool(family.space.name) if described else None
+    references = tuple(pool.choose(REFERENCES)) if pool else ()
 
     def opened(names: Sequence[str]) -> tuple[NamedDevice, ...]:
         return tuple(
@@ -76,6 +87,7 @@ def open_devices(
     twice = [name for name, count in Counter(one.name for one in found.all).items() if count > 1]
     if twice:
         raise UsageError(
-            f"device {twice[0]!r} is named twice: give each once, as one to learn from or as an unseen one"
+            f"device {twice[0]!r} is named twice: give each once, as one to learn from or as an unseen one. NAME=TABLE "
+            "gives a table another name than its file's"
         )
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hwnas.core import Searcher, UsageError, unknown
-from hwnas.objectives import bounds_of
+from hwnas.objectives import bounds_of, device_of_cost, objectives
 from hwnas.relaxed import option_counts
 from hwnas.searchers import ALGORITHMS, require_inner
 from hwnas.spaces import SearchSpace
@@ -32,6 +32,12 @@ def require_searcher(algorithm: str, inner: str | None) -> str | None:
     return None
 
 
+def describes_devices(algorithm: str) -> bool:
+    """Whether an algorithm learns from descriptions of devices, by which it knows others that it has never seen."""
+    found = ONE_SHOTS.get(algorithm)
+    return found is not None and found.several
+
+
 def require_one_shot(
     algorithm: str,
     *,
@@ -44,7 +50,7 @@ def require_one_shot(
     """Refuses what a policy cannot be learned from, before anything is measured or trained.
 
     Args:
-        algorithm: Of the search; any but those of ``ONE_SHOTS`` passes, where there are no further devices.
+        algorithm: Of the search; any but those of ``ONE_SHOTS`` passes.
         space: To search.
         evaluator: What finds accuracies.
         targets: Costs to trade against accuracy.
@@ -55,13 +61,20 @@ def require_one_shot(
         UsageError: The algorithm, the space, the evaluator, the targets or the limits are not for this.
     """
     found = ONE_SHOTS.get(algorithm)
-    if several and not (found and found.several):
-        takes = " or ".join(name for name, one in ONE_SHOTS.items() if one.several)
-        raise UsageError(
-            f"--devices and --unseen are for --algorithm {takes}: {algorithm} searches for one device, that of --table"
-        )
     if found is None:
         return
+    if several and not found.several:
+        raise UsageError(
+            f"algorithm {algorithm} learns for one device, that of --table: leave --devices out, or take another "
+            "algorithm, for example lamoo"
+        )
+    elsewhere = [name for name in map(device_of_cost, [goal.name for goal in objectives(targets)]) if name]
+    elsewhere += [bound.device for bound in bounds_of(limits) if bound.device]
+    if elsewhere:
+        raise UsageError(
+            f"algorithm {algorithm} neither trades nor limits the latency on a device by its name, received "
+            f"{elsewhere[0]}: leave that target or limit out, or take another algorithm, for example lamoo"
+        )
     option_counts(space)
     if evaluator != "tabular":
         raise UsageError(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hwnas.core import Architecture, Objective, Predictor, Trial, UsageError, cost_matrix
 from hwnas.evaluators import ESTIMATES, TRAININGS, Judgement
 from hwnas.networks import NetworkFamily, network_family
-from hwnas.objectives import COSTS, KnownCosts, Limits, latency_on, objectives
+from hwnas.objectives import KnownCosts, Limits, device_of_cost, is_latency, latency_on, objectives
 from hwnas.pareto import hypervolume, knee, non_dominated
 from hwnas.predictors import Corrected, LatencyPredictors, MeasuredOrPredicted
 from hwnas.study.changes import TargetsAdded
@@ -118,10 +118,14 @@ class Run:
         return StudyRecord(self.place, self.family.space, objectives(begun_with), further=self._added_costs)
 
     def _added_costs(self, architecture: Architecture) -> dict[str, float]:
-        """Costs that became targets after the beginning; a trial may be older than their being recorded."""
-        if not self.changes:
+        """Costs that became targets after the beginning; a trial may be older than their being recorded.
+
+        What a network takes on another device is recorded of every trial.
+        """
+        goals = [goal.name for change in self.changes for goal in objectives(change.added)[1:]]
+        added = [name for name in goals if device_of_cost(name) is None]
+        if not added:
             return {}
-        added = [COSTS[target].name for change in self.changes for target in change.added]
         values = self.costs.values([architecture])
         return {name: float(values[name][0]) for name in added}
 
@@ -191,10 +195,11 @@ class Run:
         return (None, *self.settings.other_devices)
 
     def objectives_on(self, device: str | None) -> tuple[Objective, ...]:
-        """What was traded, the latency being that on one of ``devices``."""
+        """What was traded, of all latencies only that on one of ``devices``; all of it for ``None``."""
         if device is None:
             return self.objectives
-        return tuple(latency_on(device) if goal.name == "latency_ms" else goal for goal in self.objectives)
+        accuracy, *costs = self.objectives
+        return (accuracy, latency_on(device), *(goal for goal in costs if not is_latency(goal.name)))
 
     def front(self) -> list[Trial]:
         """Non-dominated trials, the fastest first."""

@@ -91,8 +91,9 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
             the converted network, which is trained in fp32 once for all precisions.
         data: Name or path of the data, or what ``load_data`` gave for it; exports and workers in other processes read
             it again by that name.
-        targets: Costs to trade against accuracy: ``latency``, ``flops``, ``macs``, ``params``, ``memory``, ``energy``.
-            A run goes on with further ones, since what they cost is known of the trials that are done.
+        targets: Costs to trade against accuracy: ``latency``, ``flops``, ``macs``, ``params``, ``memory``, ``energy``,
+            and ``latency@DEVICE`` for one of ``devices``. A run goes on with further ones, since what they cost is
+            known of the trials that are done.
         algorithm: One of ``hwnas.searchers.ALGORITHMS``: ``lamoo``, ``la-mcts``, ``lanas``, ``plalam``, ``alphax``, or
             an inner searcher's name for it alone over the whole space; or of those that learn from a table of all
             accuracies ``modnas``, one policy for several devices, ``dca-nas``, which stays under one limit, or
@@ -100,7 +101,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         inner: What proposes in a region, one of ``hwnas.searchers.INNERS``; by default the algorithm's own.
         trials: Architectures to evaluate.
         limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit; lower
-            ones by the same after ``min_`` (``min_latency_ms``).
+            ones by the same after ``min_`` (``min_latency_ms``); ``latency_ms@DEVICE`` for one of ``devices``.
         seed: The same seed gives the same trials with the same table, data and versions.
         recipe: How candidates are trained; nothing distils here, since there is no teacher.
         evaluator: What finds accuracies: ``"trained"``, ``"inherited"`` (from the weights of a network that is nearly
@@ -127,8 +128,10 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
             evaluated first. What counts is the beginning of a run; what the other one does later does not.
         symmetric_int8: Whether the device asks for activations of int8 that are signed and lie around zero, as TensorRT
             does.
-        devices: For ``modnas``, devices beside that of the table, from ``hwnas.study.open_devices``: each has a front,
-            ``Run.front_on``, and every trial its latency there as ``latency_ms@DEVICE``.
+        devices: Devices beside that of the table, from ``hwnas.study.open_devices``, which say what networks take there
+            by prediction alone: every trial has its latency as ``latency_ms@DEVICE``, and there is a front for each,
+            ``Run.front_on``. To search for them, name them in ``targets`` and ``limits``; ``modnas`` learns one policy
+            for all of them.
         on_progress: Called after every trial, and in the course of what else is trained.
 
     Returns:
@@ -204,17 +207,16 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     ongoing = _going_on(folder, settings, asked_start)
     settings = ongoing or settings
     source = read_source(asked_start, family) if asked_start and ongoing is None else None
-    costs = known_costs(known_table, family, missing=settings.missing)
+    costs = known_costs(known_table, family, missing=settings.missing, devices=several)
     if ongoing is None:
         costs.require_known([*(goal.name for goal in goals), *(bound.cost for bound in limited)])
     bounds = Limits(settings.limits, costs)
     _require_room(family, bounds, trials)
     with exclusive(folder):
         if (folder / "run.json").exists():
-            run = _reopened(folder, settings, storage)
+            run = replace(_reopened(folder, settings, storage), elsewhere=several.latencies)
             if added := run.settings.added_targets(settings):
                 run = with_targets(run, added)
-            run = replace(run, elsewhere=several.latencies)
         else:
             reference = reference_point(costs, bounds, goals, classes=images.classes)
             prepare = partial(_prepared, devices=several, source=source)

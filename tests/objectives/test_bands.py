@@ -10,8 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from hwnas.commands.previews import limits_of
 from hwnas.core import Architecture, InfeasibleError, UsageError
-from hwnas.objectives import COSTS, Bound, KnownCosts, Limits, band_about, bounds_of, looking, parse_quantity
+from hwnas.objectives import (
+    COSTS,
+    Bound,
+    KnownCosts,
+    Limits,
+    band_about,
+    bounds_of,
+    is_latency,
+    looking,
+    objectives,
+    parse_quantity,
+    require_devices,
+)
 
 Values = dict[str, NDArray[np.float64]]
 NAMES = [cost.name for cost in COSTS.values()]
@@ -103,3 +116,41 @@ def test_a_cost_that_is_to_be_hit_may_be_two_per_cent_off(name: str) -> None:
     band = band_about(name, 50.0)
     assert band == {f"min_{name}": pytest.approx(49.0), name: pytest.approx(51.0)}
     assert [bound.sign for bound in bounds_of(band)] == [-1, 1]
+
+
+def test_bounds_on_other_devices_come_behind_and_are_written_with_their_device() -> None:
+    limits = {"latency_ms@jetson": 8.0, "params_m": 1.0, "min_latency_ms@jetson": 2.0, "latency_ms": 5.0}
+    found = bounds_of(limits)
+    assert [bound.name for bound in found] == ["latency_ms", "params_m", "min_latency_ms@jetson", "latency_ms@jetson"]
+    assert [bound.device for bound in found] == [None, None, "jetson", "jetson"]
+    assert " ".join(map(str, found)) == (
+        "--max-latency 5ms --max-params 1M --min-latency jetson=2ms --max-latency jetson=8ms"
+    )
+    with pytest.raises(UsageError, match="nothing can keep --min-latency jetson=9ms and --max-latency jetson=8ms"):
+        bounds_of({"latency_ms@jetson": 8.0, "min_latency_ms@jetson": 9.0})
+    for name in ("params_m@jetson", "latency_ms@", "latency@jetson"):
+        with pytest.raises(UsageError, match="unknown limit"):
+            bounds_of({name: 1.0})
+
+
+def test_targets_on_other_devices_are_latencies_alone() -> None:
+    goals = objectives(["latency", "latency@jetson", "params", "latency@jetson"])
+    assert [goal.name for goal in goals] == ["accuracy", "latency_ms", "latency_ms@jetson", "params_m"]
+    assert [is_latency(goal.name) for goal in goals] == [False, True, True, False]
+    for name in ("params@jetson", "latency@", "@jetson"):
+        with pytest.raises(UsageError, match="unknown target"):
+            objectives([name])
+    require_devices(["params_m", "latency_ms@jetson"], ["jetson"])
+    with pytest.raises(UsageError, match=r"--devices phone=TABLE\.jsonl; named are jetson"):
+        require_devices(["latency_ms@phone"], ["jetson"])
+
+
+def test_typed_limits_may_name_a_device() -> None:
+    typed = {"latency": ["5ms", "jetson=8ms"], "params": "1M"}
+    limits = limits_of(typed, at_least={"latency": ["jetson=300us"]}, about={"latency": None})
+    assert limits == {"latency_ms": 5.0, "latency_ms@jetson": 8.0, "params_m": 1.0, "min_latency_ms@jetson": 0.3}
+    for twice in (["5ms", "6ms"], ["jetson=5ms", "jetson=6ms"]):
+        with pytest.raises(UsageError, match="--max-latency is given twice"):
+            limits_of({"latency": twice}, at_least={}, about={})
+    with pytest.raises(UsageError):
+        limits_of({"latency": ["jetson="]}, at_least={}, about={})

@@ -200,7 +200,8 @@ def test_one_device_needs_no_other_and_a_run_of_before_has_but_one(begin: Callab
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"algorithm": "random"}, "--devices and --unseen are for --algorithm modnas: random searches for one device"),
+        ({"algorithm": "dca-nas"}, "algorithm dca-nas learns for one device, that of --table: leave --devices out"),
+        ({"targets": ["latency", "latency@phone"]}, "neither trades nor limits the latency on a device by its name"),
         ({"inner": "random"}, "algorithm modnas takes no inner searcher, received 'random'"),
         ({"algorithm": "modnass"}, "unknown algorithm 'modnass': .*Did you mean 'modnas'"),
         ({"evaluator": "trained"}, "expected --evaluator tabular, received trained"),
