@@ -95,7 +95,10 @@ def test_the_help_names_every_recipe(hwnas: Hwnas) -> None:
         (["search", "--algorithm", "lamo"], 2, "unknown algorithm 'lamo'.*Did you mean 'lamoo'"),
         (["search", "--inner", "mutatoin"], 2, "unknown inner searcher 'mutatoin'.*Did you mean 'mutation'"),
         (["search", "--algorithm", "alphax", "--inner", "random"], 2, "alphax takes no inner searcher.*its own tree"),
-        (["search", "--devices", "pixel3"], 2, "--devices and --unseen are for --algorithm modnas: lamoo searches for"),
+        (["search", "--devices", "pixel3"], 2, r"unknown device 'pixel3': expected one of TABLE\.jsonl, "),
+        (["search", "--unseen", "pixel3"], 2, "lamoo takes all of them as --devices"),
+        (["search", "--max-latency", "jetson=8ms"], 2, r"how long networks take on jetson: .* --devices jetson=TABLE"),
+        (["search", "--target", "latency@jetson"], 2, r"how long networks take on jetson: .* --devices jetson=TABLE"),
         (["search", "--algorithm", "modnas", "--inner", "random"], 2, "modnas takes no inner searcher"),
         (["search", "--algorithm", "modnas"], 2, "expected a space of independent choices, such as nasbench201"),
         (
@@ -106,7 +109,7 @@ def test_the_help_names_every_recipe(hwnas: Hwnas) -> None:
         (
             ["search", "--algorithm", "lightnas", "--devices", "pixel3"],
             2,
-            "--devices and --unseen are for --algorithm modnas: lightnas searches for one device",
+            "algorithm lightnas learns for one device, that of --table: leave --devices out",
         ),
         (["search", "--algorithm", "dca-nas", "--max-latency", "1ms"], 2, "expected a space of independent choices"),
         (["search", "--algorithm", "dca-nas", "--inner", "random"], 2, "dca-nas takes no inner searcher"),
@@ -116,7 +119,11 @@ def test_the_help_names_every_recipe(hwnas: Hwnas) -> None:
             "--hit-latency 8ms is a band of its own: leave out --min-latency and --max-latency",
         ),
         (["search", "--hit-latency", "soon"], 2, "cannot read 'soon'"),
-        (["search", "--target", "speed"], 2, "unknown target 'speed': expected one of energy, flops, latency, macs, "),
+        (
+            ["search", "--target", "speed"],
+            2,
+            "unknown target 'speed': expected one of energy, flops, latency, latency@",
+        ),
         (["search", "--target", "energy"], 2, "energy is known from a table alone.*`hwnas profile --energy`"),
         (["search", "--max-energy", "5mJ"], 2, "energy is known from a table alone"),
         (["search", "--missing", "guess"], 2, "--missing: expected one of error, step, regress, measure"),
