@@ -39,7 +39,7 @@ from hwnas.commands.options import (
     require_one_of,
     words_of,
 )
-from hwnas.commands.previews import feasibility_parts, limits_of
+from hwnas.commands.previews import accuracy_of, feasibility_parts, limits_of
 from hwnas.commands.printing import form, note, render, say, stderr
 from hwnas.commands.progress import ProgressForm
 from hwnas.commands.search_progress import search_progress
@@ -125,6 +125,10 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     max_macs: Annotated[str | None, typer.Option(help="Limit, for example 10M.")] = None,
     max_memory: Annotated[str | None, typer.Option(help="Limit on weights and activations, for example 2MiB.")] = None,
     max_energy: Annotated[str | None, typer.Option(help="Limit on a run's energy, for example 20mJ.")] = None,
+    min_accuracy: Annotated[
+        str | None,
+        typer.Option(help="Validation accuracy that a winner has to have at least, for example 90% or 0.9."),
+    ] = None,
     preview: Annotated[
         bool,
         typer.Option("--preview", help="Say how far the space reaches and what the limits leave of it, and end."),
@@ -172,7 +176,15 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its remarks on opening a study would break the display
     targets = target or ["latency"]
-    _require_names(targets, algorithm=algorithm, inner=inner, evaluator=evaluator, missing=missing, train_on=train_on)
+    _require_names(
+        targets,
+        algorithm=algorithm,
+        inner=inner,
+        evaluator=evaluator,
+        missing=missing,
+        train_on=train_on,
+        accuracy=min_accuracy,
+    )
     trackers = require_trackers(words_of(tracker or []))
     training = preset(recipe, device=train_on, **_given(epochs=epochs, channels_last=channels_last))
     require_lessons(evaluator, learn_from)
@@ -248,6 +260,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
                 inner=inner,
                 trials=trials,
                 limits=limits,
+                min_accuracy=accuracy_of(min_accuracy),
                 seed=seed,
                 recipe=training,
                 missing=policy,
@@ -271,8 +284,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     page = hwnas.report(run)
     tracking.winners(run, cards_of(run), [page, run.folder / "front.csv"])
     render({**_found(run, page), **offered}, lambda: front_parts(run, page), as_json=as_json)
-    if failures:
-        raise failures[0]
+    _require_winners(run, failures)
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -280,10 +292,29 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def _require_winners(run: Run, failures: Sequence[Exception]) -> None:
+    """Ends a search without winners, or with some that are not what was promised, with a status that says so.
+
+    Raises:
+        InfeasibleError: No network has the accuracy that was asked for.
+        VerificationError: The first of the failures.
+    """
+    run.require_winners()
+    if failures:
+        raise failures[0]
+
+
 def _require_names(
-    targets: Sequence[str], *, algorithm: str, inner: str | None, evaluator: str, missing: str, train_on: str
+    targets: Sequence[str],
+    *,
+    algorithm: str,
+    inner: str | None,
+    evaluator: str,
+    missing: str,
+    train_on: str,
+    accuracy: str | None,
 ) -> None:
-    """Refuses names that nobody knows, before anything is read or measured."""
+    """Refuses names that nobody knows and what is no accuracy, before anything is read or measured."""
     from hwnas.evaluators import require_evaluator
     from hwnas.objectives import objectives
     from hwnas.study.one_shot import require_searcher
@@ -294,6 +325,7 @@ def _require_names(
     require_searcher(algorithm, inner)
     require_evaluator(evaluator)
     require_one_of(train_on, TRAINING_DEVICES, option="--train-on")
+    accuracy_of(accuracy)
 
 
 def _require_energy(out: Path, table: str | None) -> None:

@@ -58,6 +58,17 @@ def limits_of(
     return found
 
 
+def accuracy_of(text: str | None) -> float | None:
+    """The accuracy of ``--min-accuracy 90%``, in (0, 1]; ``None`` where it was not given.
+
+    Raises:
+        UsageError: It is no share.
+    """
+    from hwnas.objectives import parse_quantity, require_accuracy
+
+    return None if text is None else require_accuracy(parse_quantity(text, unit=""))
+
+
 def _cost(reach: Reach) -> str:
     return reach.target if reach.device is None else f"{reach.target} on {reach.device}"
 

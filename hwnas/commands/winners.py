@@ -135,7 +135,7 @@ def front_parts(run: Run, page: Path) -> list[Any]:
             f"{row['params_m']:.3f}",
             ", ".join(roles.get(row["trial"], [])),
         )
-    parts: list[Any] = [table, *device_parts(run)]
+    parts: list[Any] = [*([table] if table.rows else []), *device_parts(run)]
     if run.settings.halving is not None:
         saved = halving_row(run)
         parts.append(

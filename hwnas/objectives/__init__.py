@@ -13,7 +13,7 @@ from hwnas.objectives.catalog import (
 )
 from hwnas.objectives.descent import lowest
 from hwnas.objectives.feasibility import Feasibility
-from hwnas.objectives.limits import Limits
+from hwnas.objectives.limits import Limits, require_accuracy
 from hwnas.objectives.units import parse_quantity
 
 __all__ = [
@@ -31,5 +31,6 @@ __all__ = [
     "lowest",
     "objectives",
     "parse_quantity",
+    "require_accuracy",
     "require_devices",
 ]

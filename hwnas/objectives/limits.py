@@ -9,13 +9,27 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.core import Architecture
+from hwnas.core import Architecture, UsageError
 from hwnas.objectives.bounds import Bound, bounds_of, excess, satisfied
 from hwnas.objectives.catalog import KnownCosts
 from hwnas.objectives.descent import lowest
 from hwnas.objectives.feasibility import Feasibility
 from hwnas.objectives.looking import feasibility
 from hwnas.spaces import SearchSpace
+
+
+def require_accuracy(least: float | None) -> float | None:
+    """Checks a lower limit on the accuracy.
+
+    Args:
+        least: In (0, 1]; ``None`` for no limit.
+
+    Raises:
+        UsageError: It is no accuracy.
+    """
+    if least is not None and not 0 < least <= 1:
+        raise UsageError(f"expected a smallest accuracy above 0 and up to 1 (100%), received {least:g}")
+    return least
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ _UNITS: dict[str, dict[str, float]] = {
         "GB": 1e9 / 2**20,
     },
     "mJ": {"uJ": 1e-3, "\u00b5J": 1e-3, "\u03bcJ": 1e-3, "mJ": 1.0, "J": 1e3},
+    "": {"": 1.0, "%": 0.01},
     "M": {"": 1e-6, "k": 1e-3, "K": 1e-3, "M": 1.0, "G": 1e3, "B": 1e3},
 }
-_EXAMPLES = {"ms": "5ms", "M": "1M", "MiB": "64MiB", "mJ": "20mJ"}
+_EXAMPLES = {"": "70%", "ms": "5ms", "M": "1M", "MiB": "64MiB", "mJ": "20mJ"}
 _FORM = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([^\s0-9]*)\s*")
 
 
@@ -29,7 +30,8 @@ def parse_quantity(text: str, *, unit: str) -> float:
 
     Args:
         text: A number with its unit, for example ``"5ms"`` or ``"0.2s"``; a count may stand without one.
-        unit: ``"ms"`` for times, ``"M"`` (millions) for counts, ``"MiB"`` for memory, ``"mJ"`` for energy.
+        unit: ``"ms"`` for times, ``"M"`` (millions) for counts, ``"MiB"`` for memory, ``"mJ"`` for energy, ``""``
+            for shares.
 
     Raises:
         UsageError: No number, no such unit, or not positive.

@@ -46,6 +46,7 @@ def search_command(run: Run, *, out: str) -> str:
     for bound in settings.bounds:
         # repr: the shortest text that gives exactly this number back
         options.append((bound.option, bound.argument(f"{float(bound.value)!r}")))
+    options += [("--min-accuracy", repr(settings.min_accuracy))] if settings.min_accuracy is not None else []
     options += [("--warm-start", run.warm.source)] if run.warm is not None else []
     options += [("--table", str(run.folder / "latency_table.jsonl")), ("--out", out)]
     order = _ORDERS[settings.recipe.channels_last]

@@ -19,7 +19,18 @@ from hwnas.reports.compared import Array, ComparedGroup, ComparedRun, Comparison
 from hwnas.study import Run
 
 _PAIRED, _FEWEST = 2, 2  # seeds that two groups share for a paired test; runs of each for one of ranks
-_SAME = ("space", "targets", "algorithm", "inner", "limits", "evaluator", "halving", "recipe", "table_sha256")
+_SAME = (
+    "space",
+    "targets",
+    "algorithm",
+    "inner",
+    "limits",
+    "min_accuracy",
+    "evaluator",
+    "halving",
+    "recipe",
+    "table_sha256",
+)
 
 
 def compare(runs: Sequence[Run]) -> Comparison:
@@ -125,6 +136,7 @@ def _remarks(runs: Sequence[Run]) -> tuple[str, ...]:
         ("recipe", "training recipes: accuracies need not be comparable"),
         ("evaluator", "evaluators: accuracies need not be comparable"),
         ("limits", "limits"),
+        ("min_accuracy", "smallest accuracies"),
         ("table_sha256", "latency tables of the same device"),
     ):
         if len({json.dumps(_plain(run, name), sort_keys=True) for run in runs}) > 1:

@@ -158,7 +158,7 @@ def _limit(axes: Axes, limit: float, rows: Sequence[TrialRow], cost: str, shape:
 def told_trial(row: TrialRow) -> str:
     """A trial in one line: what it is, what it costs, and what it won."""
     costs = [f"{COST_LABELS[name]} {with_unit(value, COST_UNITS[name])}" for name, value in row.costs.items()]
-    place = ", ".join(row.roles) or ("on the front" if row.state == "front" else "dominated")
+    place = ", ".join(row.roles) or ("on the front" if row.state == "front" else "off the front")
     chosen = [row.precision] if row.precision else []
     line = [f"weights from {told_parent(row.lineage)}"] if row.lineage else []
     told = [f"trial {row.number}", row.id, *chosen, f"accuracy {percent(row.accuracy)}", *costs, *line, place]

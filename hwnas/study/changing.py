@@ -38,7 +38,7 @@ def with_targets(run: Run, added: Sequence[str]) -> Run:
         trials=len(run.record.finished()),
     )
     run.record.close()
-    further = reference_point(run.costs, run.limits, objectives(added)[1:], classes=run.settings.classes)
+    further = reference_point(run.costs, run.limits, objectives(added)[1:], least_accuracy=run.settings.least_accuracy)
     changed = replace(
         run,
         settings=replace(run.settings, targets=(*run.settings.targets, *added)),

@@ -10,14 +10,16 @@ from hwnas.objectives import KnownCosts, Limits, lowest
 _MARGIN = 1.1  # the reference point lies this far beyond the worst value, so that the worst point still counts
 
 
-def reference_point(costs: KnownCosts, bounds: Limits, goals: Sequence[Objective], *, classes: int) -> dict[str, float]:
-    """The point that bounds the hypervolume: guessing for accuracy, the limit or the largest value for each cost.
+def reference_point(
+    costs: KnownCosts, bounds: Limits, goals: Sequence[Objective], *, least_accuracy: float
+) -> dict[str, float]:
+    """The point that bounds the hypervolume: the least accuracy that counts, the limit or the largest value of a cost.
 
     Args:
         costs: Of the architectures.
         bounds: The limits.
         goals: Objectives to give a value for.
-        classes: Of the data.
+        least_accuracy: Below it a network is worth nothing; that of guessing, at the least.
 
     Returns:
         By objective name, in the objective's own unit and sign.
@@ -27,7 +29,7 @@ def reference_point(costs: KnownCosts, bounds: Limits, goals: Sequence[Objective
     reference = {}
     for goal in goals:
         if goal.name == "accuracy":
-            reference[goal.name] = 1 / classes
+            reference[goal.name] = least_accuracy
         elif goal.name in upper:
             reference[goal.name] = _MARGIN * upper[goal.name]
         else:

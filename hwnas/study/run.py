@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.core import Architecture, Objective, Predictor, Trial, UsageError, cost_matrix
+from hwnas.core import Architecture, InfeasibleError, Objective, Predictor, Trial, UsageError, cost_matrix
 from hwnas.evaluators import ESTIMATES, TRAININGS, Judgement
 from hwnas.networks import NetworkFamily, network_family
 from hwnas.objectives import KnownCosts, Limits, device_of_cost, is_latency, latency_on, objectives
@@ -167,6 +167,33 @@ class Run:
 
         return counted
 
+    def keeps(self, trial: Trial) -> bool:
+        """Whether the accuracy of a trial is at least what was asked for; an estimate is no reason to refuse it."""
+        least = self.settings.min_accuracy
+        estimated = self.settings.evaluator in ESTIMATES and "estimated_accuracy" not in trial.values
+        return least is None or estimated or trial.values["accuracy"] >= least
+
+    def require_winners(self) -> None:
+        """Checks that a front is there.
+
+        Raises:
+            UsageError: No trial has ended well.
+            InfeasibleError: None has the accuracy that was asked for.
+        """
+        trials, least = self.judged(self.record.finished()), self.settings.min_accuracy
+        if not trials:
+            raise UsageError(f"{self.folder} has no finished trial yet: let `hwnas search --out {self.folder}` go on")
+        if least is None or any(map(self.keeps, trials)):
+            return
+        best = max(trials, key=lambda trial: trial.values["accuracy"])
+        reached = best.values["accuracy"]
+        raise InfeasibleError(
+            f"no network of {self.folder} has the accuracy of {least:.4g} that was asked for: the best of "
+            f"{len(trials)} is trial {best.number} with {reached:.4g}. Go on with more --trials; or begin a new run "
+            "with another --out, with more --epochs, wider limits, or a smaller --min-accuracy",
+            nearest={"min_accuracy": reached},
+        )
+
     def note_judgement(self, judgement: Judgement) -> None:
         """Keeps how good the predictions are that the search goes by."""
         self.record.note(_JUDGEMENT, asdict(judgement))
@@ -206,8 +233,8 @@ class Run:
         return self.front_on(None)
 
     def front_on(self, device: str | None) -> list[Trial]:
-        """What is not dominated by latency on one of ``devices``, the fastest there first."""
-        trials = self.judged(self.record.finished())
+        """What is not dominated by latency on one of ``devices``, the fastest there first; see also ``keeps``."""
+        trials = list(filter(self.keeps, self.judged(self.record.finished())))
         kept = non_dominated(cost_matrix(trials, self.objectives_on(device)))
         return fastest_first([trial for trial, good in zip(trials, kept, strict=True) if good], device)
 
@@ -219,24 +246,23 @@ class Run:
 
         Raises:
             UsageError: No such trial, one that failed or was stopped early, or no trial at all.
+            InfeasibleError: A role, and no trial has the accuracy that was asked for.
         """
-        front = self.front()
-        if not front:
-            raise UsageError(f"{self.folder} has no finished trial yet: let `hwnas search --out {self.folder}` go on")
+        front, ended = self.front(), self.record.finished()
+        if which in PICKS or not self.judged(ended):
+            self.require_winners()
         if which == "fastest":
             return min(front, key=lambda trial: (trial.values["latency_ms"], -trial.values["accuracy"]))
         if which == "best":
             return max(front, key=lambda trial: (trial.values["accuracy"], -trial.values["latency_ms"]))
         if which == "knee":
             return front[knee(self.cost_matrix(front))]
-        named = [
-            trial for trial in [*front, *self.record.finished()] if which in {trial.architecture.id, str(trial.number)}
-        ]
+        named = [trial for trial in [*front, *ended] if which in {trial.architecture.id, str(trial.number)}]
         if named:
             return self._whole(min(named, key=lambda trial: trial.failed is not None))  # the first that did not fail
         raise UsageError(
             f"{self.folder} has no finished trial {which!r}: expected {', '.join(PICKS)}, a trial's number or an "
-            f"architecture's id, for example {front[0].architecture.id}"
+            f"architecture's id, for example {(front or self.judged(ended))[0].architecture.id}"
         )
 
     def _whole(self, trial: Trial) -> Trial:
@@ -253,8 +279,8 @@ class Run:
         return trial
 
     def picks(self) -> dict[str, Trial]:
-        """The three winners by role; one architecture may have several roles."""
-        return {which: self.pick(which) for which in PICKS}
+        """The three winners by role; one architecture may have several roles. None where there is no front."""
+        return {which: self.pick(which) for which in PICKS} if self.front() else {}
 
     def is_finished(self) -> bool:
         """Whether the budget is spent, or the space is."""

@@ -20,7 +20,7 @@ from hwnas.evaluators import (
 )
 from hwnas.executors import AnyExecutor, ExecutorSettings, SerialExecutor, open_executor, require_executor
 from hwnas.networks import NetworkFamily, network_family
-from hwnas.objectives import Limits, bounds_of, objectives
+from hwnas.objectives import Limits, bounds_of, objectives, require_accuracy
 from hwnas.predictors import Missing, require_policy
 from hwnas.searchers import DesignsFirst, SearchProblem, make_searcher
 from hwnas.study.changing import with_targets
@@ -64,6 +64,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     inner: str | None = None,
     trials: int = DEFAULT_TRIALS,
     limits: Mapping[str, float] | None = None,
+    min_accuracy: float | None = None,
     seed: int = 0,
     recipe: Recipe | None = None,
     evaluator: str = "trained",
@@ -102,6 +103,9 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         trials: Architectures to evaluate.
         limits: Upper bounds by cost name (``latency_ms``, ``params_m``, ``memory_mib`` and so on) in that unit; lower
             ones by the same after ``min_`` (``min_latency_ms``); ``latency_ms@DEVICE`` for one of ``devices``.
+        min_accuracy: Validation accuracy that a winner has at least, in (0, 1]. What is below it is on no front, and
+            worth nothing to searchers that go by the hypervolume; estimates are not held to it, trainings of winners
+            are.
         seed: The same seed gives the same trials with the same table, data and versions.
         recipe: How candidates are trained; nothing distils here, since there is no teacher.
         evaluator: What finds accuracies: ``"trained"``, ``"inherited"`` (from the weights of a network that is nearly
@@ -187,6 +191,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
         inner=drawing,
         trials=trials,
         limits=dict(limits or {}),
+        min_accuracy=require_accuracy(min_accuracy),
         seed=seed,
         recipe=wanted,
         missing=require_policy(missing),
@@ -218,7 +223,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
             if added := run.settings.added_targets(settings):
                 run = with_targets(run, added)
         else:
-            reference = reference_point(costs, bounds, goals, classes=images.classes)
+            reference = reference_point(costs, bounds, goals, least_accuracy=settings.least_accuracy)
             prepare = partial(_prepared, devices=several, source=source)
             run = begin_run(folder, settings, known_table, reference, storage=storage, prepare=prepare)
         try:

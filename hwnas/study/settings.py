@@ -7,13 +7,15 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from hwnas.core import RunMismatchError, StudyError, UsageError
+from hwnas.evaluators import ESTIMATES
 from hwnas.objectives import Bound, bounds_of
 from hwnas.predictors import Missing, device_name
 from hwnas.training import Recipe
 
-SETTINGS_VERSION = 8
+SETTINGS_VERSION = 9
 # 2: rows that the table lacks; 3: the inner searcher; 4: the place of the record; 5: halving, predictions, and targets
-# that were added; 6: precisions; 7: other devices; 8: an order of images in memory that is left open
+# that were added; 6: precisions; 7: other devices; 8: an order of images in memory that is left open;
+# 9: a limit on the accuracy
 OLDEST_VERSION = 3  # that can still be read
 _LATER = (  # runs of before lack them
     "evaluator",
@@ -26,6 +28,7 @@ _LATER = (  # runs of before lack them
     "devices",
     "unseen",
     "devices_sha256",
+    "min_accuracy",
 )
 _TUPLES = ("targets", "precisions", "devices", "unseen")
 _FREE = ("trials", "learned_from")  # may change from one command to the next: the budget, and where a folder is
@@ -46,6 +49,7 @@ class RunSettings:
         inner: What proposes in its regions; ``None`` where it takes no inner searcher.
         trials: Architectures to evaluate.
         limits: Bounds by name, in the cost's unit; see ``hwnas.objectives.Limits``.
+        min_accuracy: What the accuracy of a winner has to be at least, in [0, 1]; ``None`` for no limit.
         seed: Of everything random.
         recipe: How candidates are trained.
         table_sha256: Hash of the latency table.
@@ -71,6 +75,7 @@ class RunSettings:
     algorithm: str
     trials: int
     limits: Mapping[str, float] = field(default_factory=dict)
+    min_accuracy: float | None = None
     seed: int = 0
     recipe: Recipe = field(default_factory=Recipe)
     table_sha256: str = ""
@@ -96,6 +101,17 @@ class RunSettings:
     def bounds(self) -> tuple[Bound, ...]:
         """The limits, one by one."""
         return bounds_of(self.limits)
+
+    @property
+    def least_accuracy(self) -> float:
+        """The accuracy above which a network is worth something: that of guessing, or the limit.
+
+        Estimates are on a scale of their own, where a limit on real accuracies says nothing.
+        """
+        guessing = 1 / self.classes
+        return (
+            guessing if self.min_accuracy is None or self.evaluator in ESTIMATES else max(guessing, self.min_accuracy)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Field by field, as lists, numbers and strings."""

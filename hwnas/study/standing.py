@@ -43,7 +43,7 @@ class Standing:
         self.stopped = sum(trial.stopped is not None for trial in finished)
         self.epochs_saved = run.epochs_saved(finished)
         complete = [trial for trial in finished if trial.complete]
-        counted = [trial for trial in map(self._counted, finished) if trial is not None]
+        counted = [trial for trial in map(self._counted, finished) if trial is not None and run.keeps(trial)]
         self.complete = len(complete)
         costs = self._costs(complete)
         self._lowest = costs.min(axis=0, initial=np.inf)
@@ -71,7 +71,7 @@ class Standing:
         if self._own.add(trial, cost):
             self._hypervolume = None
         counted = self._counted(trial)
-        if counted is None:
+        if counted is None or not self._run.keeps(counted):
             return []
         return [
             device for device, front in self._fronts.items() if front.add(counted, self._costs([counted], device)[0])

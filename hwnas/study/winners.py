@@ -72,13 +72,16 @@ def next_winner(run: Run, finished: Sequence[Trial], *, under_way: Collection[in
     able = [trial for trial in finished if trial.complete and trial.number not in failed]
     (paid,) = (place for place, goal in enumerate(run.objectives) if goal.expensive)
     to_cost = run.objectives[paid].to_cost
+    reference = run.reference_costs.copy()
+    if run.settings.min_accuracy is not None:  # on the scale of trainings
+        reference[paid] = min(reference[paid], to_cost(run.settings.min_accuracy))
     contest = Contest(
         space=run.family.space,
         architectures=[trial.architecture for trial in able],
         costs=run.cost_matrix(able),
         sizes=np.array([[trial.values[name] for name in _SIZES] for trial in able]),
         paid=paid,
-        reference=run.reference_costs,
+        reference=reference,
     )
     told = {place: to_cost(trained[trial.number]) for place, trial in enumerate(able) if trial.number in trained}
     best = contest.best(told, under_way=[place for place, trial in enumerate(able) if trial.number in under_way])
