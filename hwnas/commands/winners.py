@@ -80,9 +80,11 @@ def cards_of(run: Run) -> dict[str, Any]:
 
 def front_rows(run: Run) -> list[dict[str, Any]]:
     """The front of a run as JSON values, one mapping a trial."""
+    from hwnas.objectives import latency_on
     from hwnas.spaces import precision_of
 
-    columns = ("accuracy", "latency_ms", "flops_m", "params_m")
+    elsewhere = (latency_on(device).name for device in run.settings.other_devices)
+    columns = ("accuracy", "latency_ms", *elsewhere, "flops_m", "params_m")
     return [
         {
             "trial": trial.number,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hwnas.commands.devices import device_parts
+from hwnas.commands.winners import front_rows
 from hwnas.core import InfeasibleError, RunMismatchError, UsageError, cost_matrix
 from hwnas.networks import NetworkFamily
 from hwnas.pareto import non_dominated
@@ -110,6 +111,9 @@ def test_the_report_tells_targets_and_limits_by_their_device(
     for words in (f"--devices {board}", "--target latency@board", f"--max-latency board={limit!r}ms"):
         assert words in command
     assert len(device_parts(run)) == 1
+    assert [row[BOARD] for row in front_rows(run)] == [trial.values[BOARD] for trial in run.front()]
+    header = page[page.index("Front as a table") :]
+    assert "Latency on board" in header[: header.index("</thead>")]
 
 
 def test_a_limit_that_nothing_keeps_is_refused_with_what_can_be_reached_there(
