@@ -17,7 +17,7 @@ from hwnas.predictors.mixed import Family, LatencyPredictors
 from hwnas.predictors.pool_spaces import POOL_SPACES
 from hwnas.predictors.pools import LatencyPool
 from hwnas.predictors.rows import Missing
-from latency_tables import UnknownTableError, read_table, resolve, table_sha256
+from latency_tables import MissingRowError, UnknownTableError, read_table, resolve, table_sha256
 
 REFERENCES = 10  # networks by whose latencies a device is described
 _ADAPTED = 40  # networks that predictions for a device are adapted to, at the most
@@ -135,10 +135,14 @@ def open_device_named(
         others = ("TABLE.jsonl", "MEASURED.csv") if pool else ("TABLE.jsonl",)
         raise unknown("device", what, (*(pool.devices if pool else ()), *error.shipped, *others)) from error
     table = read_table(path)
-    predictors = LatencyPredictors.of(table, networks, missing=missing)
-    predictors.require_coverage(networks.covering())
+    predictors, name = LatencyPredictors.of(table, networks, missing=missing), device_name(source)
+    try:
+        predictors.require_coverage(networks.covering())
+    except MissingRowError as error:
+        cure = f"That is {what}, the table of {name}: measure what is missing there with `hwnas profile`"
+        raise error.with_cure(f"{cure}, for the same space, data and precisions, or give --missing regress") from error
     return NamedDevice(
-        name=device_name(source),
+        name=name,
         source=source,
         latency=predictors.latency,
         reference_ms=predictors.latency.predict(references)[0],

@@ -17,7 +17,7 @@ from hwnas.predictors import device_name, needs_pool
 from hwnas.reports import report
 from hwnas.reports.commands import search_command
 from hwnas.study import Devices, Run, open_devices, open_run, preview
-from latency_tables import LatencyTable, write_table
+from latency_tables import BlockRow, LatencyTable, MissingRowError, read_table, write_table
 from tests.builders import made_up_table
 
 Begin = Callable[..., Run]
@@ -140,6 +140,11 @@ def test_devices_have_the_name_of_their_file_or_the_one_they_are_given(
     assert list(found.latencies) == ["board", "jetson"]
     with pytest.raises(UsageError, match=r"device 'board' is named twice: .* NAME=TABLE"):
         open_devices(tiny_family, [str(board), f"board={board}"], described=False)
+    rows = read_table(board)
+    some = [row for row in rows.rows() if not (isinstance(row, BlockRow) and "k=5" in row.key)]
+    lacking = write_table(LatencyTable.from_rows(rows.manifest, some), tmp_path / "half.jsonl")
+    with pytest.raises(MissingRowError, match=r"That is \S+half\.jsonl, the table of phone: measure what is missing"):
+        open_devices(tiny_family, [f"phone={lacking}"], described=False)
     with pytest.raises(UsageError, match=r"unknown device 'nowhere.jsonl': expected one of TABLE.jsonl"):
         open_devices(tiny_family, ["nowhere.jsonl"], described=False)
     monkeypatch.chdir(tmp_path)
