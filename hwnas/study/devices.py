@@ -10,7 +10,7 @@ from functools import cached_property
 
 from hwnas.core import Architecture, Predictor, UsageError
 from hwnas.networks import NetworkFamily
-from hwnas.predictors import REFERENCES, Missing, NamedDevice, needs_pool, open_device_named, read_pool
+from hwnas.predictors import REFERENCES, Missing, NamedDevice, device_name, needs_pool, open_device_named, read_pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +64,8 @@ def open_devices(
         missing: What to do where a table lacks a row.
 
     Raises:
-        UsageError: No pool of the space where one is needed, no such device, one twice, or one that lacks latencies of
-            reference networks.
+        UsageError: No pool of the space where one is needed, no such device, one twice, one whose name is none for
+            files, or one that lacks latencies of reference networks.
         MachineError: ``HWNAS_DATA`` is not set, or its folder lacks the pool.
         DataError: A file cannot be read.
         MissingRowError: A table lacks kernels of the space.
@@ -73,6 +73,9 @@ def open_devices(
     """
     if not (learned or unseen):
         return Devices()
+    slashed = [name for name in map(device_name, (*learned, *unseen)) if "/" in name or "\\" in name]
+    if slashed:
+        raise UsageError(f"expected a device's name without a slash, as files are named by it, received {slashed[0]!r}")
     described = described or needs_pool((*learned, *unseen), space=family.space.name)
     pool = read_pool(family.space.name) if described else None
     references = tuple(pool.choose(REFERENCES)) if pool else ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from hwnas.core import without_remarks
 from hwnas.trackers.contract import TrackedRun, TrackedTrial, Tracker
 
 _ID = "hwnas.run"  # tag by which a run that goes on is found again
+_REFUSED = re.compile(r"[^\w\-. :/]", re.ASCII)  # in names, by MLflow
 
 
 def open_tracker(run: TrackedRun) -> Tracker:
@@ -87,6 +89,11 @@ class Mlflow:
         from mlflow.entities import Metric, Param  # noqa: PLC0415  (an extra)
 
         now = int(1000 * time.time())
-        metrics = [Metric(name, value, now, step) for name, value in figures.items()]
-        params = [Param(name, str(value)) for name, value in (about or {}).items()]
+        metrics = [Metric(_accepted(name), value, now, step) for name, value in figures.items()]
+        params = [Param(_accepted(name), str(value)) for name, value in (about or {}).items()]
         self._client.log_batch(run, metrics=metrics, params=params)
+
+
+def _accepted(name: str) -> str:
+    """A name as MLflow takes it, ``latency_ms/jetson`` of ``latency_ms@jetson``."""
+    return _REFUSED.sub("_", name.replace("@", "/"))

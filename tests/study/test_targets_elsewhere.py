@@ -140,6 +140,8 @@ def test_devices_have_the_name_of_their_file_or_the_one_they_are_given(
     assert list(found.latencies) == ["board", "jetson"]
     with pytest.raises(UsageError, match=r"device 'board' is named twice: .* NAME=TABLE"):
         open_devices(tiny_family, [str(board), f"board={board}"], described=False)
+    with pytest.raises(UsageError, match="name without a slash, as files are named by it, received 'a/b'"):
+        open_devices(tiny_family, [f"a/b={board}"], described=False)
     rows = read_table(board)
     some = [row for row in rows.rows() if not (isinstance(row, BlockRow) and "k=5" in row.key)]
     lacking = write_table(LatencyTable.from_rows(rows.manifest, some), tmp_path / "half.jsonl")

@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,9 @@ def test_mlflow_keeps_the_search_with_a_child_for_each_trial(run: Run, monkeypat
     with without_remarks(logging.INFO):
         tell_all(run, Tracking(["mlflow"], folder=run.folder, say=pytest.fail))
         tracking = Tracking(["mlflow"], folder=run.folder, say=pytest.fail)  # the search goes on
-        tracking(progress_of(run.record.finished()[0]))
+        first = run.record.finished()[0]
+        elsewhere = {"latency_ms@Jetson Orin (15 W)": 3.5, "latency_ms@größer": 4.5}
+        tracking(progress_of(replace(first, values={**first.values, **elsewhere})))
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient(tracking_uri=f"sqlite:///{run.folder / 'mlflow.db'}")
@@ -178,6 +180,8 @@ def test_mlflow_keeps_the_search_with_a_child_for_each_trial(run: Run, monkeypat
         assert client.get_run(parent.info.run_id).info.status == "KILLED"
     assert parent.data.params["space"] == "mobilenet:tiny"
     assert parent.data.metrics["hypervolume"] == 0.25
+    assert parent.data.metrics["latency_ms/Jetson Orin _15 W_"] == 3.5, "names that MLflow takes"
+    assert 4.5 in parent.data.metrics.values()
     assert files == {"front.csv", "knee.onnx"}
     assert len(children) == 4
     trial = run.trials()[0]
