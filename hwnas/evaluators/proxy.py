@@ -16,7 +16,7 @@ from hwnas.evaluators.proxy_scores import SCORES, Untrained
 from hwnas.evaluators.trained import training_seed
 from hwnas.networks import NetworkFamily
 from hwnas.supernets import fixed_part
-from hwnas.training import ImageData, prepared
+from hwnas.training import ImageData, prepared, require_classification
 from hwnas.training.devices import torch_threads
 
 DEFAULT_SCORES = ("naswot", "synflow", "zico")
@@ -40,7 +40,8 @@ class ProxyEvaluator:
         sample: Networks in the sample.
 
     Raises:
-        UsageError: An unknown score, none at all, or a sample of fewer than four networks.
+        UsageError: An unknown score, none at all, a sample of fewer than four networks, or data of another task than
+            classification.
     """
 
     family: NetworkFamily
@@ -50,6 +51,7 @@ class ProxyEvaluator:
     sample: int = 32
 
     def __post_init__(self) -> None:
+        require_classification(self.data, "a proxy")
         for name in self.scores:
             if name not in SCORES:
                 raise unknown("score", name, SCORES)

@@ -46,7 +46,7 @@ from hwnas.study.warming import Source, read_source, require_same_start, take_ov
 from hwnas.study.warming import warm_start as warm_start_of
 from hwnas.study.winners import begin_budget, next_winner
 from hwnas.study.work import Work
-from hwnas.training import ImageData, Recipe, device_of, load_data, require_teacher
+from hwnas.training import ImageData, Recipe, device_of, load_data, require_classification, require_teacher
 from latency_tables import LatencyTable, read_table, table_sha256
 
 DEFAULT_TRIALS = 24
@@ -169,6 +169,7 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     known_table = table if isinstance(table, LatencyTable) else read_table(table)
     goals, limited = objectives(targets), bounds_of(limits or {})
     images = data if isinstance(data, ImageData) else load_data(data)
+    require_classification(images, "hwnas.search")
     family = _family(space, images, evaluator, computed_in)
     several = devices or Devices()
     require_one_shot(

@@ -16,7 +16,7 @@ from hwnas.supernets.checkpoint import read_checkpoint, write_checkpoint
 from hwnas.supernets.paths import has_order, networks_of_a_step
 from hwnas.supernets.recipe import SupernetRecipe
 from hwnas.supernets.supernet import Supernet
-from hwnas.training import ImageData, TrainingDivergedError, prepared
+from hwnas.training import ImageData, TrainingDivergedError, prepared, require_classification
 from hwnas.training.devices import torch_threads
 
 _IMAGES, _PATHS = 0, 1  # streams of random numbers
@@ -71,11 +71,13 @@ def learn(
         on_epoch: Called with the number of finished steps, after each epoch.
 
     Raises:
+        UsageError: The data are of another task than classification.
         TrainingDivergedError: The loss became NaN or infinite.
         RunMismatchError: The checkpoint is of other settings.
         StudyError: The checkpoint is damaged.
         OSError: It cannot be read or written.
     """
+    require_classification(learning.data, "a supernet")
     recipe = learning.recipe
     optimizer = torch.optim.AdamW(supernet.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     known = {**learning.to_json(), "shape": str(supernet.family.shape), **(about or {})}

@@ -24,7 +24,7 @@ class Split:
 
     Attributes:
         images: Shape ``(n, h, w, c)``, 0 to 255; the channels of a clip are its frames.
-        labels: Shape ``(n,)``, from 0.
+        labels: Classes of shape ``(n,)``, from 0; of another task what it learns, shape ``(n, ...)``.
     """
 
     images: Images

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import torch
 from scipy.special import betaincinv
-from torch import nn
 
 from hwnas.training.recipe import Recipe
+from hwnas.training.tasks import Task
 
 _COLOURS = 3  # channels of an image in colour; a clip has as many as frames, and mirrored it moves another way
 
@@ -20,13 +20,14 @@ class Augmentation:
     Args:
         recipe: Which variations, and how strong.
         size: Height and width of the images in pixels.
-        classes: Number of classes.
+        task: What is learned.
+        outputs: How many a network has.
         fill: The pixel that flows in from outside an image, shape ``(c,)``.
     """
 
-    def __init__(self, recipe: Recipe, *, size: int, classes: int, fill: torch.Tensor) -> None:
+    def __init__(self, recipe: Recipe, *, size: int, task: Task, outputs: int, fill: torch.Tensor) -> None:
         self._recipe = recipe
-        self._classes = classes
+        self._task, self._outputs = task, outputs
         self._fill = fill
         self._pad = round(recipe.crop_padding * size)
         self._flip = recipe.flip == "always" or (recipe.flip == "colour" and len(fill) == _COLOURS)
@@ -38,18 +39,18 @@ class Augmentation:
 
         Args:
             images: Shape ``(b, c, size, size)``.
-            labels: Shape ``(b,)``.
+            labels: Shape ``(b,)``, or of another task ``(b, ...)``.
             generator: Of the CPU; it is left alone where the recipe varies nothing.
 
         Returns:
-            Images of the same shape, and labels, or where the recipe mixes them shares of all classes, shape
-            ``(b, classes)``.
+            Images of the same shape, and labels, or where the recipe mixes them what the task mixes: shares of all
+            classes, shape ``(b, classes)``.
         """
         if self._pad or self._flip:
             images = moved(images, pad=self._pad, flip=self._flip, fill=self._fill, generator=generator)
         if not (self._recipe.mixup or self._recipe.cutmix):
             return images, labels
-        targets = nn.functional.one_hot(labels, self._classes).to(images.dtype)
+        targets = self._task.mixable(labels, outputs=self._outputs).to(images.dtype)
         return mixed(images, targets, self._recipe, generator)
 
 

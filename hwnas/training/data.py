@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.core import DataError
+from hwnas.core import DataError, UsageError
 from hwnas.training.arrays import Images, Labels, Split, as_pixels, as_targets, brightest
 from hwnas.training.duplicates import shared_images
+from hwnas.training.tasks import CLASSIFICATION, Classification, Task
 
 _SPLIT_SEED = 0  # one split for every run, so that runs can be compared
 _VALIDATION_SHARE = 0.2
@@ -26,15 +27,16 @@ _SMALLEST_CLASS = 5  # images: one at least has to reach each part of the split
 
 @dataclass(frozen=True, kw_only=True)
 class ImageData:
-    """A data set for classification.
+    """A data set.
 
     Attributes:
         name: What it is called on the command line.
-        class_names: Name of each class.
+        class_names: Name of each class, or of each output where the task is another one.
         train: What networks learn from.
         validation: What a search compares them on.
         test: What is reported, never searched on.
         notes: What a user should know about the data: sentences.
+        task: What is learned from them.
     """
 
     name: str
@@ -43,6 +45,7 @@ class ImageData:
     validation: Split
     test: Split
     notes: tuple[str, ...] = ()
+    task: Task = CLASSIFICATION
 
     @property
     def channels(self) -> int:
@@ -51,7 +54,7 @@ class ImageData:
 
     @property
     def classes(self) -> int:
-        """Number of classes."""
+        """Number of classes, which is that of a network's outputs."""
         return len(self.class_names)
 
     @cached_property
@@ -69,6 +72,23 @@ class ImageData:
             digest.update(split.images.tobytes())
             digest.update(split.labels.tobytes())
         return digest.hexdigest()
+
+
+def require_classification(data: ImageData, what: str) -> None:
+    """Refuses data of another task.
+
+    Args:
+        data: The data.
+        what: Who needs classes, to begin a sentence.
+
+    Raises:
+        UsageError: The task is another one.
+    """
+    if not isinstance(data.task, Classification):
+        raise UsageError(
+            f"{what} is for classification, and the task of data {data.name} is {data.task.name}: give the search a "
+            "function of yours that trains and judges (`--evaluator FILE.py:FUNCTION`, see docs/training.md)"
+        )
 
 
 Pair = tuple[NDArray[Any], NDArray[Any]]  # images and their labels, as they came

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import nn
@@ -82,29 +84,42 @@ def _as_read(images: torch.Tensor, data: ImageData, *, size: int) -> torch.Tenso
 
 @torch.no_grad()
 def logits(module: nn.Module, images: torch.Tensor, *, batch: int = _BATCH) -> torch.Tensor:
-    """Outputs of a module in evaluation mode, shape ``(n, classes)``; computed on one thread, whatever the machine."""
+    """Outputs of a module in evaluation mode, shape ``(n, ...)``; computed on one thread, whatever the machine."""
     module.eval()
     with torch_threads(1):
         return torch.cat([module(images[i : i + batch]) for i in range(0, len(images), batch)])
 
 
 def accuracy(module: nn.Module, split: Split, data: ImageData, *, size: int) -> float:
-    """Share of the images whose largest logit is at the right class; computed where the module is."""
-    return judged(module, split, data, size=size)[0]
+    """Mean score in the task of the data: of classification the share of the images that are given the right class.
+
+    It is computed where the module is.
+    """
+    total = 0.0
+    for outputs, labels in _answers(module, split, data, size=size):
+        total += float(data.task.scores(outputs, labels).sum(dtype=torch.float64))
+    return total / len(split.images)
 
 
 def judged(module: nn.Module, split: Split, data: ImageData, *, size: int) -> tuple[float, float]:
-    """The accuracy, and the mean probability that the right class is given; computed where the module is."""
+    """The accuracy of a classifier, and the mean probability that it gives the right class."""
+    right, given = 0.0, 0.0
+    for outputs, labels in _answers(module, split, data, size=size):
+        right += float(data.task.scores(outputs, labels).sum(dtype=torch.float64))
+        given += float(outputs.double().softmax(dim=1).gather(1, labels[:, None]).sum())
+    return right / len(split.images), given / len(split.images)
+
+
+def _answers(
+    module: nn.Module, split: Split, data: ImageData, *, size: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Outputs for some images after the others, on the CPU, and their labels."""
     device = device_holding(module)
-    right, given = 0, 0.0
     for i in range(0, len(split.images), _BATCH):
         images = prepared(split.images[i : i + _BATCH], data, size=size).to(device)
         with repeatable(device):
             found = logits(module, images).cpu()
-        labels = torch.from_numpy(split.labels[i : i + _BATCH])
-        right += int((found.argmax(dim=1) == labels).sum())
-        given += float(found.double().softmax(dim=1).gather(1, labels[:, None]).sum())
-    return right / len(split.images), given / len(split.images)
+        yield found, torch.from_numpy(split.labels[i : i + _BATCH])
 
 
 def device_holding(module: nn.Module) -> torch.device:

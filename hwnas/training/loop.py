@@ -37,7 +37,8 @@ def train(  # noqa: PLR0913  (keywords of the verb)
     Where that costs little it is judged on its way, which changes nothing of its course.
 
     Args:
-        module: Maps ``(b, c, size, size)`` to logits ``(b, classes)``.
+        module: Maps ``(b, c, size, size)`` to what the task of the data takes, of classification logits
+            ``(b, classes)``.
         data: What to learn from.
         recipe: How.
         size: Height and width of the images in pixels.
@@ -51,7 +52,8 @@ def train(  # noqa: PLR0913  (keywords of the verb)
         How it went, with what was before an interruption.
 
     Raises:
-        UsageError: The recipe distils and there is no teacher, or the other way round.
+        UsageError: The recipe distils and there is no teacher, or the other way round; or the task of the data cannot
+            do with it.
         MachineError: The recipe wants a GPU and torch can use none, or memory does not do for two images.
         TrainingDivergedError: The loss became NaN or infinite.
         RunMismatchError: The checkpoint is of a training with other settings.

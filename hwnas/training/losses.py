@@ -10,26 +10,32 @@ from torch import nn
 
 from hwnas.core import UsageError
 from hwnas.training.recipe import Recipe
+from hwnas.training.tasks import Task
 
-Teacher = Callable[[torch.Tensor], torch.Tensor]  # (b, c, size, size) -> logits (b, classes)
+Teacher = Callable[[torch.Tensor], torch.Tensor]  # (b, c, size, size) -> outputs (b, ...)
 
 
 class Loss:
-    """Cross-entropy, and where the recipe distils, the distance to a teacher.
+    """The loss of a task, and where the recipe distils, the distance to a teacher.
 
     Args:
         module: Whose outputs are judged.
-        recipe: Label smoothing, and share and temperature of distillation.
+        recipe: Precision, share of distillation, and what else the task makes of it.
+        task: What is learned.
         teacher: What to learn from beside the labels. A module is copied, put into evaluation mode and moved to
             ``device``; any other callable gets images there.
         device: Where the images are.
 
     Raises:
-        UsageError: The recipe distils and there is no teacher, or the other way round.
+        UsageError: The recipe distils and there is no teacher, or the other way round; or the task cannot do with it.
     """
 
-    def __init__(self, module: nn.Module, recipe: Recipe, *, teacher: Teacher | None, device: torch.device) -> None:
+    def __init__(
+        self, module: nn.Module, recipe: Recipe, *, task: Task, teacher: Teacher | None, device: torch.device
+    ) -> None:
         require_teacher(recipe, teacher)
+        task.require(recipe)
+        self._task = task
         self._module = module
         self._recipe = recipe
         if isinstance(teacher, nn.Module):
@@ -44,16 +50,16 @@ class Loss:
 
         Args:
             images: Shape ``(b, c, size, size)``.
-            targets: Labels of shape ``(b,)``, or shares of the classes of shape ``(b, classes)``.
+            targets: As the task takes them, shape ``(b, ...)``.
         """
         outputs = self._outputs(images)
-        loss = nn.functional.cross_entropy(outputs, targets, label_smoothing=self._recipe.label_smoothing)
+        loss = self._task.loss(outputs, targets, self._recipe)
         if self._teacher is None:
             return loss
         with torch.no_grad():
             wanted = self._teacher(images)
         share = self._recipe.distillation
-        return (1 - share) * loss + share * distance(outputs, wanted, temperature=self._recipe.temperature)
+        return (1 - share) * loss + share * self._task.distance(outputs, wanted, self._recipe)
 
     def _outputs(self, images: torch.Tensor) -> torch.Tensor:
         if self._dtype is None:
@@ -62,21 +68,6 @@ class Loss:
         with torch.autocast(self._device_type, dtype=self._dtype):
             outputs = self._module(images)
         return outputs.float()
-
-
-def distance(outputs: torch.Tensor, wanted: torch.Tensor, *, temperature: float) -> torch.Tensor:
-    """Kullback-Leibler divergence of the student's classes from the teacher's, softened, mean over the batch.
-
-    It is multiplied by the square of the temperature, so that its gradient keeps its size (Hinton et al., 2015, 2).
-
-    Args:
-        outputs: Logits of the student, shape ``(b, classes)``.
-        wanted: Logits of the teacher, shape ``(b, classes)``.
-        temperature: What both are divided by.
-    """
-    student = nn.functional.log_softmax(outputs / temperature, dim=1)
-    teacher = nn.functional.log_softmax(wanted.float() / temperature, dim=1)
-    return temperature**2 * nn.functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
 
 
 def require_teacher(recipe: Recipe, teacher: Teacher | None) -> None:

@@ -31,8 +31,8 @@ class Training:
     After any epoch it can be judged, kept, given up, or gone on with; none of these changes its course.
 
     Args:
-        module: Maps ``(b, c, size, size)`` to logits ``(b, classes)``. It is trained in place, on the device of the
-            recipe.
+        module: Maps ``(b, c, size, size)`` to what the task takes, of classification logits ``(b, classes)``. It is
+            trained in place, on the device of the recipe.
         data: What to learn from: the training images alone.
         recipe: How.
         size: Height and width of the images in pixels.
@@ -40,7 +40,8 @@ class Training:
         teacher: What to learn from beside the labels, where the recipe distils.
 
     Raises:
-        UsageError: The recipe distils and there is no teacher, or the other way round.
+        UsageError: The recipe distils and there is no teacher, or the other way round; or the task of the data cannot
+            do with it.
         MachineError: The recipe wants a GPU, and torch can use none.
     """
 
@@ -61,7 +62,7 @@ class Training:
         self._seed = seed
         self._home = device_holding(module)
         device = device_of(recipe.device)
-        self._loss = Loss(module, recipe, teacher=teacher, device=device)
+        self._loss = Loss(module, recipe, task=data.task, teacher=teacher, device=device)
         self._format = _order(recipe, channels=data.channels, device=device)
         lay_out(module.to(device), self._format)
         with torch_threads(recipe.threads):
@@ -71,7 +72,7 @@ class Training:
         # the rest of an epoch is left out: batch normalisation dislikes tiny batches
         self._steps = max(1, len(self._images) // self._batch)
         self._stepper = Stepper(module, recipe, steps=recipe.epochs * self._steps, device=device)
-        self._augment = Augmentation(recipe, size=size, classes=data.classes, fill=black(data))
+        self._augment = Augmentation(recipe, size=size, task=data.task, outputs=data.classes, fill=black(data))
         self._average = WeightAverage(module, recipe) if recipe.ema_decay else None
         # apart, so that the order of the images does not hang on what is done to them
         self._generators = {
@@ -135,6 +136,8 @@ class Training:
 
     def accuracy(self, split: Split, *, recalibration_images: int = 0) -> float:
         """Share of the images that the network, as it would be handed over now, gives the right class.
+
+        Of another task it is the mean score.
 
         Args:
             split: Images and labels, such as the validation part of the data.

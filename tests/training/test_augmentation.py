@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from hwnas.training import Recipe
+from hwnas.training import CLASSIFICATION, Recipe
 from hwnas.training.augmentation import Augmentation, mixed, moved
 
 
@@ -24,7 +24,7 @@ def numbered(n: int, channels: int = 1, side: int = 6) -> torch.Tensor:
 
 
 def augmentation(recipe: Recipe, *, channels: int = 1, size: int = 6) -> Augmentation:
-    return Augmentation(recipe, size=size, classes=4, fill=torch.zeros(channels))
+    return Augmentation(recipe, size=size, task=CLASSIFICATION, outputs=4, fill=torch.zeros(channels))
 
 
 def test_a_recipe_without_variations_changes_nothing_and_draws_nothing() -> None:
@@ -105,7 +105,9 @@ mixing = st.builds(
 def test_shares_of_the_classes_sum_to_one_and_are_those_of_the_pixels(recipe: Recipe, seed: int, n: int) -> None:
     images = torch.eye(n)[:, :, None, None].expand(n, n, 5, 7).contiguous()  # image i is 1 in channel i alone
     labels = torch.arange(n) % 4
-    found, targets = Augmentation(recipe, size=5, classes=4, fill=torch.zeros(n))(images, labels, generator(seed))
+    found, targets = Augmentation(recipe, size=5, task=CLASSIFICATION, outputs=4, fill=torch.zeros(n))(
+        images, labels, generator(seed)
+    )
     assert torch.allclose(targets.sum(1), torch.ones(n))
     assert (targets >= 0).all()
     shares = found.mean((2, 3)) @ nn.functional.one_hot(labels, 4).float()  # of the pixels that come of each class

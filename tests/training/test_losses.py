@@ -10,7 +10,8 @@ from torch import nn
 
 from hwnas.core import UsageError
 from hwnas.training import ImageData, Recipe, Split, Training, train
-from hwnas.training.losses import Loss, distance
+from hwnas.training.losses import Loss
+from hwnas.training.tasks import CLASSIFICATION, distance
 from tests.training.trainings import SIZE, few_digits, network, same, state
 
 CPU_DEVICE = torch.device("cpu")
@@ -54,7 +55,7 @@ def test_the_loss_is_the_shares_of_labels_and_teacher() -> None:
     plain = nn.functional.cross_entropy(outputs, labels, label_smoothing=0.1)
     for share in (0.0, 0.3, 1.0):
         recipe = Recipe(distillation=share, temperature=3.0 if share else 1.0, label_smoothing=0.1)
-        loss = Loss(module, recipe, teacher=teacher if share else None, device=CPU_DEVICE)
+        loss = Loss(module, recipe, task=CLASSIFICATION, teacher=teacher if share else None, device=CPU_DEVICE)
         expected = (1 - share) * plain + share * distance(outputs, wanted, temperature=3.0)
         assert loss(images, labels).item() == pytest.approx(float(expected), rel=1e-5)
 
@@ -62,9 +63,9 @@ def test_the_loss_is_the_shares_of_labels_and_teacher() -> None:
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_in_half_precision_the_loss_is_a_number_in_fp32_close_to_the_exact_one(precision: str) -> None:
     module, images, labels = network().eval(), drawn(0, 6, 1, SIZE, SIZE), torch.arange(6)
-    exact = Loss(module, Recipe(), teacher=None, device=CPU_DEVICE)(images, labels)
+    exact = Loss(module, Recipe(), task=CLASSIFICATION, teacher=None, device=CPU_DEVICE)(images, labels)
     recipe = Recipe(precision=precision)  # type: ignore[arg-type]
-    found = Loss(module, recipe, teacher=None, device=CPU_DEVICE)(images, labels)
+    found = Loss(module, recipe, task=CLASSIFICATION, teacher=None, device=CPU_DEVICE)(images, labels)
     assert found.dtype == torch.float32
     assert found.item() == pytest.approx(exact.item(), rel=0.02)
     assert found.item() != exact.item()
