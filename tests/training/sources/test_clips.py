@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hwnas.training import ImageData, Recipe, load_data, prepared
+from hwnas.training import CLASSIFICATION, ImageData, Recipe, load_data, prepared
 from hwnas.training.augmentation import Augmentation
 from hwnas.training.sources.function import as_data
 
@@ -65,6 +65,6 @@ def test_every_frame_is_resized_by_itself(clips: ImageData) -> None:
 
 def test_clips_are_not_mirrored_as_images_in_colour_are() -> None:
     images, labels = torch.arange(2 * 8 * 4 * 4).reshape(2, 8, 4, 4).float(), torch.tensor([0, 1])
-    vary = Augmentation(Recipe(flip="colour"), size=4, classes=2, fill=torch.zeros(8))
+    vary = Augmentation(Recipe(flip="colour"), size=4, task=CLASSIFICATION, outputs=2, fill=torch.zeros(8))
     for seed in range(5):
         torch.testing.assert_close(vary(images, labels, torch.Generator().manual_seed(seed))[0], images)
