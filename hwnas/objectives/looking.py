@@ -45,8 +45,7 @@ def feasibility(
     names = [*(name for name in plain if name in asked), *(name for name in asked if name not in plain)]
     codes = ArchitectureCodes(space)
     if space.size <= MOST_COUNTED:
-        pool = list(space.listed)
-        return _Look(space, costs, bounds, pool).counted(names)
+        return _Look(space, costs, bounds, space.listed).counted(names)
     pool = codes.decode(codes.sample(np.random.default_rng(0), _DRAWN, evenly=True))
     return _Look(space, costs, bounds, pool).sought(names)
 

@@ -248,8 +248,8 @@ class Run:
             UsageError: No such trial, one that failed or was stopped early, or no trial at all.
             InfeasibleError: A role, and no trial has the accuracy that was asked for.
         """
-        front, ended = self.front(), self.record.finished()
-        if which in PICKS or not self.judged(ended):
+        front = self.front()
+        if not front and (which in PICKS or not self.judged(self.record.finished())):
             self.require_winners()
         if which == "fastest":
             return min(front, key=lambda trial: (trial.values["latency_ms"], -trial.values["accuracy"]))
@@ -257,6 +257,7 @@ class Run:
             return max(front, key=lambda trial: (trial.values["accuracy"], -trial.values["latency_ms"]))
         if which == "knee":
             return front[knee(self.cost_matrix(front))]
+        ended = self.record.finished()
         named = [trial for trial in [*front, *ended] if which in {trial.architecture.id, str(trial.number)}]
         if named:
             return self._whole(min(named, key=lambda trial: trial.failed is not None))  # the first that did not fail
