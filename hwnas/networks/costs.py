@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,9 +46,8 @@ class NetworkCosts:
         self._members = [NetworkCosts(member) for member in family.members.values()]
         if self._members:
             return
-        price = partial(_sums, precision=family.precision)
-        self._sums = ShareTable(family.space, family.shares, price=price, width=3)
-        self._peaks = ShareTable(family.space, family.shares, price=_peak, width=1)
+        price = partial(_figures, precision=family.precision)
+        self._table = ShareTable(family.space, family.shares, price=price, width=4)
         self._activation_bytes = BYTES[family.precision] * family.batch
 
     def values(self, codes: Codes) -> dict[str, NDArray[np.float64]]:
@@ -64,9 +64,9 @@ class NetworkCosts:
         """
         if self._members:
             return self._mixed(codes)
-        macs, params, weights = self._sums.sums(codes).T
+        macs, params, weights, _ = self._table.sums(codes).T
         weights_mib = weights / MIB
-        activations_mib = self._peaks.maxima(codes)[:, 0] * self._activation_bytes / MIB
+        activations_mib = self._table.maxima(codes)[:, -1] * self._activation_bytes / MIB
         return {
             "macs_m": macs / 1e6,
             "flops_m": 2 * macs / 1e6,
@@ -115,21 +115,34 @@ def _numbers(layer: Layer) -> tuple[int, int]:
     return layer.params, 0
 
 
-def _sums(blocks: Sequence[Block], *, precision: str) -> NDArray[np.float64]:
-    """Multiply-accumulates, parameters and bytes of weights."""
-    weights = sum(weight_bytes(block.layers, precision=precision) for block in blocks)
-    return np.array([sum(b.macs for b in blocks), sum(b.params for b in blocks), weights], dtype=np.float64)
+def _figures(blocks: Sequence[Block], *, precision: str) -> NDArray[np.float64]:
+    """Multiply-accumulates, parameters and bytes of weights, and the most numbers alive at once; shape ``(4,)``.
+
+    All that is counted belongs to one image, with what the first block reads. A block that stands several times on end,
+    as the cells of a stage do, is counted once and taken so many times.
+    """
+    figures, most, channels = np.zeros(3), 0, 0
+    for same in _runs(blocks):
+        block = same[0]
+        weights = weight_bytes(block.layers, precision=precision)
+        figures += len(same) * np.array([block.macs, block.params, weights])
+        for _ in same[:2]:  # a third one has no more alive than the second
+            peak, channels = _peak(block, channels)
+            most = max(most, peak)
+    return np.append(figures, most)
 
 
-def _peak(blocks: Sequence[Block]) -> NDArray[np.float64]:
-    """Most numbers alive at once for one image, with what the first block reads; shape ``(1,)``."""
-    peak = channels = 0
-    for block in blocks:
-        first = block.layers[0]
-        channels = first.in_channels if isinstance(first, Conv | FusedSteps | Project) else channels
-        most, channels, _ = _chain_peak(block.layers, channels, block.size, keep=block.residual)
-        peak = max(peak, most)
-    return np.array([peak], dtype=np.float64)
+def _runs(blocks: Sequence[Block]) -> list[list[Block]]:
+    """The blocks in runs of one and the same."""
+    return [list(run) for _, run in groupby(blocks, key=id)]
+
+
+def _peak(block: Block, channels: int) -> tuple[int, int]:
+    """Most numbers alive at once for one image, and the channels after the block, given those before it."""
+    first = block.layers[0]
+    channels = first.in_channels if isinstance(first, Conv | FusedSteps | Project) else channels
+    most, channels, _ = _chain_peak(block.layers, channels, block.size, keep=block.residual)
+    return most, channels
 
 
 def _chain_peak(

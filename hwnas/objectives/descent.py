@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,18 +36,31 @@ def lowest(space: SearchSpace, cost: Cost, *, also: Sequence[Architecture] = ())
 
 
 def descents(space: SearchSpace, cost: Cost, starts: Sequence[Architecture]) -> list[Architecture]:
-    """Where steepest descent over neighbours ends, from each start."""
-    return [_descend(space, cost, start) for start in starts]
+    """Where steepest descent over neighbours ends, from each start.
+
+    All of them step at once, so that costs are asked for in few calls, and where two meet they go on as one.
+    """
+    values = dict(zip(starts, cost(starts).tolist(), strict=True))
+    lower: dict[Architecture, Architecture] = {}  # the lowest around each, or itself where it is the lowest
+    here = list(values)
+    while here:
+        around = [space.neighbors(one) for one in here]
+        costs = cost([neighbor for some in around for neighbor in some])
+        for one, neighbors, found in zip(here, around, _parts(costs, [len(some) for some in around]), strict=True):
+            best = int(np.argmin(found)) if neighbors else None
+            if best is None or not found[best] < values[one]:
+                lower[one] = one
+            else:
+                lower[one], values[neighbors[best]] = neighbors[best], float(found[best])
+        here = [one for one in dict.fromkeys(lower[one] for one in here) if one not in lower]
+    return [_end(lower, start) for start in starts]
 
 
-def _descend(space: SearchSpace, cost: Cost, start: Architecture) -> Architecture:
-    here, value = start, float(cost([start])[0])
-    while True:
-        neighbors = space.neighbors(here)
-        if not neighbors:
-            return here
-        costs = cost(neighbors)
-        best = int(np.argmin(costs))
-        if not costs[best] < value:
-            return here
-        here, value = neighbors[best], float(costs[best])
+def _parts(values: NDArray[np.float64], sizes: Sequence[int]) -> list[NDArray[np.float64]]:
+    return np.split(values, np.cumsum(sizes)[:-1])
+
+
+def _end(lower: Mapping[Architecture, Architecture], start: Architecture) -> Architecture:
+    while (there := lower[start]) != start:
+        start = there
+    return start
