@@ -337,8 +337,8 @@ def _solve(evidence: _Evidence, terms: list[int]) -> tuple[Values, Values]:
         root = np.sqrt(weights) / wide / fitted
         rows = np.concatenate([design * root[..., None], prior_rows], axis=-2)
         wanted = np.concatenate([truth * root, prior_wanted], axis=-1)
-        q, r = np.linalg.qr(rows)
-        coefficients = np.linalg.solve(r, (wanted[..., None, :] @ q).swapaxes(-1, -2))[..., 0]
+        r = np.linalg.qr(np.concatenate([rows, wanted[..., None]], axis=-1), mode="r")[..., : len(terms), :]
+        coefficients = np.linalg.solve(r[..., :-1], r[..., -1:])[..., 0]
         fitted = np.maximum((design @ coefficients[..., None])[..., 0], least)
         noise = np.maximum(_EXACT, _typical(truth / fitted - 1) / np.sqrt(spare))
     found = np.zeros((*truth.shape[:-1], len(_TERMS)))

@@ -122,8 +122,7 @@ def inline_svg(figure: Figure, *, name: str, label: str, marks: Mapping[str, Mar
         marks: What artists tell, by their gid.
     """
     stream = io.StringIO()
-    FigureCanvasSVG(figure)  # attaches itself to the figure
-    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     root = ET.fromstring(stream.getvalue())  # noqa: S314  (matplotlib's own output, written a line above)
     _drop_foreign(root)
     _slim(root, kept=marks)

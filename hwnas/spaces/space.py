@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwnas.core import Architecture, UsageError, Value, unknown
 from hwnas.spaces.features import Features
@@ -52,8 +53,7 @@ class Choice:
         options = self.options
         if not (tilt and self.ordinal and len(options) > 1):
             return options[rng.integers(len(options))]
-        weights = np.exp(tilt * np.arange(len(options)) / (len(options) - 1))
-        return options[rng.choice(len(options), p=weights / weights.sum())]
+        return options[int(_shares(len(options), tilt).searchsorted(rng.random(), side="right"))]
 
     def stepped(self, value: Value, rng: np.random.Generator) -> Value:
         """Another option, each as likely; there must be one."""
@@ -281,6 +281,13 @@ class SearchSpace:
                 drawn = choice.drawn(rng, tilt=tilt)  # drawn even if unused: equal use of the stream
                 kept[choice.name] = values.get(choice.name, drawn)
         return Architecture(kept)
+
+
+@lru_cache(maxsize=64)
+def _shares(options: int, tilt: float) -> NDArray[np.float64]:
+    """Of draws with a tilt, the share that comes to each option or to one before it."""
+    upto = np.cumsum(np.exp(tilt * np.arange(options) / (options - 1)))
+    return np.asarray(upto / upto[-1])
 
 
 def _can_change(choice: Choice | Interval) -> bool:
