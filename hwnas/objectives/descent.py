@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,9 @@ _SAMPLES = 256
 _STARTS = 32
 
 
-def lowest(space: SearchSpace, cost: Cost, *, also: Sequence[Architecture] = ()) -> Architecture:
+def lowest(
+    space: SearchSpace, cost: Cost, *, also: Sequence[Architecture] = (), least: float = -math.inf
+) -> Architecture:
     """The architecture with the smallest value of a cost that is known exactly.
 
     Steepest descent over the neighbours of the best of a random sample, from many starts. Exact where every choice adds
@@ -27,10 +31,13 @@ def lowest(space: SearchSpace, cost: Cost, *, also: Sequence[Architecture] = ())
         space: Where to look.
         cost: Vectorised, lower is better.
         also: Further architectures to start from.
+        least: What no value is below: the first of the sample that has it will do.
     """
-    rng = np.random.default_rng(0)
-    sample = [space.sample(rng) for _ in range(_SAMPLES)]
-    order = np.argsort(cost(sample), kind="stable")
+    sample = _sample(space)
+    values = cost(sample)
+    order = np.argsort(values, kind="stable")
+    if values[order[0]] <= least:
+        return sample[int(order[0])]
     ends = descents(space, cost, [*(sample[i] for i in order[:_STARTS]), *also])
     return ends[int(np.argmin(cost(ends)))]
 
@@ -54,6 +61,12 @@ def descents(space: SearchSpace, cost: Cost, starts: Sequence[Architecture]) -> 
                 lower[one], values[neighbors[best]] = neighbors[best], float(found[best])
         here = [one for one in dict.fromkeys(lower[one] for one in here) if one not in lower]
     return [_end(lower, start) for start in starts]
+
+
+@lru_cache(maxsize=8)  # a search begins with several questions about one space
+def _sample(space: SearchSpace) -> tuple[Architecture, ...]:
+    rng = np.random.default_rng(0)
+    return tuple(space.sample(rng) for _ in range(_SAMPLES))
 
 
 def _parts(values: NDArray[np.float64], sizes: Sequence[int]) -> list[NDArray[np.float64]]:

@@ -73,7 +73,7 @@ class Limits:
             InfeasibleError: None was found; the message names the last reachable value of each limited cost, and which
                 limit has to give way.
         """
-        best = lowest(space, self.excess)
+        best = lowest(space, self.excess, least=0.0)
         return best if bool(self.feasible([best])[0]) else self.preview(space).require()
 
     def preview(self, space: SearchSpace, *, also: Iterable[str] = ()) -> Feasibility:

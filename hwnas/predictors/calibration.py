@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -148,6 +149,16 @@ def calibrate(
     """
     if len(truth) < FEWEST_NETWORKS:
         return Calibration()
+    held = [np.asarray(values, np.float64).tobytes() for values in (figures, truth, row_spread)]
+    return _fitted(*held, offset=offset, scale=scale)
+
+
+@lru_cache(maxsize=64)  # one table is asked about at the start of a run, for its limits, for its report
+def _fitted(
+    figures_held: bytes, truth_held: bytes, spread_held: bytes, *, offset: float, scale: float | None
+) -> Calibration:
+    truth, row_spread = np.frombuffer(truth_held), np.frombuffer(spread_held)
+    figures = np.frombuffer(figures_held).reshape(len(truth), -1)
     expected = float(np.median(truth / figures[:, 0])) if scale is None else scale
     chosen: _Chosen | None = None
     for names in _CANDIDATES:
@@ -337,7 +348,7 @@ def _solve(evidence: _Evidence, terms: list[int]) -> tuple[Values, Values]:
         root = np.sqrt(weights) / wide / fitted
         rows = np.concatenate([design * root[..., None], prior_rows], axis=-2)
         wanted = np.concatenate([truth * root, prior_wanted], axis=-1)
-        r = np.linalg.qr(np.concatenate([rows, wanted[..., None]], axis=-1), mode="r")[..., : len(terms), :]
+        r = np.asarray(np.linalg.qr(np.concatenate([rows, wanted[..., None]], axis=-1), mode="r"))[..., :-1, :]
         coefficients = np.linalg.solve(r[..., :-1], r[..., -1:])[..., 0]
         fitted = np.maximum((design @ coefficients[..., None])[..., 0], least)
         noise = np.maximum(_EXACT, _typical(truth / fitted - 1) / np.sqrt(spare))

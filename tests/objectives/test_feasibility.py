@@ -145,7 +145,7 @@ def test_a_network_that_a_descent_missed_and_the_preview_found_is_proof_enough(
     costs: KnownCosts, all_values: Values, everything: list[Architecture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worst = everything[int(np.argmax(all_values["latency_ms"]))]
-    monkeypatch.setattr("hwnas.objectives.limits.lowest", lambda *_: worst)
+    monkeypatch.setattr("hwnas.objectives.limits.lowest", lambda *_, **__: worst)
     limits = Limits({"latency_ms": float(all_values["latency_ms"].min())}, costs)
     assert limits.feasible([limits.require_feasible(costs.family.space)]).all()
 
