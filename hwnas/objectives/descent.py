@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +32,8 @@ def lowest(
         also: Further architectures to start from.
         least: What no value is below: the first of the sample that has it will do.
     """
-    sample = _sample(space)
+    rng = np.random.default_rng(0)
+    sample = [space.sample(rng) for _ in range(_SAMPLES)]
     values = cost(sample)
     order = np.argsort(values, kind="stable")
     if values[order[0]] <= least:
@@ -61,12 +61,6 @@ def descents(space: SearchSpace, cost: Cost, starts: Sequence[Architecture]) -> 
                 lower[one], values[neighbors[best]] = neighbors[best], float(found[best])
         here = [one for one in dict.fromkeys(lower[one] for one in here) if one not in lower]
     return [_end(lower, start) for start in starts]
-
-
-@lru_cache(maxsize=8)  # a search begins with several questions about one space
-def _sample(space: SearchSpace) -> tuple[Architecture, ...]:
-    rng = np.random.default_rng(0)
-    return tuple(space.sample(rng) for _ in range(_SAMPLES))
 
 
 def _parts(values: NDArray[np.float64], sizes: Sequence[int]) -> list[NDArray[np.float64]]:
