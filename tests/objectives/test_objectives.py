@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hwnas.core import Architecture, InfeasibleError, UsageError
 from hwnas.networks import NetworkFamily, macs_m, params_m
 from hwnas.objectives import ACCURACY, COSTS, KnownCosts, Limits, lowest, objectives, parse_quantity
+from hwnas.objectives.descent import descents
 from hwnas.objectives.feasibility import round_up
 from hwnas.predictors import LatencyPredictor
 from hwnas.spaces import Choice, SearchSpace
@@ -334,3 +335,32 @@ def test_the_lowest_is_the_same_every_time(costs: KnownCosts) -> None:
         return costs.latency.predict(batch)[0]
 
     assert lowest(costs.family.space, latency) == lowest(costs.family.space, latency)
+
+
+@given(widths=st.lists(st.integers(1, 5), min_size=1, max_size=6), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_descents_that_step_together_end_where_each_ends_alone(widths: list[int], seed: int) -> None:
+    """On a cost that is noise, full of valleys."""
+    rng = np.random.default_rng(seed)
+    space = SearchSpace("flat", tuple(Choice(name=f"c{i}", options=tuple(range(n))) for i, n in enumerate(widths)))
+    prices = dict(zip(space.listed, rng.integers(0, 50, len(space.listed)).tolist(), strict=True))
+
+    def price(batch: Sequence[Architecture]) -> NDArray[np.float64]:
+        return np.array([prices[architecture] for architecture in batch], dtype=np.float64)
+
+    starts = [space.sample(rng) for _ in range(8)]
+    together = descents(space, price, [*starts, starts[0]])
+    assert together == [descents(space, price, [start])[0] for start in [*starts, starts[0]]]
+    assert all(price([end])[0] <= price([around]).min() for end in together for around in space.neighbors(end))
+
+
+def test_what_nothing_is_below_ends_the_search_for_the_lowest(costs: KnownCosts) -> None:
+    asked: list[int] = []
+
+    def flat(batch: Sequence[Architecture]) -> NDArray[np.float64]:
+        asked.append(len(batch))
+        return np.zeros(len(batch))
+
+    assert lowest(costs.family.space, flat, least=0.0) == lowest(costs.family.space, flat)
+    assert len(asked) > 2
+    assert asked[0] == asked[1]  # the second search asks for the same sample, and then goes on
