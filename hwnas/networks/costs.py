@@ -122,19 +122,14 @@ def _figures(blocks: Sequence[Block], *, precision: str) -> NDArray[np.float64]:
     as the cells of a stage do, is counted once and taken so many times.
     """
     figures, most, channels = np.zeros(3), 0, 0
-    for same in _runs(blocks):
-        block = same[0]
+    for _, run in groupby(blocks, key=id):
+        block, *again = run
         weights = weight_bytes(block.layers, precision=precision)
-        figures += len(same) * np.array([block.macs, block.params, weights])
-        for _ in same[:2]:  # a third one has no more alive than the second
+        figures += (1 + len(again)) * np.array([block.macs, block.params, weights])
+        for _ in (block, *again[:1]):  # a third one has no more alive than the second
             peak, channels = _peak(block, channels)
             most = max(most, peak)
     return np.append(figures, most)
-
-
-def _runs(blocks: Sequence[Block]) -> list[list[Block]]:
-    """The blocks in runs of one and the same."""
-    return [list(run) for _, run in groupby(blocks, key=id)]
 
 
 def _peak(block: Block, channels: int) -> tuple[int, int]:
