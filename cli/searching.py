@@ -43,7 +43,7 @@ from hwnas.commands.previews import accuracy_of, feasibility_parts, limits_of
 from hwnas.commands.printing import form, note, render, say, stderr
 from hwnas.commands.progress import ProgressForm
 from hwnas.commands.search_progress import search_progress
-from hwnas.commands.winners import cards_of, export_winners, front_parts, front_rows, halving_row
+from hwnas.commands.winners import cards_of, export_winners, failed_rows, front_parts, front_rows, halving_row
 
 if TYPE_CHECKING:
     from hwnas.objectives import Feasibility
@@ -166,7 +166,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     import optuna
 
     import hwnas
-    from hwnas.evaluators import require_table
+    from hwnas.evaluators import require_judge
     from hwnas.study.halving import require_halving
     from hwnas.study.lessons import lessons, require_lessons
     from hwnas.study.precisions import require_precisions
@@ -222,7 +222,7 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
         _require_energy(out, table)
     images = images_of(data)
     family = hwnas.network_family(space, channels=images.channels, classes=images.classes, precisions=precisions)
-    require_table(evaluator, space=family.space.name, data=images.name)  # refused now, and not after a table is made
+    require_judge(evaluator, family=family, data=images.name)  # refused now, and not after a table is made
     lessons(  # likewise
         evaluator, learn_from, space=family.space.name, data_sha256=images.fingerprint, recipe=training
     )
@@ -351,6 +351,8 @@ def _found(run: Run, page: Path) -> dict[str, Any]:
     found = {"run": str(run.folder), "front": front_rows(run), "winners": cards_of(run), "report": str(page)}
     if run.settings.other_devices:
         found["fronts"] = device_rows(run)
+    if failed := failed_rows(run):
+        found["failed"] = failed
     if run.settings.halving is not None:
         found["halving"] = halving_row(run)
     if run.warm is not None:

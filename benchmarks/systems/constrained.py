@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from hwnas.evaluators import nasbench201_table
-from hwnas.relaxed import ConstrainedSettings, CostTensor, fit_constrained, log_chances
+from hwnas.relaxed import ConstrainedSettings, CostTensor, fit_constrained, likeliest_first, log_chances
 
 DEVICES = ("pixel3", "titan_rtx_1", "silver_4114")
 
@@ -49,8 +49,9 @@ def main() -> None:
                     regrets.append(errors[row] - errors[keeps].min())
                     alone.append(found.likely_cost / target - 1)
                     if counts:
-                        logs = log_chances(table.space, table.architectures, found.chances)[keeps]
-                        likely = errors[keeps][np.argsort(-logs, kind="stable")] - errors[keeps].min()
+                        some = [one for one, kept in zip(table.architectures, keeps, strict=True) if kept]
+                        order = likeliest_first(table.space, some, log_chances(table.space, some, found.chances))
+                        likely = errors[keeps][order] - errors[keeps].min()
                         of_several.append([likely[:count].min() for count in counts])
             runs, seconds = len(off), (time.monotonic() - start) / len(off)
             kept = sum(abs(one) <= settings.tolerance if equality else one <= 0 for one in off)

@@ -28,8 +28,9 @@ def ended(app: typer.Typer, arguments: Sequence[str]) -> int:
     """
     debug = "--debug" in arguments or bool(os.environ.get("HWNAS_DEBUG"))
     told = form.set("auto")  # until the options are read
-    remarks, profilers = Remarks(), logging.getLogger("profilers")
-    profilers.addHandler(remarks)
+    remarks, speaking = Remarks(), [logging.getLogger(name) for name in ("profilers", "hwnas")]
+    for logger in speaking:
+        logger.addHandler(remarks)
     try:
         return _parse_and_run(app, [word for word in arguments if word != "--debug"])
     except KeyboardInterrupt:
@@ -39,7 +40,8 @@ def ended(app: typer.Typer, arguments: Sequence[str]) -> int:
             raise
         return _explain(error)
     finally:
-        profilers.removeHandler(remarks)
+        for logger in speaking:
+            logger.removeHandler(remarks)
         form.reset(told)
 
 

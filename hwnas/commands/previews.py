@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hwnas.commands.printing import grid
@@ -31,7 +32,7 @@ def limits_of(
             has a limit beside it.
     """
     from hwnas.core import UsageError
-    from hwnas.objectives import COSTS, Bound, band_about, bounds_of, latency_on, parse_quantity
+    from hwnas.objectives import COSTS, Bound, band_about, bounds_of, latency_on
 
     found: dict[str, float] = {}
     for sign, side in ((1, given), (-1, at_least)):
@@ -39,7 +40,8 @@ def limits_of(
             for typed in [texts] if isinstance(texts, str) else texts or ():
                 device, _, quantity = typed.rpartition("=") if target == "latency" else ("", "", typed)
                 cost = latency_on(device.strip()) if device else COSTS[target]
-                bound = Bound(cost=cost.name, value=parse_quantity(quantity, unit=cost.unit), sign=sign)
+                bound = Bound(cost=cost.name, value=0.0, sign=sign)
+                bound = replace(bound, value=_quantity(quantity, unit=cost.unit, option=bound.option))
                 if bound.name in found:
                     raise UsageError(
                         f"{bound.option} is given twice{f' for {bound.device}' if bound.device else ''}: expected one "
@@ -53,7 +55,8 @@ def limits_of(
                     f"--hit-{target} {text} is a band of its own: leave out --min-{target} and --max-{target}, or give "
                     "these two in place of it"
                 )
-            found |= band_about(COSTS[target].name, parse_quantity(text, unit=COSTS[target].unit))
+            value = _quantity(text, unit=COSTS[target].unit, option=f"--hit-{target}")
+            found |= band_about(COSTS[target].name, value)
     bounds_of(found)  # refused now, and not after a table has been made
     return found
 
@@ -64,9 +67,24 @@ def accuracy_of(text: str | None) -> float | None:
     Raises:
         UsageError: It is no share.
     """
-    from hwnas.objectives import parse_quantity, require_accuracy
+    from hwnas.objectives import require_accuracy
 
-    return None if text is None else require_accuracy(parse_quantity(text, unit=""))
+    return None if text is None else require_accuracy(_quantity(text, unit="", option="--min-accuracy"))
+
+
+def _quantity(text: str, *, unit: str, option: str) -> float:
+    """What was typed behind an option, in the unit of its cost.
+
+    Raises:
+        UsageError: It is no quantity.
+    """
+    from hwnas.core import UsageError
+    from hwnas.objectives import parse_quantity
+
+    try:
+        return parse_quantity(text, unit=unit)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from error
 
 
 def _cost(reach: Reach) -> str:

@@ -96,6 +96,11 @@ def front_rows(run: Run) -> list[dict[str, Any]]:
     ]
 
 
+def failed_rows(run: Run) -> list[dict[str, Any]]:
+    """Trials that failed, and why, as JSON values."""
+    return [{"trial": one.number, "reason": one.failed} for one in run.record.finished() if one.failed is not None]
+
+
 def halving_row(run: Run) -> dict[str, int]:
     """What a halving stopped and saved, as JSON values."""
     from hwnas.study.run import spent_of
@@ -138,6 +143,8 @@ def front_parts(run: Run, page: Path) -> list[Any]:
             ", ".join(roles.get(row["trial"], [])),
         )
     parts: list[Any] = [*([table] if table.rows else []), *device_parts(run)]
+    if failed := failed_rows(run):
+        parts.append(escape(f"{many(len(failed), 'trial')} failed; trial {failed[0]['trial']}: {failed[0]['reason']}"))
     if run.settings.halving is not None:
         saved = halving_row(run)
         parts.append(

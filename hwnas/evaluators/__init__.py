@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         WEIGHTS,
         EvaluatorSource,
         require_evaluator,
-        require_table,
+        require_judge,
     )
     from hwnas.evaluators.tabular import (
         MACRO_FILE,
@@ -88,7 +88,7 @@ _MODULES = {
     "published_accuracies": "tabular",
     "read_columns": "tabular",
     "require_evaluator": "sources",
-    "require_table": "sources",
+    "require_judge": "sources",
     "require_teaching": "predicted",
     "training_seed": "trained",
 }
@@ -141,7 +141,7 @@ __all__ = [
     "published_accuracies",
     "read_columns",
     "require_evaluator",
-    "require_table",
+    "require_judge",
     "require_teaching",
     "training_seed",
 ]

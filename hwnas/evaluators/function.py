@@ -8,7 +8,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from numbers import Real
 from pathlib import Path
 from types import ModuleType
@@ -67,7 +67,7 @@ class FunctionEvaluator:
         about = f"{self.function}, called for architecture {architecture.id},"
         try:
             returned = function(dict(architecture), **{name: offered[name]() for name in wanted})
-        except Exception as error:  # whatever the user's code raises
+        except (Exception, SystemExit) as error:  # whatever the user's code raises, or that it means to end us
             raise FunctionError(f"{about} raised {type(error).__name__}: {error}") from error
         return _values(returned, about=about)
 
@@ -104,7 +104,7 @@ def _resolve(text: str) -> Callable[..., Any]:
         raise UsageError(f"expected a function as package.module:function or file.py:function, received {text!r}")
     try:
         module = _from_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
-    except Exception as error:  # whatever the user's code raises when it is imported
+    except (Exception, SystemExit) as error:  # whatever the user's code does when it is imported
         raise UsageError(f"cannot import {where!r} of {text!r}: {type(error).__name__}: {error}") from error
     function = getattr(module, name, None)
     if not callable(function):
@@ -115,6 +115,13 @@ def _resolve(text: str) -> Callable[..., Any]:
 
 
 def _from_file(path: Path) -> ModuleType:
+    return _executed(path.resolve(), path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _executed(path: Path, changed_ns: int) -> ModuleType:
+    """A file as a module: executed once, as imports are, and anew only once it has changed."""
+    del changed_ns
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python file")

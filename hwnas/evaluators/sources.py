@@ -17,6 +17,7 @@ from hwnas.evaluators.weight_sharing import FewShotEvaluator, SupernetEvaluator
 from hwnas.networks import NetworkFamily, network_family
 from hwnas.supernets import SupernetRecipe
 from hwnas.supernets.recipe import OnProgress
+from hwnas.supernets.slots import slots
 from hwnas.training import ImageData, Recipe, load_data
 
 WEIGHTS = "weights"  # folder in that of a run, with what twins in two precisions share
@@ -40,22 +41,27 @@ def require_evaluator(name: str) -> str:
     return name
 
 
-def require_table(name: str, *, space: str, data: str) -> None:
-    """Checks that an evaluator that looks accuracies up has a table to look into; nothing for others.
+def require_judge(name: str, *, family: NetworkFamily, data: str) -> None:
+    """Checks that an evaluator can judge the networks of a family, before anything is measured, written or trained.
 
     Args:
         name: As of ``require_evaluator``.
-        space: Name of the search space.
+        family: Of the search.
         data: Name of the data.
 
     Raises:
-        UsageError: There is none for this space and data.
-        MachineError: Its file is not here.
+        UsageError: There is no table of this space and data to look into, its networks cannot share weights, or there
+            is no such function, or one that takes something else.
+        MachineError: The file of a table is not here.
         MissingExtraError: pyarrow is not installed.
-        DataError: The file cannot be read, or is not whole.
+        DataError: The file of a table cannot be read, or is not whole.
     """
     if name == "tabular":
-        published_accuracies(space, data)
+        published_accuracies(family.space.name, data)
+    elif name in SHARING:
+        slots(family)
+    elif name not in EVALUATORS:
+        FunctionEvaluator(function=name, family=family, seed=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,15 +135,17 @@ class Feasibility:
         """An architecture within all limits, the proof that a search can begin.
 
         Raises:
-            InfeasibleError: There is none; the message names what each limit, and which alone or together, has to be.
+            InfeasibleError: There is none; the message names what each limit that is out of reach by itself has to be,
+                else what they all could be, and which alone or together has to give way.
         """
         if self.example is not None:
             return self.example
         reachable = {bound.name: self._end(bound) for bound in self.bounds}
+        beyond = [bound for bound in self.bounds if bound.sign * reachable[bound.name] > bound.sign * bound.value]
         lines = [
             f"{bound}: the {'smallest' if bound.sign > 0 else 'largest'} reachable value is "
             f"{_rounded(bound, reachable[bound.name])}{bound.unit}"
-            for bound in self.bounds
+            for bound in beyond or self.bounds
         ]
         raise InfeasibleError(
             f"no architecture of space {self.space} satisfies the limits. {'; '.join(lines)}.{self._together()}",

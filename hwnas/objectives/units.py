@@ -22,7 +22,7 @@ _UNITS: dict[str, dict[str, float]] = {
     "M": {"": 1e-6, "k": 1e-3, "K": 1e-3, "M": 1.0, "G": 1e3, "B": 1e3},
 }
 _EXAMPLES = {"": "70%", "ms": "5ms", "M": "1M", "MiB": "64MiB", "mJ": "20mJ"}
-_FORM = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([^\s0-9]*)\s*")
+_FORM = re.compile(r"\s*([+-]?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([^\s0-9]*)\s*")
 
 
 def parse_quantity(text: str, *, unit: str) -> float:
@@ -46,5 +46,7 @@ def parse_quantity(text: str, *, unit: str) -> float:
         )
     value = float(form.group(1)) * known[form.group(2)]
     if not 0 < value < float("inf"):
-        raise UsageError(f"cannot use {text!r}: expected a quantity above 0, for example {example}")
+        raise UsageError(
+            f"cannot use {text!r}: expected a number above 0 with one of the units {names}, for example {example}"
+        )
     return value

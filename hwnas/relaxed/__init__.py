@@ -9,6 +9,7 @@ from hwnas.relaxed.constrained import (
     ConstrainedSettings,
     constrained_chances,
     fit_constrained,
+    likeliest_first,
     log_chances,
 )
 from hwnas.relaxed.costs import RelaxedCost
@@ -46,6 +47,7 @@ __all__ = [
     "expected",
     "fit_constrained",
     "gumbel",
+    "likeliest_first",
     "log_chances",
     "min_norm_weights",
     "option_counts",

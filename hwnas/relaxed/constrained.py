@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwnas.core import Architecture, InfeasibleError, UsageError
+from hwnas.relaxed.required import require_above_0, require_at_least_0, require_space
 from hwnas.relaxed.tables import CostTensor, architecture_at, expected, positions
 from hwnas.spaces import SearchSpace
 
@@ -37,6 +38,21 @@ class ConstrainedSettings:
     dual_rate: float = 0.05
     hottest: float = 2.0
     coldest: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Refuses numbers that nothing could be learned with.
+
+        Raises:
+            UsageError: One is not above 0, or the tolerance is below.
+        """
+        require_above_0(
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            dual_rate=self.dual_rate,
+            hottest=self.hottest,
+            coldest=self.coldest,
+        )
+        require_at_least_0(tolerance=self.tolerance)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -160,9 +176,34 @@ def log_chances(
     return np.asarray(_joint(chances).numpy()[tuple(places.T)], dtype=np.float64)
 
 
+def likeliest_first(
+    space: SearchSpace, architectures: Sequence[Architecture], logs: NDArray[np.float64]
+) -> NDArray[np.intp]:
+    """The order in which architectures are worth trying: the likeliest first, and no network twice before all others.
+
+    Architectures that are the same network (``SearchSpace.canonical``) are nearly as likely as each other, so that they
+    would stand in a row: several trials of one network.
+
+    Args:
+        space: Theirs.
+        architectures: Each once.
+        logs: Logarithms of their chances, shape ``(n,)``.
+
+    Returns:
+        Their places, shape ``(n,)``: the likeliest of each network, and behind these what is the same as one of them.
+    """
+    firsts: list[int] = []
+    others: list[int] = []
+    seen: set[Architecture] = set()
+    for place in np.argsort(-logs, kind="stable").tolist():
+        network = space.canonical(architectures[place])
+        (others if network in seen else firsts).append(place)
+        seen.add(network)
+    return np.array([*firsts, *others], dtype=np.intp)
+
+
 def _require_limit(error: CostTensor, cost: CostTensor, limit: float) -> None:
-    if error.space != cost.space:
-        raise UsageError(f"expected a cost of space {error.space.name}, received one of {cost.space.name}")
+    require_space(cost.space, error.space, what="a cost")
     if not np.isfinite(limit) or limit <= 0:
         raise UsageError(f"expected a positive limit, received {limit:g}")
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from hwnas.core import Architecture, UsageError
 from hwnas.relaxed.costs import Scaled
 from hwnas.relaxed.policy import seeded_linear
+from hwnas.relaxed.required import require_above_0, required_description
 from hwnas.relaxed.tables import option_counts, positions
 from hwnas.spaces import SearchSpace
 
@@ -51,6 +52,14 @@ class LatencySettings:
     batch: int = 256
     learning_rate: float = 2e-3
 
+    def __post_init__(self) -> None:
+        """Refuses numbers that nothing could be learned with.
+
+        Raises:
+            UsageError: One is not above 0.
+        """
+        require_above_0(steps=self.steps, batch=self.batch, learning_rate=self.learning_rate)
+
 
 class LearnedLatency(nn.Module):
     """Latency of an architecture on a device, from 0 for the least to 1 for the most of what was timed there.
@@ -65,8 +74,9 @@ class LearnedLatency(nn.Module):
         settings: How to train.
 
     Raises:
-        UsageError: The space has choices that depend on each other; no device, descriptions of different lengths, or a
-            device with fewer than two different latencies.
+        UsageError: The space has choices that depend on each other; no device, descriptions of different lengths or
+            with what is not finite, or a device with fewer than two different latencies, with another number of them
+            than of networks, or with one that is no positive number.
     """
 
     def __init__(
@@ -78,6 +88,8 @@ class LearnedLatency(nn.Module):
         if len(lengths) != 1:
             raise UsageError(f"expected devices with descriptions of one length, received {sorted(map(str, lengths))}")
         (self._described,) = next(iter(lengths))
+        for number, one in enumerate(devices, start=1):
+            _require_timed(one, number=number, described=self._described)
         sizes = (sum(self._options) + self._described, _WIDTH, _WIDTH, 1)
         generator = torch.Generator().manual_seed(seed)
         first, second, last = (seeded_linear(*pair, generator) for pair in pairwise(sizes))
@@ -102,14 +114,10 @@ class LearnedLatency(nn.Module):
         """The latency on one device, as a policy is trained against it.
 
         Raises:
-            UsageError: The description has another length than those that were learned from.
+            UsageError: The description has another length than those that were learned from, or is not finite.
         """
-        if np.shape(description) != (self._described,):
-            raise UsageError(
-                f"expected a description of {self._described} numbers, received shape {np.shape(description)}: it is "
-                "made of as many reference networks as those of the devices learned from"
-            )
-        return LatencyOn(network=self, description=torch.as_tensor(description, dtype=torch.float32))
+        known = required_description(description, length=self._described)
+        return LatencyOn(network=self, description=torch.as_tensor(known, dtype=torch.float32))
 
     def encoded(self, architectures: Sequence[Architecture]) -> list[Tensor]:
         """Architectures as choices: for each choice shape ``(n, o_i)``, one 1 among zeros."""
@@ -166,8 +174,21 @@ class LatencyOn:
         return lambda choices: self.network(choices, self.description.expand(len(choices[0]), -1))
 
 
+def _require_timed(device: TimedDevice, *, number: int, described: int) -> None:
+    required_description(device.description, length=described)
+    latency_ms, networks = device.latency_ms, len(device.architectures)
+    if latency_ms.shape != (networks,):
+        raise UsageError(
+            f"device {number} has {networks} networks and latencies of shape {latency_ms.shape}: expected one each"
+        )
+    wrong = int((~(np.isfinite(latency_ms) & (latency_ms > 0))).sum())
+    if wrong:
+        raise UsageError(f"device {number} has {wrong} latencies that are no positive number: leave these networks out")
+    if networks < 2 or np.ptp(latency_ms) == 0:
+        told = f"all {networks} latencies of device {number} are alike" if networks else f"device {number} has none"
+        raise UsageError(f"{told}: expected networks with different latencies")
+
+
 def _from_0_to_1(latency_ms: Array) -> Tensor:
     low, wide = latency_ms.min(), np.ptp(latency_ms)
-    if wide == 0:
-        raise UsageError(f"all {len(latency_ms)} latencies of a device are {low:g} ms: expected different ones")
     return torch.as_tensor((latency_ms - low) / wide, dtype=torch.float32)

@@ -16,6 +16,7 @@ from hwnas.relaxed.estimators import Estimator, choices_of
 from hwnas.relaxed.min_norm import min_norm_weights
 from hwnas.relaxed.policy import HyperPolicy
 from hwnas.relaxed.preferences import drawn_preferences, required_preference
+from hwnas.relaxed.required import require_above_0, require_at_least_0, require_space, required_description
 from hwnas.relaxed.tables import CostTensor, architecture_at, option_counts
 
 Array = NDArray[np.float64]
@@ -63,6 +64,21 @@ class ModnasSettings:
     smoothness: float = 0.03
     estimator: Estimator = "expectation"
 
+    def __post_init__(self) -> None:
+        """Refuses numbers that nothing could be learned with.
+
+        Raises:
+            UsageError: One is not above 0, or the bonus is below.
+        """
+        require_above_0(
+            steps=self.steps,
+            devices_per_step=self.devices_per_step,
+            preferences_per_device=self.preferences_per_device,
+            learning_rate=self.learning_rate,
+            smoothness=self.smoothness,
+        )
+        require_at_least_0(entropy=self.entropy)
+
 
 class Modnas:
     """A policy over architectures, conditioned on preference and device (Sukthanker et al., 2025, MODNAS).
@@ -84,8 +100,9 @@ class Modnas:
             for a table of errors alone.
 
     Raises:
-        UsageError: No device, devices of different spaces, descriptions or numbers of costs, no architecture is worth
-            having, or expectations are asked of what is no table.
+        UsageError: No device, devices of different spaces, descriptions or numbers of costs, or without any, a
+            description that is not finite, no architecture is worth having, or expectations are asked of what is no
+            table.
     """
 
     def __init__(
@@ -98,15 +115,16 @@ class Modnas:
         worth_having: float | None = None,
     ) -> None:
         shapes = {(len(task.costs), task.description.shape) for task in tasks}
-        if len(shapes) != 1 or len(next(iter(shapes))[1]) != 1:
+        if len(shapes) != 1 or len(next(iter(shapes))[1]) != 1 or not next(iter(shapes))[0]:
             raise UsageError(
-                f"expected devices with equally many costs and descriptions of one length, received {len(tasks)} with "
-                f"{sorted(map(str, shapes))}"
+                "expected devices with equally many costs, one at least, and descriptions of one length, received "
+                f"{len(tasks)} with {sorted(map(str, shapes))}"
             )
         self.space, self.settings, self._tasks = error.space, settings or ModnasSettings(), list(tasks)
-        strangers = [task.name for task in tasks if any(cost.space != error.space for cost in task.costs)]
-        if strangers:
-            raise UsageError(f"expected costs of space {error.space.name}, received another one from {strangers[0]}")
+        for task in tasks:
+            required_description(task.description, length=len(task.description))
+            for cost in task.costs:
+                require_space(cost.space, error.space, what=f"a cost on {task.name}")
         if self.settings.estimator == "expectation" and not all(
             cost.multilinear for cost in (error, *(cost for task in tasks for cost in task.costs))
         ):
@@ -160,21 +178,18 @@ class Modnas:
 
         Args:
             description: Of the device, shape ``(e,)``.
-            preferences: Shares of the error and then of the costs, shape ``(n, objectives)``.
+            preferences: Shares of the error and then of the costs, shape ``(n, objectives)``, or ``(objectives,)`` for
+                one.
 
         Returns:
             ``n`` of them; neighbouring preferences may share one.
 
         Raises:
-            UsageError: A preference is none, or the description has another length.
+            UsageError: A preference is none, or the description has another length or is not finite.
         """
-        wanted = required_preference(preferences, objectives=self.objectives)
-        if np.shape(description) != (self.policy.description,):
-            raise UsageError(
-                f"expected a description of {self.policy.description} numbers, received shape {np.shape(description)}: "
-                "it is made of as many reference networks as those of the devices learned from"
-            )
-        device = torch.as_tensor(description, dtype=torch.float32).expand(len(wanted), -1)
+        wanted = np.atleast_2d(required_preference(preferences, objectives=self.objectives))
+        known = required_description(description, length=self.policy.description)
+        device = torch.as_tensor(known, dtype=torch.float32).expand(len(wanted), -1)
         with torch.no_grad():
             chances = self.policy(torch.as_tensor(wanted, dtype=torch.float32), device)
         places = torch.stack([part.argmax(1) for part in chances], dim=1)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from hwnas.core import UsageError
 from hwnas.relaxed.costs import Scaled
+from hwnas.relaxed.required import require_space
 from hwnas.relaxed.tables import architecture_at, option_counts
 from hwnas.spaces import SearchSpace
 from hwnas.supernets import Supernet
@@ -32,14 +33,22 @@ class SupernetError:
         images: How many validation images, at the most.
 
     Raises:
-        UsageError: The supernet is of another space, or choices depend on each other.
+        UsageError: The supernet is of another space, or for data of other channels or classes; choices depend on each
+            other; or no image is to be shown.
     """
 
     multilinear = False
 
     def __init__(self, supernet: Supernet, space: SearchSpace, data: ImageData, *, images: int = 256) -> None:
-        if supernet.family.space != space:
-            raise UsageError(f"expected a supernet of space {space.name}, received one of {supernet.family.space.name}")
+        require_space(supernet.family.space, space, what="a supernet")
+        shape = supernet.family.shape
+        if (shape.channels, shape.classes) != (data.channels, data.classes):
+            raise UsageError(
+                f"expected data of {shape.channels} channels and {shape.classes} classes, which the supernet is for, "
+                f"received {data.name} with {data.channels} and {data.classes}"
+            )
+        if images < 1:
+            raise UsageError(f"expected 1 image or more, received {images}")
         self.space, self._options = space, option_counts(space)
         self._supernet, self._data, self._images = supernet, data, images
         self._known: dict[Places, float] = {}

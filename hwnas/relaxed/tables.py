@@ -54,7 +54,7 @@ class CostTensor:
 
         Raises:
             UsageError: A choice depends on another or is continuous, the space is too large, an architecture is
-                missing, or a value is not finite.
+                missing or of another space, there are not as many values, or one is not finite.
         """
         sizes = option_counts(space)
         if len(architectures) != space.size or len(set(architectures)) != space.size:
@@ -62,9 +62,14 @@ class CostTensor:
                 f"expected each of the {space.size:,.0f} architectures of {space.name} once, received "
                 f"{len(architectures):,} with {len(set(architectures)):,} different ones"
             )
+        if np.shape(values) != (len(architectures),):
+            raise UsageError(f"expected {len(architectures):,} values, received shape {np.shape(values)}")
         if not np.isfinite(values).all():
             raise UsageError(f"expected finite values, received {int((~np.isfinite(values)).sum())} that are not")
-        places = np.array([positions(space, one) for one in architectures])
+        try:
+            places = np.array([positions(space, one) for one in architectures])
+        except KeyError as error:
+            raise UsageError(f"expected architectures of space {space.name}, received one with {error}") from error
         arranged = np.empty(sizes)
         arranged[tuple(places.T)] = values
         return cls(space=space, values=torch.as_tensor(arranged, dtype=torch.float32))

@@ -1,7 +1,8 @@
 """LightNAS and DCA-NAS as searchers of a run: one policy is learned towards a limit, then its likeliest are the trials.
 
 Of all architectures that keep to the limit, by costs that are known exactly, the most likely one is the first trial:
-what ``hwnas.relaxed.fit_constrained`` gives. Further trials are the next most likely.
+what ``hwnas.relaxed.fit_constrained`` gives. Further trials are the next most likely, each another network while there
+are any.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from hwnas.core import Proposal, Searcher, UsageError
 from hwnas.objectives import COSTS, Bound
-from hwnas.relaxed import ConstrainedSettings, CostTensor, constrained_chances, log_chances
+from hwnas.relaxed import ConstrainedSettings, CostTensor, constrained_chances, likeliest_first, log_chances
 from hwnas.study.policies import Asked, Learning, OneShot
 from hwnas.training.devices import torch_threads
 
@@ -54,8 +55,9 @@ def _searcher(learning: Learning, *, equality: bool) -> Searcher:
         cost = learning.tensor(costs[bounds[0].cost])
         kept = learning.kept(lambda: _learned(learning, cost, rules))
         logs = log_chances(cost.space, learning.networks, [kept[choice.name] for choice in cost.space.choices])
-    within = np.all([bound.kept(costs) for bound in bounds], axis=0)
-    order = [int(place) for place in np.argsort(-logs, kind="stable") if within[place]]
+    within = np.flatnonzero(np.all([bound.kept(costs) for bound in bounds], axis=0))
+    networks = [learning.networks[place] for place in within.tolist()]
+    order = within[likeliest_first(cost.space, networks, logs[within])]
     designs = [
         Proposal(
             architecture=learning.networks[place],

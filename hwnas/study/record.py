@@ -66,7 +66,7 @@ class StudyRecord:
                 study.set_metric_names([objective.name for objective in objectives])
             return storage, study
 
-        return cls(place, space, objectives, opened=patiently(place, make))
+        return cls(place, space, objectives, opened=patiently(place, make, patience_s=0.0))
 
     def __init__(
         self,
@@ -88,7 +88,8 @@ class StudyRecord:
             raise StudyError(
                 f"{place.shown} is missing: the run has lost its record. Begin a new run with another --out"
             )
-        self._storage, self._study = opened or self._do(self._opened)
+        # whoever is there to begin or to go on is told at once; once a search is under way, a server is waited for
+        self._storage, self._study = opened or patiently(place, self._opened, patience_s=0.0)
 
     def begin(self, proposal: Proposal, known: Mapping[str, float]) -> int:
         """Enters a trial as running.

@@ -16,7 +16,7 @@ from hwnas.evaluators import (
     SupernetEvaluator,
     TabularEvaluator,
     require_evaluator,
-    require_table,
+    require_judge,
 )
 from hwnas.executors import AnyExecutor, ExecutorSettings, SerialExecutor, open_executor, require_executor
 from hwnas.networks import NetworkFamily, network_family
@@ -154,6 +154,8 @@ def search(  # noqa: PLR0913  (keywords of the verb, one for each option of the 
     for name, count in {"trial": trials, "attempt": attempts}.items():
         if count < 1:
             raise UsageError(f"expected at least 1 {name}, received {count}")
+    if seed < 0:
+        raise UsageError(f"expected a seed of 0 or above, received {seed}")
     where = executor or ExecutorSettings()
     require_executor(where)
     if storage is not None:
@@ -267,9 +269,9 @@ def _going_on(folder: Path, settings: RunSettings, start: str | None) -> RunSett
 
 
 def _family(space: str, images: ImageData, evaluator: str, precisions: Sequence[str]) -> NetworkFamily:
-    """The networks of a space for data, of which an evaluator that looks accuracies up has some."""
+    """The networks of a space for data, which an evaluator can judge."""
     family = network_family(space, channels=images.channels, classes=images.classes, precisions=precisions)
-    require_table(evaluator, space=family.space.name, data=images.name)
+    require_judge(evaluator, family=family, data=images.name)
     return family
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import time
@@ -17,13 +18,19 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from hwnas.core import MachineError, StudyError, UsageError
+from hwnas.core import MachineError, StudyError, UsageError, unknown
 
 T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
 
 JOURNAL = "journal:"  # begins the path of a journal file
 STORAGE_VARIABLE = "HWNAS_STORAGE"  # environment variable with a whole URL, for passwords that no file should hold
 PATIENCE_S = 300.0  # for which a server that does not answer is waited for
+_DRIVERS = {  # by the database, what it takes
+    "postgresql": "pip install 'hwnas[postgresql]', and a URL that begins with postgresql+psycopg://",
+    **dict.fromkeys(("mysql", "mariadb"), "pip install pymysql, and a URL that begins with mysql+pymysql://"),
+}
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 
 
@@ -95,16 +102,33 @@ def require_url(text: str) -> str:
         path = text.removeprefix(JOURNAL)
         if not path:
             raise UsageError(f"the storage {text!r} names no file: {expected}")
-        return f"{JOURNAL}{Path(path).resolve()}"
+        return f"{JOURNAL}{_file_to_be(path)}"
     try:
         url = make_url(text)
     except ArgumentError as error:
         raise UsageError(f"cannot use the storage {text!r}: {expected}") from error
-    if url.get_backend_name() == "sqlite":
+    kind = url.get_backend_name()
+    if kind == "sqlite":
         if not url.database or url.database == ":memory:":
             raise UsageError(f"the storage {text!r} names no file: {expected}")
-        return f"sqlite:///{Path(url.database).resolve()}"
+        return f"sqlite:///{_file_to_be(url.database)}"
+    if kind not in _DRIVERS:
+        raise UsageError(f"cannot use the storage {text!r}, since nobody knows a database {kind!r}: {expected}")
     return url.render_as_string(hide_password=False)
+
+
+def _file_to_be(text: str) -> Path:
+    """A file that is there or can be made.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    path = Path(text).resolve()
+    if path.is_dir():
+        raise UsageError(f"the storage {path} is a folder: expected a file, for example {path / 'study.db'}")
+    if not path.parent.is_dir():
+        raise UsageError(f"the storage {path} has no place: make its folder first, mkdir -p {path.parent}")
+    return path
 
 
 def open_storage(place: Place) -> BaseStorage:
@@ -112,12 +136,37 @@ def open_storage(place: Place) -> BaseStorage:
 
     Raises:
         MachineError: It cannot be opened, or its driver is not installed.
+        StudyError: It is damaged, or of another version of Optuna.
     """
     with storage_errors(place):
         if place.url.startswith(JOURNAL):
             return JournalStorage(JournalFileBackend(place.url.removeprefix(JOURNAL)))
         options = {"connect_args": {"timeout": 60}} if place.file else {"pool_pre_ping": True}
-        return RDBStorage(place.url, engine_kwargs=options)
+        try:
+            return RDBStorage(place.url, engine_kwargs=options)
+        except RuntimeError as error:  # that the tables are of an older or a newer one, and what helps
+            told = str(error).replace("$STORAGE_URL", f"'{place.public_url}'")
+            raise StudyError(f"cannot use the record {place.shown}: {told}") from error
+
+
+def require_study(place: Place) -> None:
+    """Checks that a study is where it is said to be.
+
+    Raises:
+        UsageError: There is no such file, or no such study in what is there.
+        MachineError: The storage cannot be opened.
+        StudyError: It is damaged, or of another version of Optuna.
+    """
+    if place.file is not None and not place.file.is_file():
+        raise UsageError(f"no study {place.study!r} to begin with: there is no file {place.file}")
+    storage = open_storage(place)
+    try:
+        with storage_errors(place):
+            names = optuna.get_all_study_names(storage)
+    finally:
+        close_storage(storage)
+    if place.study not in names:
+        raise unknown(f"study in {place.shown}", place.study, names)
 
 
 def close_storage(storage: BaseStorage) -> None:
@@ -138,9 +187,9 @@ def storage_errors(place: Place) -> Iterator[None]:
     try:
         yield
     except (ImportError, NoSuchModuleError) as error:
+        cure = _DRIVERS.get(place.url.partition(":")[0].partition("+")[0], _DRIVERS["postgresql"])
         raise MachineError(
-            f"cannot use the record {place.shown}: its driver is not installed ({error}). For PostgreSQL: "
-            "pip install 'hwnas[postgresql]', and a URL that begins with postgresql+psycopg://"
+            f"cannot use the record {place.shown}: its driver is not installed ({error}). Expected {cure}"
         ) from error
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError) as error:
         origin = _origin(error)
@@ -157,7 +206,7 @@ def storage_errors(place: Place) -> Iterator[None]:
 
 
 def patiently(place: Place, act: Callable[[], T], *, patience_s: float = PATIENCE_S) -> T:
-    """Does something with a storage; where a server does not answer, again and again until it does.
+    """Does something with a storage; where a server does not answer, again and again until it does, and says so once.
 
     Args:
         place: A file is never waited for.
@@ -175,8 +224,10 @@ def patiently(place: Place, act: Callable[[], T], *, patience_s: float = PATIENC
                 return act()
         except MachineError as error:
             lost = place.file is None and _is_lost(error.__cause__)
-            if not lost or time.monotonic() - begun > patience_s:
+            if not lost or time.monotonic() - begun >= patience_s:
                 raise
+            if pause_s == _FIRST_PAUSE_S:
+                _LOG.warning("%s: trying again for up to %.0f minutes", str(error).partition(". ")[0], patience_s / 60)
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 

@@ -15,7 +15,7 @@ from hwnas.study.folders import SETTINGS_NOTE, open_run
 from hwnas.study.record import StudyRecord
 from hwnas.study.run import Run
 from hwnas.study.settings import RunSettings
-from hwnas.study.storage import Place, require_url
+from hwnas.study.storage import Place, require_study, require_url
 from hwnas.study.warm import WARM, WarmStart
 
 
@@ -83,6 +83,7 @@ def read_source(name: str, family: NetworkFamily) -> Source:
             run.record.close()
     url, _, study = name.rpartition("#")
     place = Place(require_url(url), study).with_secret()
+    require_study(place)
     record = StudyRecord(place, family.space, ())
     try:
         noted = record.notes().get(SETTINGS_NOTE)

@@ -58,7 +58,9 @@ def as_pixels(name: str, images: NDArray[Any], *, white: float | None = None) ->
         )
     if images.ndim == 5:
         images = np.ascontiguousarray(np.moveaxis(images[..., 0], 1, -1))
-    if len(images) == 0 or min(images.shape[1:3]) < 4:
+    if len(images) == 0:
+        raise DataError(f"data {name}: expected images, received none at all: shape {images.shape}")
+    if min(images.shape[1:3]) < 4:
         raise DataError(f"data {name}: expected images of at least 4 x 4 pixels, received shape {images.shape}")
     if images.dtype == np.uint8:
         pixels = images

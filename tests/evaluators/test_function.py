@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 from pathlib import Path
@@ -34,6 +35,9 @@ def of_keywords(architecture, **rest):
 
 def fails(architecture):
     raise KeyError("no such thing")
+
+def exits(architecture):
+    raise SystemExit(5)
 
 def wants_more(architecture, budget):
     return 0.5
@@ -95,6 +99,7 @@ def test_a_function_of_an_installed_module_is_imported_by_name(tiny_family: Netw
     ("name", "message"),
     [
         ("fails", r"raised KeyError: 'no such thing'"),
+        ("exits", r"raised SystemExit: 5"),
         ("nothing", r"returned None as 'accuracy': expected a number, or a mapping of names to numbers"),
         ("word", r"returned 'good' as 'accuracy': expected a number"),
         ("flag", r"returned True as 'accuracy': expected a number"),
@@ -125,7 +130,7 @@ def test_what_cannot_be_found_or_called_is_refused_before_the_first_trial(
         ("no.such.module:f", r"cannot import 'no\.such\.module' .*: ModuleNotFoundError"),
         (f"{tmp_path / 'absent.py'}:f", r"cannot import .*absent\.py' .*: FileNotFoundError"),
         (f"{broken}:f", r"cannot import .*broken\.py' .*: SyntaxError"),
-        (f"{file}:absent", r"has no function 'absent': it has fails, flag, .*of_dictionary"),
+        (f"{file}:absent", r"has no function 'absent': it has exits, fails, flag, .*of_dictionary"),
         (f"{file}:text", r"has no function 'text'"),
         (
             f"{file}:wants_more",
@@ -135,6 +140,19 @@ def test_what_cannot_be_found_or_called_is_refused_before_the_first_trial(
     ):
         with pytest.raises(UsageError, match=message):
             evaluator(name, tiny_family)
+
+
+def test_a_file_is_executed_once_until_it_is_changed(
+    tmp_path: Path, tiny_family: NetworkFamily, one: Architecture
+) -> None:
+    file, said = tmp_path / "counted.py", tmp_path / "said.txt"
+    source = f"with open({str(said)!r}, 'a') as said:\n    said.write('.')\n\ndef of(architecture):\n    return {{}}\n"
+    for value in (0.25, 0.5):
+        file.write_text(source.format(value), encoding="utf-8")
+        os.utime(file, ns=(0, int(value * 1e9)))
+        for _ in range(2):
+            assert evaluator(f"{file}:of", tiny_family).evaluate(one) == {"accuracy": value}
+    assert said.read_text(encoding="utf-8") == ".."
 
 
 def test_an_evaluator_can_be_sent_elsewhere_even_after_its_function_was_read_from_a_file(

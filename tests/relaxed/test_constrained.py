@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from hwnas.core import InfeasibleError, UsageError
-from hwnas.relaxed import ConstrainedSettings, CostTensor, constrained_chances, fit_constrained, log_chances
+from hwnas.relaxed import (
+    ConstrainedSettings,
+    CostTensor,
+    constrained_chances,
+    fit_constrained,
+    likeliest_first,
+    log_chances,
+)
 from hwnas.spaces import nasbench201_space
 from tests.relaxed.made_up import ARCHITECTURES, SPACE, error, latencies
 
@@ -88,3 +95,43 @@ def test_a_cost_of_another_space_is_refused() -> None:
     other = CostTensor.of(cells, list(cells.enumerate()), np.arange(15625.0))
     with pytest.raises(UsageError, match="expected a cost of space made-up, received one of nasbench201"):
         fit_constrained(error(), other, limit=1.0, seed=0)
+
+
+def test_a_part_of_the_space_is_told_from_the_whole() -> None:
+    part = SPACE.restrict({SPACE.choices[0].name: [SPACE.choices[0].options[0]]})  # type: ignore[union-attr]
+    some = CostTensor.of(part, list(part.enumerate()), np.arange(part.size, dtype=float) + 1)
+    with pytest.raises(UsageError, match=rf"received one of another part of it \({part.size} architectures, not"):
+        fit_constrained(error(), some, limit=1.0, seed=0)
+
+
+@pytest.mark.parametrize("wrong", [{"steps": -1}, {"hottest": 0.0}, {"coldest": -1.0}, {"tolerance": -1.0}])
+def test_settings_that_teach_nothing_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=f"expected {next(iter(wrong))} "):
+        ConstrainedSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_likeliest_of_each_network_come_before_what_is_the_same_as_one_of_them() -> None:
+    cells = nasbench201_space()
+    rng = np.random.default_rng(0)
+    some = [cells.sample(rng) for _ in range(400)]
+    logs = rng.normal(size=len(some))
+    order = likeliest_first(cells, some, logs)
+    assert sorted(order) == list(range(len(some)))
+    networks = [cells.canonical(some[place]) for place in order]
+    different = len(set(networks))
+    assert different < len(some)
+    assert len(set(networks[:different])) == different
+    assert order[0] == logs.argmax()
+    for part in (logs[order][:different], logs[order][different:]):
+        assert (np.diff(part) <= 0).all()
+
+
+def test_tables_that_are_not_whole_are_refused() -> None:
+    every = list(SPACE.enumerate())
+    for values in (np.ones(len(every) - 1), np.ones((len(every), 1)), np.array(3.0)):
+        with pytest.raises(UsageError, match=rf"expected {len(every)} values, received shape"):
+            CostTensor.of(SPACE, every, values)
+    part = SPACE.restrict({choice.name: choice.options[1:] for choice in SPACE.choices})  # type: ignore[union-attr]
+    strangers = every[: int(part.size)]
+    with pytest.raises(UsageError, match="expected architectures of space made-up, received one with"):
+        CostTensor.of(part, strangers, np.ones(len(strangers)))

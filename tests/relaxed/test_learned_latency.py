@@ -93,8 +93,16 @@ def test_what_cannot_be_learned_from_is_refused(learned: LearnedLatency) -> None
         LearnedLatency(SPACE, [], seed=0)
     with pytest.raises(UsageError, match="descriptions of one length"):
         LearnedLatency(SPACE, [one, replace(one, description=one.description[:3])], seed=0)
-    with pytest.raises(UsageError, match="all 24 latencies of a device are 1 ms: expected different ones"):
+    with pytest.raises(UsageError, match="all 24 latencies of device 1 are alike: expected networks with different"):
         LearnedLatency(SPACE, [replace(one, latency_ms=np.ones(24))], seed=0, settings=QUICK)
+    with pytest.raises(UsageError, match=r"device 2 has 24 networks and latencies of shape \(23,\): expected one each"):
+        LearnedLatency(SPACE, [one, replace(one, latency_ms=one.latency_ms[1:])], seed=0)
+    with pytest.raises(UsageError, match="device 1 has 1 latencies that are no positive number"):
+        LearnedLatency(SPACE, [replace(one, latency_ms=np.where(np.arange(24) == 3, np.nan, one.latency_ms))], seed=0)
+    with pytest.raises(UsageError, match="device 1 has none: expected networks with different latencies"):
+        LearnedLatency(SPACE, [replace(one, architectures=[], latency_ms=np.zeros(0))], seed=0)
+    with pytest.raises(UsageError, match="expected batch above 0, received 0"):
+        LatencySettings(batch=0)
     with pytest.raises(UsageError, match="expected a space of independent choices, such as nasbench201"):
         LearnedLatency(mobilenet_space("tiny"), [one], seed=0)
     with pytest.raises(UsageError, match=r"expected a description of 6 numbers, received shape \(2,\)"):

@@ -109,15 +109,20 @@ def test_chances_are_chances() -> None:
 
 def test_devices_that_do_not_fit_together_are_refused() -> None:
     short = replace(TASKS[0], description=TASKS[0].description[:3])
-    with pytest.raises(UsageError, match="equally many costs and descriptions of one length"):
+    with pytest.raises(UsageError, match="equally many costs, one at least, and descriptions of one length"):
         Modnas(error(), [*TASKS, short], seed=0)
     with pytest.raises(UsageError, match="received 0 with"):
         Modnas(error(), [], seed=0)
     cells = nasbench201_space()
     other = CostTensor.of(cells, list(cells.enumerate()), np.arange(15625.0))
     stranger = DeviceTask(name="stranger", costs=(other,), description=TASKS[0].description)
-    with pytest.raises(UsageError, match="expected costs of space made-up, received another one from stranger"):
+    with pytest.raises(UsageError, match="expected a cost on stranger of space made-up, received one of nasbench201"):
         Modnas(error(), [*TASKS, stranger], seed=0)
+    with pytest.raises(UsageError, match=r"one at least.*received 1 with \['\(0, "):
+        Modnas(error(), [replace(TASKS[0], costs=())], seed=0)
+    blank = replace(TASKS[0], description=np.full_like(TASKS[0].description, np.nan))
+    with pytest.raises(UsageError, match="expected a description of 6 finite numbers"):
+        Modnas(error(), [blank], seed=0)
     with pytest.raises(UsageError, match="no architecture has an error of 0 or less"):
         Modnas(error(), TASKS, seed=0, worth_having=0.0)
 
@@ -127,6 +132,22 @@ def test_preferences_and_descriptions_that_are_none_are_refused(trained: Modnas)
         trained.propose(TASKS[0].description, np.array([[0.9, 0.9]]))
     with pytest.raises(UsageError, match=r"expected a description of 6 numbers, received shape \(2,\)"):
         trained.propose(np.zeros(2), rays(2, objectives=2))
+    with pytest.raises(UsageError, match="expected a description of 6 finite numbers, received"):
+        trained.propose(np.full(6, np.nan), rays(2, objectives=2))
+
+
+def test_one_preference_gives_one_architecture(trained: Modnas) -> None:
+    wanted = np.array([0.3, 0.7])
+    assert trained.propose(TASKS[0].description, wanted) == trained.propose(TASKS[0].description, wanted[None])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"devices_per_step": 0}, {"preferences_per_device": -1}, {"learning_rate": -1.0},
+              {"smoothness": 0.0}, {"smoothness": float("nan")}, {"entropy": -0.1}],
+)  # fmt: skip
+def test_settings_that_teach_nothing_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=f"expected {next(iter(wrong))} "):
+        ModnasSettings(**wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

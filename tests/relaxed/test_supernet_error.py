@@ -86,5 +86,11 @@ def test_a_supernet_of_another_space_is_refused(family: NetworkFamily, data: Ima
     tiny = network_family("mobilenet:tiny", channels=1, classes=10)
     with pytest.raises(UsageError, match="expected a supernet of space nasbench201, received one of mobilenet:tiny"):
         SupernetError(Supernet(tiny, seed=0), nasbench201_space(), data)
+    with pytest.raises(UsageError, match="expected data of 3 channels and 10 classes, which the supernet is for"):
+        SupernetError(
+            Supernet(network_family("nasbench201", channels=3, classes=10), seed=0), nasbench201_space(), data
+        )
+    with pytest.raises(UsageError, match="expected 1 image or more, received 0"):
+        SupernetError(Supernet(family, seed=0), family.space, data, images=0)
     with pytest.raises(UsageError, match="expected a space of independent choices"):
         SupernetError(Supernet(tiny, seed=0), tiny.space, data)

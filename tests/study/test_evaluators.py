@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hwnas.core import Architecture, DataError, MachineError, RunMismatchError, UsageError
-from hwnas.evaluators import EvaluatorSource, ProxyEvaluator, require_table
+from hwnas.evaluators import EvaluatorSource, ProxyEvaluator, require_judge
 from hwnas.executors import ExecutorSettings
 from hwnas.networks import network_family
 from hwnas.reports import report
@@ -176,7 +176,7 @@ def test_space_and_data_choose_the_published_accuracy(cells: list[Architecture],
         assert found["accuracy"] == pytest.approx(index / 20_000)
         assert found["published_test_accuracy"] == pytest.approx(index / 40_000)
     with pytest.raises(DataError, match="expected the columns cifar100_valid_acc_200, cifar100_test_acc_200"):
-        require_table("tabular", space="nasbench201", data="torchvision:CIFAR100")
+        require_judge("tabular", family=network_family("nasbench201"), data="torchvision:CIFAR100")
 
 
 @pytest.mark.science
@@ -205,7 +205,7 @@ def test_a_search_by_a_table_is_refused_where_there_is_none(begin: Begin, monkey
     assert "--space nasbench201 --data cifar10, --space nasbench201 --data torchvision:CIFAR10" in str(e.value)
     monkeypatch.delenv("HWNAS_DATA", raising=False)
     with pytest.raises(MachineError, match="HWNAS_DATA"):
-        require_table("tabular", space="nasbench201", data="torchvision:CIFAR100?root=x")
+        require_judge("tabular", family=network_family("nasbench201"), data="torchvision:CIFAR100?root=x")
 
 
 @pytest.mark.parametrize("name", ["supernet", "few-shot"])

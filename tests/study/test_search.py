@@ -16,6 +16,7 @@ import optuna
 import pytest
 from filelock import FileLock
 
+from hwnas.commands.winners import failed_rows, front_parts
 from hwnas.core import (
     Architecture,
     InfeasibleError,
@@ -186,6 +187,9 @@ def test_a_failing_trial_is_kept_with_its_reason_and_the_search_goes_on(begin: B
     assert len(finished) == 15
     assert [t.failed for t in finished if t.failed] == ["TrainingDivergedError: the loss became nan"] * 2
     failed = next(t for t in finished if t.failed)
+    assert [row["reason"] for row in failed_rows(run)] == ["TrainingDivergedError: the loss became nan"] * 2
+    told = f"2 trials failed; trial {failed.number}: TrainingDivergedError: the loss became nan"
+    assert told in front_parts(run, run.folder / "report.html")
     for name in (str(failed.number), failed.architecture.id):
         with pytest.raises(UsageError, match=f"trial {failed.number} of .* failed, TrainingDivergedError"):
             run.pick(name)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -80,7 +82,7 @@ def test_runs_that_share_a_storage_do_not_mix(begin: Begin, tmp_path: Path, url:
 
 
 def test_a_server_that_is_stopped_and_started_loses_and_doubles_nothing(
-    begin: Begin, trainer: FakeTrainer, tmp_path: Path, server: Server
+    begin: Begin, trainer: FakeTrainer, tmp_path: Path, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = trace(begin(out=tmp_path / "whole"))
     trainer.evaluated.clear()
@@ -98,9 +100,19 @@ def test_a_server_that_is_stopped_and_started_loses_and_doubles_nothing(
     for timer in waiting:
         timer.join()
     assert len(waiting) == 2
+    assert "cannot use the record postgresql" in caplog.text
+    assert "trying again for up to 5 minutes" in caplog.text
     assert trace(run) == whole
     assert len(trainer.evaluated) == len(set(trainer.evaluated)) == 15
     run.record.close()
+
+
+def test_a_database_that_is_not_there_is_told_at_once(begin: Begin, server: Server, tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match=r"cannot use the record .*hwnaz: .*database \"hwnaz\" does not exist"):
+        begin(storage=server.url.rpartition("/")[0] + "/hwnaz")
+    with pytest.raises(MachineError, match=r"cannot use the record postgresql.*: .*See that the server runs"):
+        begin(storage="postgresql+psycopg://me@127.0.0.1:1/db")
+    assert not (tmp_path / "run" / "run.json").exists()
 
 
 def test_a_server_that_does_not_come_back_is_an_error_and_the_search_goes_on_later(
@@ -176,11 +188,37 @@ def test_what_is_no_storage_is_refused_with_what_is(text: str) -> None:
         require_url(text)
 
 
+def test_a_file_that_cannot_be_made_and_a_database_that_nobody_knows_are_refused(tmp_path: Path) -> None:
+    for text in (f"sqlite:///{tmp_path}/no/x.db", f"journal:{tmp_path}/no/x.log"):
+        with pytest.raises(UsageError, match=rf"has no place: make its folder first, mkdir -p {tmp_path}/no"):
+            require_url(text)
+    for text in (f"sqlite:///{tmp_path}", f"journal:{tmp_path}"):
+        with pytest.raises(UsageError, match=r"is a folder: expected a file, for example .*study\.db"):
+            require_url(text)
+    for text in ("redis://here/0", "foo://x"):
+        with pytest.raises(UsageError, match=r"nobody knows a database '(redis|foo)': expected sqlite"):
+            require_url(text)
+
+
 @pytest.mark.parametrize("url", ["mysql+nodriver://me@here/db", "mysql+pymysql://me@here/db"])
 def test_a_driver_that_is_not_installed_is_an_error_with_the_cure(begin: Begin, url: str, tmp_path: Path) -> None:
-    with pytest.raises(MachineError, match="its driver is not installed"):
+    with pytest.raises(MachineError, match=r"its driver is not installed .*pip install pymysql"):
         begin(storage=url)
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("revision", "cure"),
+    [("v2.6.0.a", r"optuna storage upgrade --storage 'sqlite:///.*study\.db'"), ("v99", "pip install -U optuna")],
+)
+def test_a_record_of_another_version_of_optuna_is_an_error_with_the_cure(
+    finished: Run, revision: str, cure: str
+) -> None:
+    finished.record.close()
+    with closing(sqlite3.connect(finished.folder / "study.db")) as file, file:
+        file.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    with pytest.raises(StudyError, match=rf"cannot use the record .*study\.db: .*{cure}"):
+        open_run(finished.folder).trials()
 
 
 def test_the_run_folder_of_the_version_before_still_opens(finished: Run) -> None:

@@ -176,8 +176,10 @@ def test_a_study_of_something_else_is_refused(anew: Begin, tmp_path: Path) -> No
     optuna.create_study(storage=url, study_name="mine")
     with pytest.raises(StudyError, match=r"the study mine in .* does not say what was searched: name its run folder"):
         anew(warm_start=f"{url}#mine")
-    with pytest.raises(StudyError, match="is not the record of this run"):
+    with pytest.raises(UsageError, match=r"unknown study in .*other\.db 'yours': expected one of mine"):
         anew(warm_start=f"{url}#yours")
+    with pytest.raises(UsageError, match=r"no study 'mine' to begin with: there is no file .*nowhere\.db"):
+        anew(warm_start=f"sqlite:///{tmp_path / 'nowhere.db'}#mine")
 
 
 def test_another_space_or_no_run_is_refused_before_anything_is_written(

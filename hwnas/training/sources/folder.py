@@ -20,6 +20,7 @@ _KINDS = {
     *(".png", ".jpg", ".jpeg", ".jfif", ".jp2", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".tga"),
     *(".pbm", ".pgm", ".ppm", ".pnm", ".avif", ".heic", ".heif"),
 }
+_SAVED = ("dataset_dict.json", "state.json")  # in folders that Hugging Face's save_to_disk made
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training"),
     "validation": ("val", "valid", "validation"),
@@ -38,9 +39,12 @@ def read_folder(path: Path, *, name: str, side: int | None = None) -> ImageData:
         side: Height and width in pixels; by default the median of the shorter sides, at most 64.
 
     Raises:
-        DataError: No images, one class only, a split without training images, a folder that cannot be listed, or an
-            image that cannot be read; the message names it.
+        DataError: No images, one class only, a split without training images, a folder beside ``train`` that may be a
+            part of the split by another name, a folder that cannot be listed, or an image that cannot be read; the
+            message names it.
     """
+    if any((path / made).is_file() for made in _SAVED):
+        raise DataError(f"{path} is a data set that `datasets` has saved: expected hf: before it, hf:{name}")
     places = _places(path)
     classes = _classes(places["train"])
     for place in places.values():
@@ -58,7 +62,7 @@ def _places(path: Path) -> dict[str, Path]:
     """The folders of the parts there are; ``path`` itself as ``train`` where it holds the classes.
 
     Raises:
-        DataError: Parts without training images, or two folders for one part.
+        DataError: Parts without training images, two folders for one part, or one that may be a part by another name.
     """
     found: dict[str, Path] = {}
     for entry in folders(path):
@@ -68,6 +72,8 @@ def _places(path: Path) -> dict[str, Path]:
                     raise DataError(f"{path} has {found[part].name} and {entry.name}: expected one {part} folder")
                 found[part] = entry
     if not found.keys() - {"train"} and ("train" not in found or len(folders(path)) > 1):
+        if "train" in found:
+            _require_class(found["train"], beside=folders(path))
         return {"train": path}  # `train` alone beside others is a class: of vehicles, say
     if "train" not in found:
         raise DataError(
@@ -75,6 +81,23 @@ def _places(path: Path) -> dict[str, Path]:
             "beside it. A class of that name has to be called otherwise"
         )
     return {part: found[part] for part in _PARTS if part in found}
+
+
+def _require_class(train: Path, *, beside: Iterable[Path]) -> None:
+    """Refuses what is no class of that name but one part of a split, with another part by a name that is not known.
+
+    Raises:
+        DataError: A folder beside it has sub-folders of the same names.
+    """
+    inside = {entry.name for entry in folders(train)}
+    for other in beside:
+        shared = sorted(inside & {entry.name for entry in folders(other)}) if other != train else []
+        if shared:
+            raise DataError(
+                f"{train} and {other} both have a folder {shared[0]}, as parts of a split have: expected val or test "
+                f"for {other.name}, or that folder elsewhere. Where these two are classes, put their images right "
+                "inside them"
+            )
 
 
 def _classes(path: Path) -> tuple[str, ...]:

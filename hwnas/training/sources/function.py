@@ -22,6 +22,7 @@ from hwnas.training.sources.parts import Part, assembled
 
 _PARTS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 _ARRAYS = ("images", "labels", "test_images", "test_labels")
+_TOLD = 4  # entries of a list that are told in a message
 _EXPECTED = (
     "expected PyTorch data sets or loaders (train, validation, test), the last two optional; arrays (images, labels) "
     "or (images, labels, test_images, test_labels); a mapping of either by name; or an ImageData"
@@ -45,7 +46,7 @@ def read_function(source: str) -> ImageData:
             returned = make()
         except HwnasError:
             raise
-        except Exception as error:  # the user's own code raises anything
+        except (Exception, SystemExit) as error:  # the user's own code raises anything
             raise DataError(f"{source}, called without arguments, raised {_told(error)}") from error
         return as_data(source, returned)
 
@@ -144,12 +145,15 @@ def _found(module: str, name: str) -> Callable[[], object]:
         imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
-            file = module.replace(".", "/") + ".py"
+            named = module.removesuffix(".py")
+            file = named.replace(".", "/") + ".py"
+            cure = "" if named == module else f". A module is named without its ending: {named}:{name}"
             raise UsageError(
                 f"no module {module}: expected {file} in the current folder, {Path.cwd()}, or an installed package"
+                f"{cure}"
             ) from error
         raise UsageError(f"importing {module} raised {_told(error)}") from error
-    except Exception as error:  # the user's own code raises anything
+    except (Exception, SystemExit) as error:  # the user's own code raises anything
         raise UsageError(f"importing {module} raised {_told(error)}") from error
     where = getattr(imported, "__file__", None) or module
     if not hasattr(imported, name):
@@ -171,7 +175,9 @@ def _told(error: BaseException) -> str:
 
 def _shape_of(value: object) -> str:
     if isinstance(value, (tuple, list)):
-        return f"a {type(value).__name__} of {', '.join(type(entry).__name__ for entry in value) or 'nothing'}"
+        kinds = [type(entry).__name__ for entry in value]
+        more = f" and {len(kinds) - _TOLD} more" if len(kinds) > _TOLD else ""
+        return f"a {type(value).__name__} of {', '.join(kinds[:_TOLD]) or 'nothing'}{more}"
     return "nothing" if value is None else f"a value of type {type(value).__name__}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from hwnas.training.sources.clips import moving_spots
 _ARRAYS = "arrays train_images, train_labels, test_images, test_labels; see docs/data.md"
 
 
+@cache  # nobody changes its arrays, and reading them takes longer than many a trial
 def _digits() -> ImageData:
     from sklearn.datasets import load_digits  # noqa: PLC0415  (slow to import, needed for this data set alone)
 

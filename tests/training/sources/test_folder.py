@@ -221,6 +221,30 @@ def test_a_folder_beside_the_parts_is_told(tmp_path: Path) -> None:
     assert "(folder: 1;" in load_data(str(tmp_path)).notes[0]
 
 
+@pytest.mark.parametrize("other", ["vaild", "holdout"])
+def test_a_part_by_another_name_is_no_class(tmp_path: Path, other: str) -> None:
+    for seed, part in enumerate(("train", other)):
+        image_folder(tmp_path / part, seed=seed)
+    with pytest.raises(DataError, match=rf"train and .*{other} both have a folder cat, .*: expected val or test for"):
+        load_data(str(tmp_path))
+
+
+def test_a_class_of_trains_may_have_folders_of_its_own(tmp_path: Path) -> None:
+    image_folder(tmp_path / "train")
+    image_folder(tmp_path / "made").rename(tmp_path / "bus")
+    (tmp_path / "bus" / "cat").rename(tmp_path / "bus" / "red")
+    (tmp_path / "bus" / "dog").rename(tmp_path / "bus" / "blue")
+    assert load_data(str(tmp_path)).class_names == ("bus", "train")
+
+
+@pytest.mark.parametrize("made", ["dataset_dict.json", "state.json"])
+def test_a_saved_data_set_is_told_from_a_folder_of_images(tmp_path: Path, made: str) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / made).write_text("{}", encoding="utf-8")
+    with pytest.raises(DataError, match=rf"`datasets` has saved: expected hf: before it, hf:{tmp_path}"):
+        load_data(str(tmp_path))
+
+
 # --- the file system
 
 
