@@ -56,11 +56,13 @@ class Progress:
         done: Measurements finished, those of an earlier process included.
         total: Measurements in all; grows when rows turn out to need further rounds.
         resumed: How many of them an earlier process had finished.
+        further: Whether what turns out to be uncertain may need measurements beyond ``total``.
     """
 
     done: int
     total: int
     resumed: int
+    further: bool = False
 
 
 NO_ENERGY_ASKED = "not asked for: --energy measures it for whole networks"
@@ -109,6 +111,7 @@ class Rounds:
         self._resumed = len(self._done)
         self._structures = sum(1 for entry in journal.entries if entry["kind"] == "structure")
         self._total = self._spared = 0
+        self._further = False  # whether another round may follow the one under way
         self._held = set(held)  # kernels that the table has already
         self._alone: dict[str, IsolatedKernel] = {}
         self.unknown: dict[str, str] = {}
@@ -140,8 +143,10 @@ class Rounds:
                     base += len(wanted)
                 if not wanted:
                     break
+                self._further = round_ + 1 < rule.most_rounds
                 for i in np.random.default_rng(round_).permutation(len(wanted)):
                     self._measure(wanted[i], round_, watch, total=base)
+        self._further = False
 
     def _kernel_tasks(self, workloads: Sequence[Workload], references: Sequence[Workload]) -> list[Task]:
         """What gives the kernels their times, by method; what each network became goes into the journal once."""
@@ -234,7 +239,7 @@ class Rounds:
             return
         done = len(self._done) - self._structures
         resumed = max(0, min(self._resumed - self._structures, done))
-        self._on_progress(Progress(done=done, total=total, resumed=resumed))
+        self._on_progress(Progress(done=done, total=total, resumed=resumed, further=self._further))
 
     def _entry(self, task: Task, round_: int) -> dict[str, Any]:
         rule = self.settings.protocol

@@ -45,17 +45,22 @@ class Measuring(Protocol):
     def total(self) -> int:
         """Measurements in all."""
 
+    @property
+    def further(self) -> bool:
+        """Whether there may be more of them."""
+
 
 class Now(Protocol):
     """Shows how far a count is."""
 
-    def __call__(self, done: int, total: int, *, about: str = "", **figures: Any) -> None:
+    def __call__(self, done: int, total: int, *, about: str = "", further: bool = False, **figures: Any) -> None:
         """To be called after every unit.
 
         Args:
             done: Units finished, those of an earlier process included.
             total: Units in all.
             about: What was just done, for people.
+            further: Whether there may be more than ``total``: the time left is the least then.
             figures: The same for programs.
         """
 
@@ -81,7 +86,7 @@ def counted(stage: str, what: str, *, recent: int = _RECENT) -> Iterator[Now]:
     with Progress(*columns, TextColumn("{task.fields[left]}"), console=stderr(), disable=not is_live()) as bar:
         task = bar.add_task(what, total=None, left="", visible=False)
 
-        def now(done: int, total: int, *, about: str = "", **figures: Any) -> None:
+        def now(done: int, total: int, *, about: str = "", further: bool = False, **figures: Any) -> None:
             nonlocal before
             if before is None:
                 pace.paused()
@@ -91,12 +96,14 @@ def counted(stage: str, what: str, *, recent: int = _RECENT) -> Iterator[Now]:
             eta_s = pace.left_s(total - done)
             if form.get() == "json":
                 if is_due(done, total, last=last, lines=_JSON_LINES):
-                    note({"stage": stage, "done": done, "total": total, "eta_s": rounded(eta_s), **figures})
+                    told = {"eta_s": rounded(eta_s), "further": further} if further else {"eta_s": rounded(eta_s)}
+                    note({"stage": stage, "done": done, "total": total, **told, **figures})
             elif is_live():
-                told = f"{what}: {about}" if about else what
-                bar.update(task, completed=done, total=total, left=left(eta_s), description=told, visible=True)
+                shown = f"{what}: {about}" if about else what
+                in_words = left(eta_s, at_least=further)
+                bar.update(task, completed=done, total=total, left=in_words, description=shown, visible=True)
             elif is_due(done, total, last=last, lines=_LINES):
-                say(f"{what}: {done}/{total}{', ' * (eta_s is not None)}{left(eta_s)}")
+                say(", ".join(filter(None, [f"{what}: {done}/{total}", left(eta_s, at_least=further)])))
 
         yield now
 
@@ -105,7 +112,7 @@ def counted(stage: str, what: str, *, recent: int = _RECENT) -> Iterator[Now]:
 def profile_progress(path: Path) -> Iterator[Callable[[Measuring], None]]:
     """Shows how far the measurements for a table are; gives what is to be called after each."""
     with counted("profile", f"profiling {path.name}", recent=_SHUFFLED) as now:
-        yield lambda progress: now(progress.done, progress.total)
+        yield lambda progress: now(progress.done, progress.total, further=progress.further)
 
 
 def is_due(done: int, total: int, *, last: int | None, lines: int) -> bool:
@@ -113,10 +120,12 @@ def is_due(done: int, total: int, *, last: int | None, lines: int) -> bool:
     return last is None or done >= total or done * lines // max(total, 1) != last * lines // max(total, 1)
 
 
-def left(eta_s: float | None) -> str:
+def left(eta_s: float | None, *, at_least: bool = False) -> str:
     """Time left as people say it; empty where nobody knows."""
-    if eta_s is None:
+    if eta_s is None or (at_least and eta_s == 0):
         return ""
+    if at_least:
+        return f"at least {left(eta_s)}"
     if eta_s < 120:
         return f"{eta_s:.0f} s left"
     minutes = round(eta_s / 60)

@@ -153,3 +153,20 @@ def test_of_exports_people_read_a_line_each(capsys: pytest.CaptureFixture[str]) 
 )
 def test_the_time_left_as_people_say_it(seconds: float | None, said: str) -> None:
     assert left(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(None, ""), (0, ""), (119.0, "at least 119 s left"), (180.0, "at least 3 min left")]
+)
+def test_where_more_may_come_the_time_left_is_the_least(seconds: float | None, said: str) -> None:
+    assert left(seconds, at_least=True) == said
+
+
+def test_measurements_that_may_become_more_say_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with counted("profile", "profiling") as now:
+        now(0, 2, further=True)
+        now(2, 2, further=True)
+        now(3, 3)
+    assert [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()] == [
+        *("profiling: 0/2", "profiling: 2/2", "profiling: 3/3")
+    ]

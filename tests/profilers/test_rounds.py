@@ -324,6 +324,8 @@ def test_the_total_grows_with_further_rounds(out: Path) -> None:
     first = ROUNDS * len(things("in-place"))
     assert [progress.total for progress in seen] == [*[first] * first, first + 1, first + 2, first + 3]
     assert [progress.done for progress in seen] == list(range(1, first + 4))
+    before_the_last = first // ROUNDS * (ROUNDS - 1)
+    assert all(progress.further for progress in seen[:before_the_last])
 
 
 def test_progress_reaches_its_total_beside_kernels_that_cannot_run(out: Path) -> None:
