@@ -78,7 +78,7 @@ def verification_text(found: Verification) -> str:
 def _parity_words(found: Verification) -> str:
     if found.against is None:
         return "nothing but itself: name what it should compute with --against"
-    return f"{found.against}: {found.parity}"
+    return f"{found.against}: {found.parity or 'not compared'}"
 
 
 def _latency_words(found: Verification) -> str:

@@ -33,7 +33,7 @@ def export_one(
         run,
         pick,
         meter=meter,
-        no_meter="the table is of another device",
+        no_meter="--allow-other-device was given: this device may be another one than the table's",
         latency_tolerance=tolerance,
         settings=settings,
         on_step=on_step,

@@ -151,7 +151,7 @@ def export(
         "passed": parity.passed
         and (conversion is None or conversion.passed)
         and (not isinstance(latency, LatencyCheck) or latency.passed),
-        "files": {file: _sha256(folder / file) for file in _files(name)},
+        "files": {file: file_sha256(folder / file) for file in _files(name)},
     }
     write_atomically(folder / f"{name}.json", json.dumps(card, indent=2) + "\n")
     _require_passed(folder / f"{name}.onnx", parity, conversion, latency, culprit)
@@ -174,7 +174,7 @@ def export_as(run: Run, exported: Exported, pick: str) -> Exported:
     for held in exported.card["files"]:
         copy = held.replace(exported.pick, pick)
         shutil.copy(folder / held, folder / copy)
-        files[copy] = _sha256(folder / copy)
+        files[copy] = file_sha256(folder / copy)
     card = {**exported.card, "pick": pick, "files": files}
     write_atomically(folder / f"{pick}.json", json.dumps(card, indent=2) + "\n")
     return Exported(pick=pick, trial=exported.trial, model=folder / f"{pick}.onnx", card=card)
@@ -261,5 +261,6 @@ def _require_passed(
         raise VerificationError(f"{model} failed its checks: {'; '.join(problems)}")
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Hash of a file, as cards name it."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -15,7 +15,7 @@ from hwnas.exports.bundles.engines import EngineMaker, write_engine
 from hwnas.exports.bundles.folders import whole_folder
 from hwnas.exports.bundles.model_card import model_card
 from hwnas.exports.bundles.snippets import RUNNER, triton_config, trtexec_line
-from hwnas.exports.exporting import Exported
+from hwnas.exports.exporting import Exported, file_sha256
 from hwnas.study import Run
 
 
@@ -66,7 +66,6 @@ def _fill(run: Run, exported: Exported, made: Path, *, name: str, engines: Engin
         ),
         "architecture.json": _json(architecture),
         "preprocessing.json": _json({**card["preprocessing"], "labels": labels}),
-        "card.json": _json(card),
         "provenance.json": _json(about),
         "run.py": RUNNER,
         "run.cpp": cpp_runner(card, channels=channels, labels=labels),
@@ -75,6 +74,11 @@ def _fill(run: Run, exported: Exported, made: Path, *, name: str, engines: Engin
     }
     for file, text in texts.items():
         (made / file).write_text(text, encoding="utf-8")
+    files = {
+        file: file_sha256(made / file)
+        for file in ("model.onnx", "network.safetensors", "network.py", "architecture.json")
+    }
+    (made / "card.json").write_text(_json({**card, "files": files}), encoding="utf-8")
 
 
 def provenance(run: Run) -> dict[str, Any]:

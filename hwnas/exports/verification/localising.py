@@ -71,14 +71,19 @@ def fed(held: Any, samples: Samples, tensors: Sequence[str], *, batch: int | Non
         batch: Samples a run; ``None`` takes the fixed number of the first input, or 1.
     """
     entries = held.get_inputs()
-    fixed = entries[0].shape[0] if entries and entries[0].shape and isinstance(entries[0].shape[0], int) else 1
+    counting = next((entry.shape[0] for entry in entries if entry.shape), 1)
+    fixed = counting if isinstance(counting, int) else 1
     step = batch or fixed
     count = max(len(samples) - len(samples) % step, step)
     kinds = {entry.name: _KINDS.get(entry.type) for entry in entries}
+    scalars = {entry.name for entry in entries if entry.shape == []}
     found = []
     for i in range(0, count, step):
         given = {name: values[i : i + step] for name, values in samples.inputs.items()}
-        given = {name: values.astype(kinds[name] or values.dtype, copy=False) for name, values in given.items()}
+        given |= {name: given[name][0] for name in scalars & set(given)}
+        given = {
+            name: np.asarray(values).astype(kinds[name] or values.dtype, copy=False) for name, values in given.items()
+        }
         found.append([_counted(value, step) for value in held.run(list(tensors), given)])
     return [np.concatenate(values) for values in zip(*found, strict=True)]
 

@@ -72,8 +72,11 @@ def compare(found: Arrays, expected: Arrays, *, tolerance_rel: float, least_agre
 
 
 def precision_in(model: onnx.ModelProto) -> str:
-    """``"int8"`` where anything is quantised, ``"fp16"`` where weights are halves, else ``"fp32"``."""
+    """``"int8"`` where anything is quantised, ``"fp16"`` where weights or inputs are halves, else ``"fp32"``."""
     if any(node.op_type in {"DequantizeLinear", "QLinearConv", "QLinearMatMul"} for node in model.graph.node):
         return "int8"
     halves = {TensorProto.FLOAT16, TensorProto.BFLOAT16}
-    return "fp16" if any(weight.data_type in halves for weight in model.graph.initializer) else "fp32"
+    kinds = {weight.data_type for weight in model.graph.initializer}
+    kinds |= {value.type.tensor_type.elem_type for value in model.graph.input}
+    kinds |= {one.t.data_type for node in model.graph.node if node.op_type == "Constant" for one in node.attribute}
+    return "fp16" if kinds & halves else "fp32"

@@ -20,7 +20,7 @@ from hwnas.core import UsageError
 from hwnas.exports.verification.localising import fed
 from hwnas.exports.verification.outputs import compare
 from hwnas.exports.verification.samples import Samples
-from hwnas.exports.verification.soundness import read_model
+from hwnas.exports.verification.soundness import read_model, require_tensors, said
 from hwnas.training import logits
 
 
@@ -48,15 +48,20 @@ def open_reference(path: str | Path, samples: Samples) -> Reference:
         samples: What the model reads.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: It is neither, or reads something else.
     """
     file = Path(path)
     if file.suffix == ".onnx":
         model = read_model(file)
+        require_tensors(model, file=str(file))
         names = [value.name for value in model.graph.output]
 
         def outputs(given: Samples) -> list[NDArray[Any]]:
-            return fed(session(model.SerializeToString(), optimised=False), _renamed(given, model), names)
+            renamed = _renamed(given, model)
+            try:
+                return fed(session(model.SerializeToString(), optimised=False), renamed, names)
+            except Exception as error:  # whatever the runtime raises
+                raise UsageError(f"{file} does not read what the model reads: {said(error)}") from error
 
         return Reference(name=str(file), outputs=outputs, graph=model)
     if file.suffix == ".py":

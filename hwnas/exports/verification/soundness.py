@@ -9,6 +9,9 @@ import onnx
 
 from hwnas.conversion.runtime import session
 from hwnas.core import UsageError
+from hwnas.exports.verification.samples import model_inputs
+
+_POINTER = b"version https://git-lfs"
 
 
 def read_model(path: str | Path) -> onnx.ModelProto:
@@ -20,13 +23,43 @@ def read_model(path: str | Path) -> onnx.ModelProto:
     file = Path(path)
     if not file.is_file():
         raise UsageError(f"there is no file {file}: expected an .onnx file")
+    with file.open("rb") as opened:
+        head = opened.read(len(_POINTER))
+    if not head:
+        raise UsageError(f"{file} is empty: expected an ONNX model. Export it again.")
+    if head == _POINTER:
+        raise UsageError(f"{file} is a pointer to a file that Git LFS keeps: fetch that with `git lfs pull`")
     try:
-        model = onnx.load(str(file))
+        model = onnx.load(str(file), load_external_data=False)
     except Exception as error:  # protobuf's errors and onnx's share no base class
-        raise UsageError(f"{file} is no readable ONNX model: {_said(error)}. Export it again.") from error
+        raise UsageError(
+            f"{file} is no ONNX model, or only a part of one: {said(error)}. Export it again, or name the .onnx file."
+        ) from error
+    try:
+        onnx.external_data_helper.load_external_data_for_model(model, str(file.resolve().parent))
+    except Exception as error:  # as above
+        raise UsageError(
+            f"{file} keeps its weights in a file beside it, which cannot be read: {said(error)}. Put that file there."
+        ) from error
     if not model.graph.node:
         raise UsageError(f"{file} is no readable ONNX model: it has no nodes. Export it again.")
     return model
+
+
+def require_tensors(model: onnx.ModelProto, *, file: str) -> None:
+    """Checks that a model reads and gives what can be fed and compared.
+
+    Raises:
+        UsageError: It reads nothing, or an input or output is no tensor.
+    """
+    if not model_inputs(model):
+        raise UsageError(f"{file} reads nothing: only models with inputs can be verified")
+    for value in (*model_inputs(model), *model.graph.output):
+        if not value.type.HasField("tensor_type"):
+            kind = value.type.WhichOneof("value") or "something untyped"
+            raise UsageError(
+                f"{value.name} of {file} is {kind}: only models that read and give tensors can be verified"
+            )
 
 
 def unsound(model: onnx.ModelProto) -> str | None:
@@ -34,18 +67,18 @@ def unsound(model: onnx.ModelProto) -> str | None:
     try:
         onnx.checker.check_model(model)
     except Exception as error:  # as above
-        return f"the checker refuses it: {_said(error)}"
+        return f"the checker refuses it: {said(error)}"
     wrong = _misdeclared(model)
     if wrong is not None:
         return wrong
     try:
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     except Exception as error:
-        return f"its shapes do not fit together: {_said(error)}"
+        return f"its shapes do not fit together: {said(error)}"
     try:
         session(model.SerializeToString())
     except Exception as error:
-        return f"ONNX Runtime cannot load it: {_said(error)}"
+        return f"ONNX Runtime cannot load it: {said(error)}"
     return None
 
 
@@ -97,6 +130,7 @@ def _told(value: onnx.ValueInfoProto) -> str:
     return f"{kind}{shapes_of([value])[value.name]}"
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
+    """An error of protobuf, ONNX or a runtime in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:3])[:400].rstrip(".") or type(error).__name__

@@ -19,8 +19,8 @@ from hwnas.exports.verification.culprits import Culprit, culprit
 from hwnas.exports.verification.localising import Pair, fed, first_difference, first_infinite, matched, running
 from hwnas.exports.verification.outputs import TOLERANCES, OutputParity, compare, precision_in
 from hwnas.exports.verification.references import Reference, open_reference, renamed_for
-from hwnas.exports.verification.samples import Samples, made_up_samples
-from hwnas.exports.verification.soundness import read_model, shapes_of, unsound
+from hwnas.exports.verification.samples import Samples, made_up_samples, with_sizes
+from hwnas.exports.verification.soundness import read_model, require_tensors, said, shapes_of, unsound
 
 _LOCALISING = 4  # samples, of each of which all tensors of half a graph are held
 _CLOSER = 0.1  # of the tolerance: what an output is off by has grown on its way
@@ -134,20 +134,24 @@ def verify(
     wrong = unsound(model)
     if wrong is not None:
         return replace(found, unsound=wrong, problems=(wrong,))
+    require_tensors(model, file=str(path))
     given = samples or made_up_samples(model)
     reference = open_reference(against, given) if against is not None else None
     usual, agreement = _tolerances(model, reference)
     limits = {"tolerance_rel": tolerance or usual, "least_agreement": agreement}
     checks = _Checks(model, given, limits)
-    plain = checks.baseline()
     found = replace(found, samples=given.origin)
+    try:
+        plain = checks.baseline()
+    except Exception as error:  # whatever the runtime raises
+        return replace(found, problems=(f"it cannot be run on {given.origin}: {said(error)}",))
     if not all(np.isfinite(value).all() for value in plain if value.dtype.kind == "f"):
         found = checks.infinite(found)
     elif reference is not None:
         found = checks.compared(found, reference, plain)
     found = checks.on_providers(found, plain)
     found = checks.in_batches(found, plain)
-    return found if promise is None else _timed(found, model, promise)
+    return found if promise is None else _timed(found, with_sizes(model, given), promise)
 
 
 @dataclass(frozen=True)
@@ -242,9 +246,9 @@ class _Checks:
     def in_batches(self, found: Verification, plain: Arrays) -> Verification:
         """Several samples in one run."""
         held = session(self.model.SerializeToString())
-        entry = held.get_inputs()[0]
-        if not entry.shape or isinstance(entry.shape[0], int):
-            return replace(found, batch=f"fixed at {entry.shape[0] if entry.shape else 1}")
+        counting = next((entry.shape[0] for entry in held.get_inputs() if entry.shape), 1)
+        if isinstance(counting, int):
+            return replace(found, batch=f"fixed at {counting}")
         few = self.samples.first(_MANY)
         try:
             outputs = fed(held, few, self.names, batch=len(few))
