@@ -54,11 +54,18 @@ def plan_export(
         UsageError: No such candidate or tier, or the folder exists.
     """
     from hwnas.exports.bundles import require_free, tiers_of
+    from hwnas.study.precisions import FLOAT
 
     if tiers is not None and pick != "knee":
         raise typer.BadParameter("expected --pick or --tiers, received both", param_hint="--tiers")
     if out is not None and tiers is None and not bundle:
         raise typer.BadParameter("a folder is for --bundle or --tiers: give one of them, too", param_hint="--out")
+    if force and tiers is None and not bundle:
+        raise typer.BadParameter(
+            "it replaces a folder of --bundle or --tiers: give one of them, too", param_hint="--force"
+        )
+    if settings.max_drop is not None and settings.precision == FLOAT:
+        raise typer.BadParameter("float32 is not converted, and loses nothing: leave it out", param_hint="--max-drop")
     limits = [] if tiers is None else tiers_of(run, words_of([tiers]))
     if tiers is not None:
         trials = [tier.trial for tier in limits]

@@ -15,6 +15,8 @@ from hwnas.commands.progress import ProgressForm
 if TYPE_CHECKING:
     from hwnas.reports import Watched
 
+_EVERY_S = 10.0
+
 
 def report(
     run: Annotated[Path, typer.Argument(help="The run folder.")],
@@ -25,7 +27,9 @@ def report(
     watch: Annotated[
         bool, typer.Option("--watch", help="Write it again as the search goes on, until that ends or Ctrl-C.")
     ] = False,
-    every: Annotated[float, typer.Option(min=1.0, help="With --watch: seconds between two looks, at least.")] = 10.0,
+    every: Annotated[
+        float | None, typer.Option(min=1.0, help="With --watch: seconds between two looks at least, by default 10.")
+    ] = None,
     progress: ProgressForm = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -33,10 +37,12 @@ def report(
     import hwnas
     from hwnas.reports import watch as watch_run
 
+    if every is not None and not watch:
+        raise typer.BadParameter("it is how often --watch looks: give that, too", param_hint="--every")
     page = out or run / "report.html"
     if watch:
         try:
-            watch_run(run, _tell, out=out, figures=figures, every_s=every)
+            watch_run(run, _tell, out=out, figures=figures, every_s=every or _EVERY_S)
         except KeyboardInterrupt:  # the way to end it, and no fault
             say(f"Stopped watching; {page} is as of the last look.")
     else:

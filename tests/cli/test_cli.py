@@ -188,6 +188,7 @@ def test_the_help_names_every_recipe(hwnas: Hwnas) -> None:
         (["export", "nowhere"], 2, "nowhere is no run folder"),
         (["export"], 2, "Missing argument"),
         (["report", "nowhere"], 2, "nowhere is no run folder"),
+        (["report", "nowhere", "--every", "5"], 2, "--every: it is how often --watch looks"),
     ],
 )
 def test_a_users_mistake_is_one_message_with_its_status(

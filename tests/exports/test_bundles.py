@@ -19,6 +19,7 @@ from hwnas.core import Architecture, InfeasibleError, UsageError
 from hwnas.exports import Exported, ExportSettings
 from hwnas.exports.bundles import require_free, tiers_of, write_bundle, write_hub
 from hwnas.exports.bundles.snippets import RUNNER, triton_config, trtexec_line
+from hwnas.exports.exporting import file_sha256
 from hwnas.objectives import Bound
 from hwnas.study import Run
 from hwnas.study.measuring import Doubts
@@ -42,6 +43,12 @@ def test_a_bundle_holds_what_it_takes(bundle: Path, exported: Exported) -> None:
     assert json.loads((bundle / "preprocessing.json").read_text())["labels"] == [str(i) for i in range(10)]
     assert "knee" not in (bundle / "network.py").read_text()
     assert not [file for file in bundle.parent.iterdir() if file.name.startswith(".")]
+
+
+def test_the_card_of_a_bundle_has_the_hashes_of_its_files(bundle: Path) -> None:
+    card = json.loads((bundle / "card.json").read_text())
+    assert set(card["files"]) == {"model.onnx", "network.safetensors", "network.py", "architecture.json"}
+    assert all(file_sha256(bundle / file) == held for file, held in card["files"].items())
 
 
 def test_the_runner_is_short_and_puts_an_image_into_the_class_that_the_model_does(

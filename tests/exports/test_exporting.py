@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from hwnas.commands.winners import export_winners
 from hwnas.core import Architecture, Trial, VerificationError
 from hwnas.exports import Exported, read_card
-from hwnas.exports.exporting import _sha256
+from hwnas.exports.exporting import file_sha256
 from hwnas.exports.weights import stored_metadata
 from hwnas.training import Recipe
 
@@ -56,7 +56,7 @@ def winners(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Winners:
         files = {f"{pick}.{kind}": tmp_path / "models" / f"{pick}.{kind}" for kind in ("onnx", "safetensors")}
         for name, file in files.items():
             file.write_text(f"what is in {name}")
-        hashes = {name: _sha256(file) for name, file in files.items()}
+        hashes = {name: file_sha256(file) for name, file in files.items()}
         card: dict[str, Any] = {"pick": pick, "trial": run.pick(pick).number, "passed": run.passed, "files": hashes}
         (tmp_path / "models" / f"{pick}.json").write_text(json.dumps(card))
         if not run.passed:
