@@ -37,6 +37,7 @@ from hwnas.commands.verifying import (
 )
 
 if TYPE_CHECKING:
+    from hwnas.exports.verification import Samples
     from hwnas.exports.verification.verifying import LatencyPromise
 
 
@@ -96,19 +97,24 @@ def verify(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     """Check an ONNX model: soundness, outputs against a reference, every provider, batches, latency."""
     from hwnas.exports import verify as verified
 
+    given = samples_of(model, data, samples)
     found = verified(
         model,
         against=against,
-        samples=samples_of(model, data, samples),
+        samples=given,
         tolerance=tolerance,
-        promise=_promise(model, device, table, latency_tolerance),
+        promise=_promise(model, device, table, latency_tolerance, samples=given),
     )
     render(found.to_json(), lambda: verification_text(found), as_json=as_json)
     require_verified(found)
 
 
-def _promise(model: Path, device: str | None, table: str | None, tolerance: float) -> LatencyPromise | None:
+def _promise(
+    model: Path, device: str | None, table: str | None, tolerance: float, *, samples: Samples | None
+) -> LatencyPromise | None:
     """How the latency of a model is to be judged; ``None`` where neither a device nor a table was named."""
+    from hwnas.exports.verification import open_shapes
+    from hwnas.exports.verification.soundness import read_model
     from hwnas.exports.verification.verifying import LatencyPromise
     from latency_tables import MissingRowError, read_table, resolve
     from profilers import DeviceMeter, open_device
@@ -118,8 +124,9 @@ def _promise(model: Path, device: str | None, table: str | None, tolerance: floa
     backend = backend_of(read_table(resolve(table)), device=device or "auto", override=None)
     asked = Asked(str(model), table, None, None, None, None, "fp32", "error", other=False)
     meter = DeviceMeter(backend=backend)
+    shapes = {} if samples is None else open_shapes(read_model(model), samples)
     try:
-        predicted_ms = float(predict_model(asked, {})["latency_ms"])
+        predicted_ms = float(predict_model(asked, shapes)["latency_ms"])
     except MissingRowError as error:
         return LatencyPromise(meter=meter, why_not=f"the table holds no {error.kind} {error.missing[0]}")
     return LatencyPromise(meter=meter, predicted_ms=predicted_ms, tolerance=tolerance)

@@ -39,7 +39,7 @@ from hwnas.commands.options import (
     require_one_of,
     words_of,
 )
-from hwnas.commands.previews import accuracy_of, feasibility_parts, limits_of
+from hwnas.commands.previews import accuracy_of, feasibility_parts, limits_of, require_possible
 from hwnas.commands.printing import form, note, render, say, stderr
 from hwnas.commands.progress import ProgressForm
 from hwnas.commands.search_progress import search_progress
@@ -242,9 +242,9 @@ def search(  # noqa: PLR0913, PLR0917  (each parameter is an option of the comma
     )
     look = partial(hwnas.study.preview, family, table=rows, limits=limits, missing=policy, devices=several)
     if preview:
-        _preview(look(), as_json=as_json)
+        _preview(look(), hit=hit_latency, as_json=as_json)
         return
-    offered = _said_before(look) if limits else {}
+    offered = _said_before(look, hit=hit_latency) if limits else {}
     tracking = Tracking(trackers, folder=out, say=say)
     try:
         with search_progress(trains=evaluator == "trained", also=tracking) as on_progress:
@@ -360,24 +360,24 @@ def _found(run: Run, page: Path) -> dict[str, Any]:
     return found
 
 
-def _preview(found: Feasibility, *, as_json: bool) -> None:
+def _preview(found: Feasibility, *, hit: str | None, as_json: bool) -> None:
     """Shows how far a space reaches and what limits leave of it; impossible ones are refused, after that.
 
     Raises:
         InfeasibleError: No architecture satisfies them.
     """
     render(found.to_json(), lambda: feasibility_parts(found), as_json=as_json)
-    found.require()
+    require_possible(found, hit=hit)
 
 
-def _said_before(look: Callable[..., Feasibility]) -> dict[str, Any]:
+def _said_before(look: Callable[..., Feasibility], *, hit: str | None) -> dict[str, Any]:
     """Shows what limits leave of a space, as the beginning of the result; refuses impossible ones.
 
     Raises:
         InfeasibleError: No architecture satisfies them.
     """
     found = look(also=())
-    found.require()
+    require_possible(found, hit=hit)
     told = found.to_json()
     if form.get() == "json":
         note({"stage": "feasibility", **told})

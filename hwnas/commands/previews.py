@@ -87,6 +87,31 @@ def _quantity(text: str, *, unit: str, option: str) -> float:
         raise UsageError(f"{option}: {error}") from error
 
 
+def require_possible(found: Feasibility, *, hit: str | None) -> None:
+    """Refuses limits that nothing keeps.
+
+    Args:
+        found: What they leave.
+        hit: What ``--hit-latency`` was given, of which the limits were made.
+
+    Raises:
+        InfeasibleError: No architecture satisfies them.
+    """
+    from hwnas.core import InfeasibleError
+
+    try:
+        found.require()
+    except InfeasibleError as error:
+        if hit is None:
+            raise
+        raise InfeasibleError(
+            f"--hit-latency {hit} asks for a latency within 2 % of it. {error}",
+            nearest=error.nearest,
+            alone=error.alone,
+            together=error.together,
+        ) from error
+
+
 def _cost(reach: Reach) -> str:
     return reach.target if reach.device is None else f"{reach.target} on {reach.device}"
 

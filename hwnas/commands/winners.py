@@ -164,8 +164,9 @@ def _warm_words(run: Run) -> str:
         return ""
     if not run.warm.differences:
         return f", {run.warm.results} of them in {run.warm.source}"
-    other = ", ".join(run.warm.differences)
-    return f", beginning with {len(run.warm.designs)} of {run.warm.source}, whose results do not count here: {other}"
+    other, there = ", ".join(run.warm.differences), len(run.warm.designs)
+    some = str(there) if there <= run.settings.trials else f"{run.settings.trials} of the {there} on the front"
+    return f", beginning with {some} of {run.warm.source}, whose results do not count here: {other}"
 
 
 def card_text(model: Path, card: Mapping[str, Any]) -> str:

@@ -138,6 +138,8 @@ def load(weights):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     with torch.no_grad():
         print(load(sys.argv[1])(torch.zeros({zeros})))
 '''

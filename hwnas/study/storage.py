@@ -126,7 +126,7 @@ def _file_to_be(text: str) -> Path:
     path = Path(text).resolve()
     if path.is_dir():
         raise UsageError(f"the storage {path} is a folder: expected a file, for example {path / 'study.db'}")
-    if not path.parent.is_dir():
+    if not path.parent.exists():
         raise UsageError(f"the storage {path} has no place: make its folder first, mkdir -p {path.parent}")
     return path
 

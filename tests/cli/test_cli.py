@@ -324,6 +324,10 @@ def test_a_preview_says_what_limits_leave_and_trains_nothing(hwnas: Hwnas, here_
     beyond = hwnas(*asked, "--min-latency", "1s")
     assert beyond.status == 2
     assert "--min-latency 1000ms: the largest reachable value is" in beyond.err
+    hit = hwnas(*asked, "--hit-latency", "1s")
+    assert hit.status == 2
+    assert "--hit-latency 1s asks for a latency within 2 % of it." in hit.err
+    assert "--max-latency 1020ms" not in hit.err  # which every network keeps
     impossible = hwnas(*asked, "--max-latency", "1ns", "--json")
     assert impossible.status == 2
     assert json.loads(impossible.out)["feasible"] is False

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hwnas.core import DataError, UsageError
 from hwnas.exports import verify
-from hwnas.exports.verification import data_samples, file_samples
+from hwnas.exports.verification import data_samples, file_samples, open_shapes
 from hwnas.exports.verification.soundness import read_model
 from hwnas.exports.verification.verifying import LatencyPromise
 from hwnas.training import load_data
@@ -124,6 +124,11 @@ def test_open_sizes_are_those_of_the_samples_where_latency_is_measured(tmp_path:
     timed = meter.model
     dims = onnx.load_from_string(timed).graph.input[0].type.tensor_type.shape.dim
     assert [size.dim_param or size.dim_value for size in dims] == ["N", 3, 8, 6]
+    assert open_shapes(flexible(), given) == {"x": [1, 3, 8, 6]}
+    assert (
+        open_shapes(sum_of_two(), file_samples(sum_of_two(), arrays(tmp_path, a=np.ones((3, 8)), b=np.ones((3, 8)))))
+        == {}
+    )
 
 
 def test_more_samples_than_are_compared_are_told(tmp_path: Path) -> None:

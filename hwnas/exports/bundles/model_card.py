@@ -22,8 +22,8 @@ _CONVERSION: Sequence[Figure] = (
     ("largest difference from the float32 model", "/conversion/max_abs", "{:.3g}"),
     ("same class as the float32 model", "/conversion/top1_agreement", "{:.2%}"),
     ("images compared", "/conversion/samples", "{}"),
-    ("images the ranges were found with", "/conversion/calibration_images", "{}"),
 )
+_RANGES: Sequence[Figure] = (("images the ranges were found with", "/conversion/calibration_images", "{}"),)  # of int8
 _COSTS: Sequence[Figure] = (
     ("parameters, millions", "/costs/params_m", "{:.4g}"),
     ("multiply-accumulates, millions", "/costs/macs_m", "{:.4g}"),
@@ -56,6 +56,7 @@ def model_card(card: Mapping[str, Any], about: Mapping[str, Any], *, classes: Se
         trtexec: The command for TensorRT.
     """
     rows = [*_ACCURACY, *_LATENCY, *_COSTS, *(_CONVERSION if card["conversion"] else _PARITY)]
+    rows += _RANGES if card["precision"] == "int8" else ()
     lines = [
         f"| {what} | {form.format(found)} | `card.json#{pointer}` |"
         for what, pointer, form in rows

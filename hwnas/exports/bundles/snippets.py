@@ -33,6 +33,8 @@ def prepare(image, rules):  # (h, w, c) to (1, c, height, width)
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     rules = json.loads(Path(__file__).with_name("preprocessing.json").read_text())
     session = onnxruntime.InferenceSession(Path(__file__).with_name("model.onnx"))
     kind = np.float16 if "16" in session.get_inputs()[0].type else np.float32

@@ -11,7 +11,16 @@ Contents:
 """
 
 from hwnas.exports.verification.culprits import Culprit
-from hwnas.exports.verification.samples import Samples, data_samples, file_samples, made_up_samples
+from hwnas.exports.verification.samples import Samples, data_samples, file_samples, made_up_samples, open_shapes
 from hwnas.exports.verification.verifying import Verification, verify
 
-__all__ = ["Culprit", "Samples", "Verification", "data_samples", "file_samples", "made_up_samples", "verify"]
+__all__ = [
+    "Culprit",
+    "Samples",
+    "Verification",
+    "data_samples",
+    "file_samples",
+    "made_up_samples",
+    "open_shapes",
+    "verify",
+]

@@ -20,7 +20,13 @@ MOST = 64
 _MADE_UP = 8
 _SEED = 0
 _PREPROCESSING = "hwnas.preprocessing"  # key of a model's metadata
-_FITTING = {"f": "fiub", "i": "iub", "u": "iub", "V": "fiub"}  # kinds of arrays that an input of a kind reads
+_FITTING = {
+    "f": "fiub",
+    "i": "iub",
+    "u": "iub",
+    "V": "fiub",
+    "O": "OSU",
+}  # kinds of arrays that an input of a kind reads
 _INDICES = 2  # whole numbers below this one are indices into most things
 
 
@@ -142,12 +148,10 @@ def with_sizes(model: onnx.ModelProto, samples: Samples) -> onnx.ModelProto:
     """The model with the sizes that samples have in place of open ones; how many it reads at once stays open."""
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
+    wanted = open_shapes(model, samples)
     for entry in model_inputs(fixed):
-        for size, there in zip(
-            entry.type.tensor_type.shape.dim[1:], samples.inputs[entry.name].shape[1:], strict=False
-        ):
-            if not size.dim_value:
-                size.dim_value = there
+        for size, there in list(zip(entry.type.tensor_type.shape.dim, wanted.get(entry.name, ()), strict=False))[1:]:
+            size.dim_value = there
     return fixed
 
 
@@ -181,6 +185,16 @@ def model_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     """What a model is fed: its inputs without the weights that older exporters list among them."""
     weights = {weight.name for weight in model.graph.initializer}
     return [value for value in model.graph.input if value.name not in weights]
+
+
+def open_shapes(model: onnx.ModelProto, samples: Samples) -> dict[str, list[int]]:
+    """Of inputs whose sizes are open those that samples have, by name; one at a time where their number is open."""
+    found = {}
+    for entry in model_inputs(model):
+        sizes = [size.dim_value for size in entry.type.tensor_type.shape.dim]
+        if not all(sizes[1:]):
+            found[entry.name] = [sizes[0] or 1, *samples.inputs[entry.name].shape[1:]]
+    return found
 
 
 def _is_scalar(entry: onnx.ValueInfoProto) -> bool:
