@@ -33,7 +33,7 @@ SHORT = profilers.MeasuringProtocol(
 
 
 def pytest_collection_finish() -> None:
-    """Takes what is imported by now, which stays, out of what is looked through for garbage: a tenth of all time."""
+    """Takes what is imported by now, which stays, out of what is looked through for garbage again and again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

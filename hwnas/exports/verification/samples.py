@@ -20,13 +20,8 @@ MOST = 64
 _MADE_UP = 8
 _SEED = 0
 _PREPROCESSING = "hwnas.preprocessing"  # key of a model's metadata
-_FITTING = {
-    "f": "fiub",
-    "i": "iub",
-    "u": "iub",
-    "V": "fiub",
-    "O": "OSU",
-}  # kinds of arrays that an input of a kind reads
+# By numpy's kind of an input, the kinds of arrays that it reads: "V" is bfloat16, "O" a text.
+_FITTING = {"f": "fiub", "i": "iub", "u": "iub", "V": "fiub", "O": "OSU"}
 _INDICES = 2  # whole numbers below this one are indices into most things
 
 
